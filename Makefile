@@ -1,0 +1,38 @@
+# One verb a line; `make help` lists them. T=path narrows `make test` to a part.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+T ?=
+
+.PHONY: help install run test lint format bench clean
+
+help:            ## Show this list
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+install: $(VENV)/installed  ## Set up .venv with mallard in it
+
+$(VENV)/installed: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,test]'
+	touch $@
+
+run: install     ## Serve on http://127.0.0.1:8080 with a database of its own
+	$(BIN)/mallard serve
+
+test: install lint  ## Lint, types and all tests, against a real mongod
+	$(BIN)/python -m pytest $(T)
+
+lint: install    ## Style and strict types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install  ## Put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install   ## Measure against a bare WSGI application
+	$(BIN)/python -m bench
+
+clean:           ## Remove what the other targets made
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,13 @@
+"""Mallard's application, for the measurement."""
+
+from __future__ import annotations
+
+import os
+
+from bench.mailbox import open_store
+from server import logging as logs
+from server.app import create_app
+from server.settings import Settings
+
+logs.configure("json", os.environ["MALLARD_LOG_LEVEL"])
+app = create_app(Settings(), open_store(os.environ["BENCH_URI"]))

@@ -1,0 +1,69 @@
+"""What can go wrong for a caller's own reasons.
+
+    Problem                 any case with a code that clients match on
+    └── InvalidInput        the request itself is at fault; names every field
+
+Every floor raises these; only `server.errors` knows which HTTP status a code has. A fault of ours is any
+other exception and becomes a 500.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TEXTS: Mapping[str, str] = {
+    "AddressExistsError": "This email address already exists",
+    "AddressNotFound": "Invalid or unknown address identifier",
+    "AttachmentNotFound": "This attachment does not exist",
+    "AuthFailed": "Authentication failed",
+    "ChangeNotAllowed": "Can not change a wildcard address",
+    "DisallowedMailboxMethod": "This mailbox can not be changed in that way",
+    "EmptyMessage": "Empty message provided",
+    "FileNotFound": "This file does not exist",
+    "HashError": "The password hash is not one that can be used",
+    "InsecurePasswordError": "Provided password was found from breached passwords list",
+    "InternalError": "The server failed to handle this request",
+    "InvalidAuthScope": "Authentication failed. Invalid scope",
+    "InvalidContent": "The request body can not be read",
+    "InvalidToken": "Invalid accessToken value",
+    "MailboxExistsError": "Mailbox already exists",
+    "MessageNotFound": "This message does not exist",
+    "MessageTooLarge": "The message is larger than 64 MiB",
+    "MethodNotAllowed": "This method is not allowed here",
+    "MissingPrivileges": "Not enough privileges",
+    "NoSuchMailbox": "This mailbox does not exist",
+    "NotImplemented": "This operation is not implemented yet",
+    "NotPermitted": "Can not delete main address",
+    "OverQuotaError": "User is over quota",
+    "RateLimitedError": "Authentication was rate limited",
+    "RequestTooLarge": "The request body is larger than this operation takes",
+    "ResourceNotFound": "This path does not exist",
+    "TempPasswordNotYetValid": "Temporary password is not yet activated",
+    "TooMany": "Too many recipients",
+    "UnsupportedMediaType": "content encoding not supported",
+    "UserDisabled": "User account is disabled",
+    "UserExistsError": "This username already exists",
+    "UserNotFound": "This user does not exist",
+    "WildcardNotPermitted": "A wildcard address can not be the main address",
+}
+
+
+class Problem(Exception):
+    """A case that the caller can do something about.
+
+    `code` is what clients match on, `text` what people read, `extra` further top-level fields of the answer.
+    """
+
+    def __init__(self, code: str, text: str | None = None, **extra: Any) -> None:
+        self.code = code
+        self.text = text or TEXTS[code]
+        self.extra = extra
+        super().__init__(f"{code}: {self.text}")
+
+
+class InvalidInput(Problem):
+    """The request is at fault. `faults` maps the path of each field, levels joined by a comma, to its text."""
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        super().__init__("InputValidationError", ". ".join(faults.values()), details=dict(faults))

@@ -1,0 +1,99 @@
+"""The one place where a problem becomes an HTTP answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+from flask import Flask, Response, request
+from pymongo.errors import PyMongoError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
+from problems import Problem
+from server.context import request_id
+from server.json import dumps
+
+STATUS: Mapping[str, int] = {
+    "AddressExistsError": 400,
+    "AddressNotFound": 404,
+    "AttachmentNotFound": 404,
+    "AuthFailed": 403,
+    "ChangeNotAllowed": 400,
+    "DisallowedMailboxMethod": 400,
+    "EmptyMessage": 400,
+    "FileNotFound": 404,
+    "HashError": 400,
+    "InputValidationError": 400,
+    "InsecurePasswordError": 403,
+    "InternalError": 500,
+    "InvalidAuthScope": 403,
+    "InvalidContent": 400,
+    "InvalidToken": 403,
+    "MailboxExistsError": 400,
+    "MessageNotFound": 404,
+    "MessageTooLarge": 413,
+    "MethodNotAllowed": 405,
+    "MissingPrivileges": 403,
+    "NoSuchMailbox": 404,
+    "NoUpdates": 400,
+    "NotImplemented": 501,
+    "NotPermitted": 400,
+    "OverQuotaError": 400,
+    "RateLimitedError": 403,
+    "RequestTooLarge": 413,
+    "ResourceNotFound": 404,
+    "TempPasswordNotYetValid": 403,
+    "TooMany": 403,
+    "UnsupportedMediaType": 415,
+    "UserDisabled": 403,
+    "UserExistsError": 400,
+    "UserNotFound": 404,
+    "WildcardNotPermitted": 400,
+}
+
+log = structlog.get_logger()
+
+
+def problem_response(problem: Problem) -> Response:
+    """The answer to a caller's own problem, in both error shapes that clients know."""
+    body = {"error": problem.text, "message": problem.text, "code": problem.code, **problem.extra}
+    return Response(dumps(body), STATUS[problem.code], mimetype="application/json")
+
+
+def _fault_response(error: Exception) -> Response:
+    """The answer to a fault of ours: logged in full, told without any inner detail."""
+    log.error("request failed", method=request.method, route=str(request.url_rule), exc_info=error)
+    code = "InternalDatabaseError" if isinstance(error, PyMongoError) else "InternalError"
+    text = (
+        "The database did not answer as it should" if code == "InternalDatabaseError" else "The server failed"
+    )
+    text = f"{text}. Request id: {request_id()}"
+    body = {"error": text, "message": text, "code": code, "requestId": request_id()}
+    return Response(dumps(body), 500, mimetype="application/json")
+
+
+def _http_response(error: HTTPException) -> Response:
+    """The answer to what the router or the HTTP library refused."""
+    match error:
+        case NotFound():
+            return problem_response(Problem("ResourceNotFound", f"{request.path} does not exist"))
+        case MethodNotAllowed():
+            response = problem_response(Problem("MethodNotAllowed", f"{request.method} is not allowed"))
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+            return response
+        case _ if (error.code or 500) < 500:
+            response = problem_response(Problem("InvalidContent", error.description or "Bad request"))
+            response.status_code = error.code or 400
+            return response
+    return _fault_response(error)
+
+
+def install(app: Flask) -> None:
+    """Answer everything that goes wrong in `app` in the standard shape."""
+
+    def answer(error: Exception) -> Response:
+        if isinstance(error, Problem):
+            return problem_response(error)
+        return _http_response(error) if isinstance(error, HTTPException) else _fault_response(error)
+
+    app.register_error_handler(Exception, answer)

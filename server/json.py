@@ -1,0 +1,34 @@
+"""JSON as the API sends it: ids as hex, dates as ISO 8601 in UTC with milliseconds and Z, two blanks of indent."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from bson import ObjectId
+
+_OPTIONS = (
+    orjson.OPT_INDENT_2
+    | orjson.OPT_APPEND_NEWLINE
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_NON_STR_KEYS
+)
+
+
+def dumps(answer: Any) -> bytes:
+    """Encode an answer. Raises TypeError on a value that has no JSON form."""
+    return orjson.dumps(answer, default=_plain, option=_OPTIONS)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ObjectId):
+        return str(value)
+    if isinstance(value, datetime):
+        return date_text(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def date_text(value: datetime) -> str:
+    """`2024-01-31T10:20:30.123Z`."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"

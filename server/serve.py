@@ -1,0 +1,116 @@
+"""`mallard serve`: everything one machine needs, as processes that one parent starts, watches and stops."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+import structlog
+
+from server.database import open_store
+from server.mongod import Mongod, die_with_parent
+from server.settings import Settings
+
+log = structlog.get_logger()
+
+_WATCH_SECONDS = 0.2
+_RESTART_SECONDS = 1.0
+
+
+class AlreadyRunning(Exception):
+    """Another `mallard serve` holds the state folder."""
+
+
+@contextmanager
+def state_folder(folder: Path) -> Iterator[Path]:
+    """Hold the state folder for this process alone. Raises AlreadyRunning, naming the process that has it."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "lock").open("a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(_running_text(folder, lock)) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield folder
+
+
+def _running_text(folder: Path, lock: IO[str]) -> str:
+    lock.seek(0)
+    return (
+        f"A `mallard serve` (process {lock.read().strip() or 'unknown'}) already runs on {folder}. "
+        "Stop it, or set MALLARD_STATE_DIR to another folder."
+    )
+
+
+class Supervisor:
+    """Starts the parts, starts a part again that ends by itself, stops all of them in the right order."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._mongod: Mongod | None = None
+        self._api: subprocess.Popen[bytes] | None = None
+        self._stopping = False
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        with state_folder(self._settings.state_dir):
+            try:
+                self._start()
+                self._watch()
+            finally:
+                self._shut_down()
+
+    def _stop(self, signal_number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _start(self) -> None:
+        environ = dict(os.environ)
+        if not self._settings.mongo_uri:
+            self._mongod = Mongod(self._settings.state_dir / "mongod", self._settings.mongo_cache)
+            self._mongod.start()
+            environ["MALLARD_MONGO_URI"] = self._mongod.uri
+        self._environ = environ
+        made = open_store(Settings.load(self._environ)).ensure_indexes()
+        log.info("database is ready", own_mongod=self._mongod is not None, indexes_made=len(made))
+        self._api = self._spawn("api")
+        log.info("serving", api=f"http://{self._settings.bind}", ui=f"http://{self._settings.bind}/ui/")
+
+    def _spawn(self, part: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "server", part], env=self._environ, preexec_fn=die_with_parent
+        )
+
+    def _watch(self) -> None:
+        while not self._stopping:
+            time.sleep(_WATCH_SECONDS)
+            if self._stopping:
+                return
+            if self._mongod and self._mongod.pid is None:
+                log.error("mongod ended by itself, starting it again")
+                self._mongod.start()
+            if self._api and self._api.poll() is not None:
+                log.error("the API ended by itself, starting it again", exit_code=self._api.returncode)
+                time.sleep(_RESTART_SECONDS)
+                self._api = self._spawn("api")
+
+    def _shut_down(self) -> None:
+        """The API first, so that requests in flight still find their database."""
+        if self._api and self._api.poll() is None:
+            self._api.terminate()
+            self._api.wait(self._settings.graceful_timeout + 10)
+        if self._mongod:
+            self._mongod.stop()
+        log.info("stopped")

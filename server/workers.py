@@ -1,0 +1,67 @@
+"""gunicorn with gevent workers, serving the application.
+
+The contract is compiled once, before the workers are forked; each worker opens its own database connections.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from server import logging as logs
+from server.app import create_app
+from server.contract import Contract
+from server.database import open_store
+from server.mongod import die_with_parent
+from server.settings import Settings
+
+_CONNECTIONS_PER_WORKER = 2000
+
+
+class Workers(BaseApplication):  # type: ignore[misc]
+    """The API's processes: an arbiter and `settings.workers` workers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._contract = Contract()
+        _ = self._contract.operations
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Called by gunicorn for its own settings."""
+        options: dict[str, Any] = {
+            "bind": self._settings.bind,
+            "workers": self._settings.workers,
+            "worker_class": "gevent",
+            "worker_connections": _CONNECTIONS_PER_WORKER,
+            "graceful_timeout": self._settings.graceful_timeout,
+            "timeout": 120,
+            "keepalive": 75,
+            "proc_name": "mallard-api",
+            "control_socket_disable": True,
+            "accesslog": None,
+            "loglevel": "warning",
+            "limit_request_line": 8190,
+            "post_fork": _end_with_arbiter,
+            "when_ready": _freeze,
+        }
+        for name, value in options.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Called by gunicorn in each worker."""
+        logs.configure(self._settings.log_format, self._settings.log_level)
+        return create_app(self._settings, open_store(self._settings), self._contract)
+
+
+def _end_with_arbiter(server: Any, worker: Any) -> None:
+    die_with_parent()
+
+
+def _freeze(server: Any) -> None:
+    """Leave what was loaded out of garbage collection, so that the workers go on sharing its memory."""
+    gc.collect()
+    gc.freeze()

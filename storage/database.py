@@ -1,0 +1,80 @@
+"""The databases, the clock, and steps that belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from bson.codec_options import CodecOptions
+from pymongo import MongoClient
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+Result = TypeVar("Result")
+Document = dict[str, Any]
+Clock = Callable[[], datetime]
+
+ACKNOWLEDGED = WriteConcern(w="majority", j=True)
+_CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC, cut to the milliseconds that MongoDB keeps."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseNames:
+    """The databases by their role; WildDuck may keep each in one of its own."""
+
+    main: str = "mallard"
+    users: str = ""
+    gridfs: str = ""
+    sender: str = ""
+
+
+class Databases:
+    """Handles of the four databases, all with majority writes and dates in UTC."""
+
+    def __init__(self, client: MongoClient[Document], names: DatabaseNames) -> None:
+        self.client = client
+        self.names = names
+        self.main = self._open(names.main)
+        self.users = self._open(names.users or names.main)
+        self.gridfs = self._open(names.gridfs or names.main)
+        self.sender = self._open(names.sender or names.main)
+
+    def _open(self, name: str) -> Database[Document]:
+        return self.client.get_database(name, codec_options=_CODEC, write_concern=ACKNOWLEDGED)
+
+    @property
+    def has_transactions(self) -> bool:
+        """Whether the server is a replica set or a sharded cluster."""
+        hello = self.client.admin.command("hello")
+        return "setName" in hello or hello.get("msg") == "isdbgrid"
+
+
+class Transactions:
+    """Runs steps that belong together as one transaction where the server has transactions.
+
+    A lone `mongod` has none: there the steps run one after the other, so callers order them so that a crash
+    in between leaves nothing that the next call or a job does not repair.
+    """
+
+    def __init__(self, databases: Databases) -> None:
+        self._client = databases.client
+        self._available = databases.has_transactions
+
+    def run(self, steps: Callable[[ClientSession | None], Result]) -> Result:
+        """Call `steps` with a session, again from the start if it lost a race against another transaction."""
+        if not self._available:
+            return steps(None)
+        with self._client.start_session() as session:
+            return session.with_transaction(
+                steps, read_concern=ReadConcern("snapshot"), write_concern=ACKNOWLEDGED
+            )

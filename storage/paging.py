@@ -1,0 +1,169 @@
+"""Keyset paging: cursors, and one page of a collection read through an index.
+
+A cursor is base64url of `[inner, page]`: `inner` the Extended JSON of the last row's key, `page` the number of
+the page that the cursor leads to. Cursors that hold `inner` alone, as older clients kept them, are read too.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId, json_util
+
+from problems import InvalidInput
+from storage.database import Document
+
+ASCENDING, DESCENDING = 1, -1
+_MISSING = "__mixmax__undefined__"
+_SCALARS = (str, int, float, bool, datetime, ObjectId, type(None))
+_OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.RELAXED, tz_aware=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """What a caller asked for: at most `limit` rows, beside a cursor or from the start."""
+
+    limit: int = 20
+    next: str | None = None
+    previous: str | None = None
+    page: int | None = None
+
+    @property
+    def backwards(self) -> bool:
+        return not self.next and bool(self.previous)
+
+    @property
+    def cursor(self) -> str | None:
+        return self.next or self.previous
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of rows, and the cursors to both sides (`False` where there is nothing)."""
+
+    rows: list[Document]
+    page: int
+    previous_cursor: str | bool
+    next_cursor: str | bool
+
+    def answer(self, results: Iterable[Document], **more: Any) -> Document:
+        """The listing as the API shows it, `more` being `total` and the like."""
+        return {
+            "success": True,
+            **more,
+            "page": self.page,
+            "previousCursor": self.previous_cursor,
+            "nextCursor": self.next_cursor,
+            "results": list(results),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The key that a listing is sorted by; `_id` breaks ties in the same direction."""
+
+    key: str = "_id"
+    direction: int = ASCENDING
+
+    def sort(self, backwards: bool) -> dict[str, int]:
+        direction = -self.direction if backwards else self.direction
+        return {"_id": direction} if self.key == "_id" else {self.key: direction, "_id": direction}
+
+    def after(self, position: tuple[Any, ObjectId], backwards: bool) -> Document:
+        """The condition for rows behind `position` in the direction of travel."""
+        value, row_id = position
+        beyond = "$gt" if (self.direction == ASCENDING) != backwards else "$lt"
+        if self.key == "_id":
+            return {"_id": {beyond: row_id}}
+        return {"$or": [{self.key: {beyond: value}}, {self.key: value, "_id": {beyond: row_id}}]}
+
+    def position(self, row: Mapping[str, Any]) -> Any:
+        """What a cursor to this row holds."""
+        return row["_id"] if self.key == "_id" else [row.get(self.key, _MISSING), row["_id"]]
+
+
+def encode_cursor(position: Any, page: int) -> str:
+    """The cursor that leads to `page`, starting beside `position`."""
+    inner = json_util.dumps(position, json_options=_OPTIONS, separators=(",", ":"))
+    return _base64url(json.dumps([inner, page], separators=(",", ":"), ensure_ascii=False))
+
+
+def _base64url(text: str) -> str:
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, order: Order) -> tuple[tuple[Any, ObjectId], int | None]:
+    """The row that a cursor points beside, and its page number if it has one.
+
+    Raises InvalidInput: cursors come from outside, and only scalars may reach a query.
+    """
+    try:
+        decoded = json_util.loads(
+            urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode(), json_options=_OPTIONS
+        )
+        page = None
+        if (
+            isinstance(decoded, list)
+            and len(decoded) == 2
+            and type(decoded[1]) is int
+            and isinstance(decoded[0], str)
+        ):
+            inner, page = decoded
+            decoded = json_util.loads(inner, json_options=_OPTIONS)
+        return _position(decoded, order), page
+    except (ValueError, TypeError, binascii.Error, RecursionError, OverflowError) as error:
+        raise bad_cursor() from error
+
+
+def bad_cursor() -> InvalidInput:
+    return InvalidInput({"next": '"Next page cursor" contains an invalid value'})
+
+
+def _position(decoded: Any, order: Order) -> tuple[Any, ObjectId]:
+    if order.key == "_id":
+        value, row_id = None, decoded
+    else:
+        value, row_id = decoded
+    if isinstance(row_id, str):
+        row_id = ObjectId(row_id) if ObjectId.is_valid(row_id) else None
+    if not isinstance(row_id, ObjectId) or not isinstance(value, _SCALARS):
+        raise ValueError("not a position in this listing")
+    return (None if value == _MISSING else value), row_id
+
+
+def read_page(
+    read: Callable[[Document, dict[str, int], int], list[Document]], paging: Paging, order: Order
+) -> Page:
+    """One page through `read(condition, sort, limit)`, which returns the rows that `condition` adds to its own."""
+    number, condition = paging.page or 1, {}
+    if paging.cursor:
+        position, page = decode_cursor(paging.cursor, order)
+        if not (page is None and paging.page == 1 and paging.backwards):
+            condition = order.after(position, paging.backwards)
+            number = page if page is not None else number
+    backwards = paging.backwards and bool(condition)
+    rows = read(condition, order.sort(backwards), paging.limit + 1)
+    return _page(rows, paging, order, number, backwards=backwards, started=bool(condition))
+
+
+def _page(
+    rows: list[Document], paging: Paging, order: Order, number: int, *, backwards: bool, started: bool
+) -> Page:
+    more = len(rows) > paging.limit
+    rows = rows[: paging.limit]
+    if backwards:
+        rows.reverse()
+    has_previous, has_next = (more, True) if backwards else (started, more)
+    number = max(number, 1) if has_previous else 1
+    return Page(
+        rows,
+        number,
+        encode_cursor(order.position(rows[0]), max(number - 1, 0)) if rows and has_previous else False,
+        encode_cursor(order.position(rows[-1]), number + 1) if rows and has_next else False,
+    )

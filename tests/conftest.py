@@ -1,0 +1,139 @@
+"""What all tests share: one real mongod for the run, a fresh database for each test, the whole app over it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from bson import ObjectId
+from flask import Flask
+from handlers.users import create_user
+from pymongo import MongoClient
+
+from handlers.call import Call
+from server import logging as logs
+from server.app import create_app
+from server.contract import Contract
+from server.mongod import Mongod
+from server.settings import Settings
+from storage.database import DatabaseNames
+from storage.store import Store
+
+PASSWORD = "correct horse battery"
+CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
+    """A mongod of the run's own."""
+    server = Mongod(tmp_path_factory.mktemp("mongod"), cache=512)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def mongo(mongod: Mongod) -> Iterator[MongoClient[dict[str, Any]]]:
+    """A connection to it."""
+    with MongoClient(mongod.uri) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    """The contract, read once."""
+    return Contract()
+
+
+@pytest.fixture
+def store(mongo: MongoClient[dict[str, Any]]) -> Iterator[Store]:
+    """A store on an empty database with all indexes, dropped after the test."""
+    name = f"test_{next(_numbers)}"
+    store = Store(mongo, DatabaseNames(main=name))
+    store.ensure_indexes()
+    yield store
+    mongo.drop_database(name)
+
+
+@pytest.fixture
+def call(store: Store) -> Call:
+    """A request of root, for tests that call a handler itself."""
+    return Call(store=store)
+
+
+@pytest.fixture
+def make_user(call: Call) -> Callable[..., ObjectId]:
+    """Makes accounts through the handler: `make_user("ada", quota=10)`."""
+
+    def make(username: str = "ada", **fields: Any) -> ObjectId:
+        body = {"username": username, "password": PASSWORD, "address": f"{username}@example.com", **fields}
+        return ObjectId(create_user(call=call, body=body)["id"])
+
+    return make
+
+
+@pytest.fixture
+def user(store: Store, make_user: Callable[..., ObjectId]) -> dict[str, Any]:
+    """The document of one account."""
+    return store.users.get(make_user())
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Settings of the app under test: open, every answer checked against the contract."""
+    return Settings(validate_responses=True, log_level="error", mongo_uri="mongodb://unused")
+
+
+@pytest.fixture
+def app(store: Store, settings: Settings, contract: Contract) -> Flask:
+    """The whole application."""
+    logs.configure("json", "error")
+    return create_app(settings, store, contract)
+
+
+class Client:
+    """Speaks to the app as a REST client does; `token` is sent as X-Access-Token."""
+
+    def __init__(self, app: Flask, token: str | None = None) -> None:
+        self._client = app.test_client()
+        self._headers = {"X-Access-Token": token} if token else {}
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """Send a request; `json=` is encoded with orjson, which knows more types than Flask's."""
+        headers = {**self._headers, **options.pop("headers", {})}
+        if "json" in options:
+            options["data"] = orjson.dumps(options.pop("json"), default=str)
+            headers.setdefault("Content-Type", "application/json")
+        return self._client.open(path, method=method, headers=headers, **options)
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Any:
+        return self.request("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> Any:
+        return self.request("PUT", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Any:
+        return self.request("DELETE", path, **options)
+
+
+@pytest.fixture
+def client(app: Flask) -> Client:
+    """A client without a token, of an open API."""
+    return Client(app)
+
+
+@pytest.fixture
+def corpus() -> list[Path]:
+    """The files of the corpus of real messages."""
+    files = sorted(p for p in CORPUS.rglob("*") if p.is_file() and p.name != "README.md")
+    if not files:
+        pytest.skip(f"the corpus of real messages is not at {CORPUS}")
+    return files

@@ -1,0 +1,60 @@
+"""Settings: where they come from, and that a wrong one is told plainly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from server.settings import Settings, SettingsError
+
+
+def test_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
+    file = tmp_path / "mallard.toml"
+    file.write_text('database = "from-file"\nworkers = 3\n')
+    settings = Settings.load({"MALLARD_CONFIG": str(file), "MALLARD_DATABASE": "from-environment"})
+    assert (settings.database, settings.workers, settings.bind) == ("from-environment", 3, "127.0.0.1:8080")
+
+
+def test_secrets_are_not_shown() -> None:
+    shown = Settings.load({"MALLARD_TOKEN": "hush", "MALLARD_MONGO_URI": "mongodb://user:pw@host"}).shown()
+    assert (shown["token"], shown["mongo_uri"]) == ("***", "***")
+
+
+def test_an_open_api_is_not_bound_where_others_reach_it() -> None:
+    with pytest.raises(SettingsError, match="MALLARD_ACCESS_CONTROL=on"):
+        Settings.load({"MALLARD_BIND": "0.0.0.0:8080"})
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:1", "localhost:8080", "[::1]:8080"])
+def test_an_open_api_may_be_bound_to_loopback(bind: str) -> None:
+    assert not Settings.load({"MALLARD_BIND": bind}).needs_token
+
+
+def test_the_default_secret_signs_nothing_that_others_reach() -> None:
+    with pytest.raises(SettingsError, match="MALLARD_SECRET"):
+        Settings.load({"MALLARD_BIND": "0.0.0.0:8080", "MALLARD_ACCESS_CONTROL": "on"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MALLARD_BIND", "8080"),
+        ("MALLARD_BIND", "host:99999"),
+        ("MALLARD_WORKERS", "none"),
+        ("MALLARD_WORKERS", "0"),
+        ("MALLARD_ACCESS_CONTROL", "maybe"),
+        ("MALLARD_LOG_LEVEL", "loud"),
+        ("MALLARD_CONFIG", "/nowhere/mallard.toml"),
+    ],
+)
+def test_a_wrong_value_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings.load({name: value})
+
+
+def test_unknown_settings_in_the_file_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "mallard.toml"
+    file.write_text("databse = 'x'\n")
+    with pytest.raises(SettingsError, match="databse"):
+        Settings.load({"MALLARD_CONFIG": str(file)})
