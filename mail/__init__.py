@@ -1,0 +1,1 @@
+"""A message as a value. Pure: no database, no network."""

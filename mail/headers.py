@@ -1,0 +1,222 @@
+"""Header values: encoded-words (RFC 2047), unfolding, addresses (RFC 5322 §3.4), dates, and the indexed headers."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from quopri import decodestring
+from typing import Any
+
+import idna
+
+from mail.charsets import decode
+
+Address = dict[str, Any]
+
+ADDRESS_HEADERS = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
+_INDEXED = frozenset(
+    {
+        "to",
+        "cc",
+        "bcc",
+        "subject",
+        "from",
+        "sender",
+        "reply-to",
+        "message-id",
+        "thread-index",
+        "list-id",
+        "delivered-to",
+    }
+)
+_MOST_INDEXED_BYTES = 880
+_MOST_ADDRESSES = 2000
+LONGEST_VALUE = 64 * 1024
+
+_WORD = re.compile(r"=\?([\w.:\-]+?)(?:\*[\w\-]*)?\?([BbQq])\?([^?\s]*(?:\?(?!=)[^?\s]*)*)\?=")
+_BETWEEN_WORDS = re.compile(r"(\?=)[ \t\r\n]+(?==\?[\w.:\-]+(?:\*[\w\-]*)?\?[BbQq]\?)")
+_FOLD = re.compile(r"[ \t]*[\r\n]+[ \t]*")
+_SPACES = re.compile(r"\s+")
+_ANGLE = re.compile(r"<([^>]*)>")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ADDRESS_TOKEN = re.compile(
+    r'"((?:\\.|[^"\\])*)(?:"|\\?\Z)|\(((?:\\.|[^()\\])*)\)|<([^<>]*)>|([,;:])|([^\s",;:<>()]+)|(\s+)|(.)',
+    re.S,
+)
+_ZONES = {
+    "EET": 2, "EEST": 3, "CET": 1, "CEST": 2, "MET": 1, "MEST": 2, "WET": 0, "WEST": 1, "BST": 1, "MSK": 3, "MSD": 4,
+    "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "JST": 9, "KST": 9,
+    "IST": 5.5, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13, "Z": 0,
+}  # fmt: skip
+_ZONE = re.compile(r"\b([A-Z]{1,4}T?)\s*(?:\([^)]*\))?\s*$")
+
+
+def unfold(value: str) -> str:
+    """Line breaks with the white space around them become one blank (RFC 5322 §2.2.3)."""
+    return _FOLD.sub(" ", value) if "\n" in value or "\r" in value else value
+
+
+def decode_words(text: str) -> str:
+    """A header's text with its encoded-words decoded; white space between two of them goes."""
+    if "=?" not in text:
+        return text
+    text = _BETWEEN_WORDS.sub(r"\1", text)
+    parts: list[str] = []
+    end, pending, charset = 0, b"", ""
+    for match in _WORD.finditer(text):
+        data = _word_bytes(match[2], match[3])
+        if pending and (match.start() > end or match[1].lower() != charset):
+            parts.append(decode(pending, charset))
+            pending = b""
+        parts.append(text[end : match.start()])
+        pending, charset, end = pending + data, match[1].lower(), match.end()
+    if pending:
+        parts.append(decode(pending, charset))
+    return _clean("".join(parts) + text[end:])
+
+
+def _word_bytes(encoding: str, payload: str) -> bytes:
+    if encoding in "Qq":
+        return decodestring(payload.encode("utf-8", "replace").replace(b"_", b" "))
+    data = _NOT_BASE64.sub(b"", payload.encode("ascii", "replace"))
+    return b64decode(data[: len(data) - 1 if len(data) % 4 == 1 else None] + b"=" * (-len(data) % 4))
+
+
+def _clean(text: str) -> str:
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def addresses(text: str) -> list[Address]:
+    """The addresses of a header as `{name, address}`, groups as `{name, group}`; names are not decoded."""
+    found: list[Address] = []
+    members: list[Address] | None = None
+    for mark, entry in _entries(unfold(text[: LONGEST_VALUE * 4])):
+        if mark == ":" and members is None:
+            members = []
+            found.append({"name": entry["name"] or entry["address"], "group": members})
+        elif entry["name"] or entry["address"]:
+            (found if members is None else members).append(entry)
+        if mark == ";":
+            members = None
+        if len(found) >= _MOST_ADDRESSES or (members is not None and len(members) >= _MOST_ADDRESSES):
+            break
+    return found
+
+
+def _entries(text: str) -> Iterator[tuple[str, Address]]:
+    """Each address with the mark that ends it: a comma, a colon, a semicolon, or nothing."""
+    words: list[str] = []
+    comments: list[str] = []
+    angle: str | None = None
+    for match in _ADDRESS_TOKEN.finditer(text):
+        quoted, comment, inner, mark, atom, blank, other = match.groups()
+        if mark and not (mark == ":" and angle is not None):
+            yield mark, _entry(words, comments, angle)
+            words, comments, angle = [], [], None
+        elif inner is not None:
+            angle = inner.strip()
+        elif comment is not None:
+            comments.append(comment)
+        elif quoted is not None:
+            words.append(re.sub(r"\\(.)", r"\1", quoted))
+        else:
+            words.append(atom or (" " if blank else other or ""))
+    yield "", _entry(words, comments, angle)
+
+
+def _entry(words: list[str], comments: list[str], angle: str | None) -> Address:
+    text = _SPACES.sub(" ", "".join(words)).strip()
+    comment = " ".join(comments).strip()
+    if angle is not None:
+        return {"name": text or comment, "address": angle}
+    head, _, last = text.rpartition(" ")
+    if "@" in last:
+        return {"name": head or comment, "address": last}
+    if "@" in head and " " not in head:
+        return {"name": comment, "address": head}
+    return {"name": text or comment, "address": ""}
+
+
+def decoded_addresses(entries: Iterable[Mapping[str, Any]]) -> list[Address]:
+    """The same with names decoded and domains in Unicode; groups stay groups."""
+    return [_decoded(entry) for entry in entries]
+
+
+def _decoded(entry: Mapping[str, Any]) -> Address:
+    name = decode_words(str(entry.get("name") or ""))
+    if "group" in entry:
+        return {"name": name, "group": decoded_addresses(entry["group"])}
+    return {"name": name, "address": unicode_domain(str(entry.get("address") or ""))}
+
+
+def flat_addresses(entries: Iterable[Mapping[str, Any]] | None) -> Iterator[Address]:
+    """The addresses themselves, members of groups included."""
+    for entry in entries or ():
+        if "group" in entry:
+            yield from flat_addresses(entry["group"])
+        elif entry.get("address"):
+            yield dict(entry)
+
+
+def unicode_domain(address: str) -> str:
+    """The address with a punycode domain decoded; a domain that can not be decoded stays."""
+    local, at, domain = address.rpartition("@")
+    if "xn--" not in domain.lower():
+        return address
+    try:
+        return local + at + idna.decode(domain.lower())
+    except (idna.IDNAError, UnicodeError):
+        return address
+
+
+def read_date(text: str) -> datetime | None:
+    """A Date header (RFC 5322 §3.3) or an ISO date, in UTC; zone names that people write are understood."""
+    text = unfold(text).strip()[:200]
+    for reader in (_rfc_date, datetime.fromisoformat, _named_zone_date):
+        try:
+            date = reader(text)
+            date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+        except (ValueError, TypeError, OverflowError, IndexError):
+            continue
+        return date.replace(microsecond=date.microsecond // 1000 * 1000)
+    return None
+
+
+def _rfc_date(text: str) -> datetime:
+    if (zone := _ZONE.search(text)) and zone[1] in _ZONES and zone[1] != "Z":
+        raise ValueError("left to the reader of named zones")
+    return parsedate_to_datetime(text)
+
+
+def _named_zone_date(text: str) -> datetime:
+    match = _ZONE.search(text)
+    if not match or match[1] not in _ZONES:
+        raise ValueError("no known zone")
+    date = parsedate_to_datetime(text[: match.start()] + "+0000")
+    return date.replace(tzinfo=timezone(timedelta(hours=_ZONES[match[1]])))
+
+
+def indexed(fields: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    """The header values that searches look at: decoded, lower case, bounded. `fields` are (name, UTF-8 text)."""
+    return [{"key": name, "value": _indexed_value(name, text)} for name, text in fields if name in _INDEXED]
+
+
+def _indexed_value(name: str, text: str) -> str:
+    value = decode_words(unfold(text[:LONGEST_VALUE]).strip()).lower()
+    if name == "list-id" and (match := _ANGLE.search(value)):
+        value = match[1]
+    data = value.encode()
+    return (
+        data[:_MOST_INDEXED_BYTES].decode("utf-8", "ignore")[:-4]
+        if len(data) >= _MOST_INDEXED_BYTES
+        else value
+    )
+
+
+def subject_text(raw: str) -> str:
+    """A Subject as people read it: decoded, white space collapsed."""
+    return _SPACES.sub(" ", decode_words(unfold(raw[:LONGEST_VALUE]).strip())).strip()

@@ -1,0 +1,104 @@
+"""ENVELOPE and BODYSTRUCTURE (RFC 3501 §7.4.2) in the stored form that IMAP servers beside us send out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mail.headers import decode_words, subject_text, unicode_domain
+from mail.mimetree import Node
+
+_LONGEST = 8192
+
+
+def envelope(parsed: Mapping[str, Any]) -> list[Any]:
+    """The ten elements of ENVELOPE. Texts that may hold more than ASCII are UTF-8 bytes."""
+    sender = parsed.get("sender") or parsed.get("from")
+    reply_to = parsed.get("reply-to") or parsed.get("from")
+    lists = (parsed.get("from"), sender, reply_to, parsed.get("to"), parsed.get("cc"), parsed.get("bcc"))
+    return [
+        _ascii(parsed.get("date")),
+        subject_text(_last(parsed.get("subject")) or "")[:_LONGEST].encode(),
+        *(_addresses(entries) for entries in lists),
+        _ascii(parsed.get("in-reply-to")),
+        _ascii(parsed.get("message-id")),
+    ]
+
+
+def _last(value: Any) -> str | None:
+    return (value[-1] if value else None) if isinstance(value, list) else value
+
+
+def _ascii(value: Any) -> str | bytes | None:
+    text = _last(value)
+    if not text:
+        return None
+    return text[:_LONGEST] if text.isascii() else text[:_LONGEST].encode()
+
+
+def _addresses(entries: Iterable[Mapping[str, Any]] | None) -> list[Any] | None:
+    found = [item for entry in entries or () for item in _address(entry)]
+    return found or None
+
+
+def _address(entry: Mapping[str, Any]) -> list[list[Any]]:
+    name = decode_words(str(entry.get("name") or ""))
+    if "group" in entry:
+        members = [item for member in entry["group"] for item in _address(member)]
+        return [[None, None, name.encode(), None], *members, [None, None, None, None]]
+    address = unicode_domain(str(entry.get("address") or ""))
+    local, at, domain = address.rpartition("@")
+    if not at:
+        local = domain = address
+    return [[name.encode() or None, None, local.encode(), domain.encode()]]
+
+
+def bodystructure(node: Node) -> list[Any]:
+    """BODYSTRUCTURE with its extension data."""
+    if node["multipart"]:
+        children = [bodystructure(child) for child in node.get("childNodes", ())] or [[]]
+        kind = node["parsedHeader"]["content-type"]
+        return [*children, kind["subtype"].upper(), _parameters(kind), *_extension(node)]
+    return _leaf(node)
+
+
+def _leaf(node: Node) -> list[Any]:
+    parsed = node["parsedHeader"]
+    kind, subtype = _type(parsed["content-type"])
+    basic = [
+        kind,
+        subtype,
+        _parameters(parsed["content-type"]),
+        _ascii(parsed.get("content-id")),
+        _ascii(parsed.get("content-description")),
+        (str(_ascii(parsed.get("content-transfer-encoding")) or "7bit")).strip().upper() or "7BIT",
+        node["size"],
+    ]
+    if node.get("message"):
+        inner = node["message"]
+        basic += [envelope(inner["parsedHeader"]), bodystructure(inner), node["lineCount"]]
+    elif kind == "TEXT":
+        basic.append(node["lineCount"])
+    return [*basic, _ascii(parsed.get("content-md5")), *_extension(node)]
+
+
+def _type(parsed: Mapping[str, Any]) -> tuple[str, str]:
+    kind, subtype = parsed["type"].upper(), parsed["subtype"].upper()
+    if kind and subtype:
+        return kind, subtype
+    return ("TEXT", "PLAIN") if kind == "TEXT" or subtype == "PLAIN" else ("APPLICATION", "OCTET-STREAM")
+
+
+def _parameters(parsed: Mapping[str, Any]) -> list[Any] | None:
+    pairs = [
+        [name.upper(), decode_words(str(value)).strip().encode()] for name, value in parsed["params"].items()
+    ]
+    return [item for pair in pairs for item in pair] or None
+
+
+def _extension(node: Node) -> list[Any]:
+    parsed = node["parsedHeader"]
+    disposition = parsed.get("content-disposition")
+    shown = [str(disposition["value"]).upper(), _parameters(disposition)] if disposition else None
+    language = str(parsed.get("content-language") or "").replace(",", " ").split()
+    return [shown, [word.upper() for word in language] or None, _ascii(parsed.get("content-location"))]

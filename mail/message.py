@@ -1,0 +1,95 @@
+"""A message's bytes → everything that is stored of it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mail import source
+from mail.content import Body, encoding_of, extract, stored_apart, text_fields
+from mail.headers import indexed, read_date, subject_text
+from mail.imap import bodystructure, envelope
+from mail.mimetree import Node, Parsed, parse
+from mail.source import Layout
+from mail.threads import normalise_subject, thread_ids
+
+WHOLE = "SOURCE"
+_LARGEST_LAYOUT = 512 * 1024
+_LONGEST_SUBJECT = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """`document` has the fields of a stored message that follow from its bytes alone.
+
+    `layout` is None where the tree alone gives the source back, see `mail.source`.
+    """
+
+    document: dict[str, Any]
+    bodies: tuple[Body, ...]
+    thread_subject: str
+    thread_ids: list[str]
+    layout: Layout | None
+
+
+def index(raw: bytes, received: datetime) -> Indexed:
+    """Index any bytes; never fails. `received` stands in for a Date that is missing or unreadable."""
+    parsed = parse(raw)
+    tree = parsed.root
+    fields = {"envelope": envelope(tree["parsedHeader"]), "bodystructure": bodystructure(tree)}
+    content = extract(tree)
+    layout = _layout(parsed, content.bodies)
+    tree["attachmentMap"] = {body.id: body.hash for body in content.bodies}
+    subject = _subject(parsed)
+    document: dict[str, Any] = {
+        **fields,
+        "mimeTree": tree,
+        "size": source.size(tree),
+        "hdate": _date(parsed, received),
+        "msgid": _message_id(tree),
+        "subject": subject,
+        "headers": indexed(parsed.fields),
+        "ha": any(not attachment["related"] for attachment in content.attachments),
+        **({"attachments": content.attachments} if content.attachments else {}),
+        **text_fields(content),
+    }
+    return Indexed(
+        document, tuple(content.bodies), normalise_subject(subject), thread_ids(tree["parsedHeader"]), layout
+    )
+
+
+def _layout(parsed: Parsed, bodies: list[Body]) -> Layout | None:
+    """What is missing from the tree; a large literal goes to where attachments are, as one body."""
+    encoded = {
+        node["attachmentId"]: (start, end) for node, start, end in parsed.leaves if node.get("attachmentId")
+    }
+
+    def fetch(body_id: str) -> list[bytes]:
+        start, end = encoded[body_id]
+        return [parsed.source[start:end]]
+
+    if b"".join(source.rebuild(parsed.root, fetch)) == parsed.source:
+        return None
+    layout = source.layout_of(parsed, lambda node, position: node.get("attachmentId") or position)
+    if source.literal_bytes(layout) <= _LARGEST_LAYOUT:
+        return layout
+    bodies.append(stored_apart(WHOLE, parsed.source, "message/rfc822", encoding_of(parsed.root)))
+    return [WHOLE]
+
+
+def _last_field(parsed: Parsed, name: str) -> str:
+    return next((text for key, text in reversed(parsed.fields) if key == name), "")
+
+
+def _subject(parsed: Parsed) -> str:
+    return subject_text(_last_field(parsed, "subject"))[:_LONGEST_SUBJECT]
+
+
+def _date(parsed: Parsed, received: datetime) -> datetime:
+    return read_date(_last_field(parsed, "date")) or received
+
+
+def _message_id(tree: Node) -> str:
+    return str(tree["parsedHeader"].get("message-id") or f"<{uuid.uuid4()}@mallard.invalid>")[:4096]

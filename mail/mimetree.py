@@ -1,0 +1,198 @@
+"""Bytes of a message → the MIME tree that is stored, and where in the bytes each body stands (RFC 2045, 2046).
+
+Any bytes parse: depth, number of parts and size of the headers in the tree are bounded, and what lies beyond a
+bound stays part of the body around it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from mail.headers import ADDRESS_HEADERS, LONGEST_VALUE, addresses, unfold
+from mail.parameters import parse as parse_parameters
+
+Node = dict[str, Any]
+
+DEEPEST = 25
+MOST_PARTS = 1000
+MOST_HEADER_BYTES = 2 * 1024 * 1024
+LARGEST_OUTSIDE = 64 * 1024
+
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_EMPTY_LINE = re.compile(rb"\n\r*\n")
+_LEADING_EMPTY_LINE = re.compile(rb"\r*\n")
+_FIELD_END = re.compile(rb"\r*\n(?![ \t])")
+_KEY = re.compile(r"[a-z0-9\-*]{1,99}")
+_SINGLE = frozenset(
+    {
+        "in-reply-to", "message-id", "content-transfer-encoding", "content-id", "content-description",
+        "content-language", "content-md5", "content-location",
+    }
+)  # fmt: skip
+_STRUCTURED = ("content-type", "content-disposition")
+_IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
+
+
+def normalise(raw: bytes) -> bytes:
+    """The bytes with each bare LF as CRLF: what a message's source is from here on."""
+    return raw if raw.count(b"\n") == raw.count(b"\r\n") else _BARE_LF.sub(b"\r\n", raw)
+
+
+@dataclass(slots=True)
+class Parsed:
+    """The root node, the normalised bytes, and for each leaf in order of the bytes where its body stands."""
+
+    root: Node
+    source: bytes
+    leaves: list[tuple[Node, int, int]] = field(default_factory=list)
+    fields: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Budget:
+    parts: int = MOST_PARTS
+    header_bytes: int = MOST_HEADER_BYTES
+
+
+def parse(raw: bytes) -> Parsed:
+    """Parse a message. Never fails."""
+    source = normalise(raw)
+    parsed = Parsed({}, source)
+    parser = _Parser(source, _Budget(), parsed.leaves)
+    parsed.root = parser.node(0, len(source), 0)
+    parsed.fields = list(header_fields(parsed.root["header"]))
+    return parsed
+
+
+class _Parser:
+    def __init__(self, source: bytes, budget: _Budget, leaves: list[tuple[Node, int, int]]) -> None:
+        self._source = source
+        self._budget = budget
+        self._leaves = leaves
+
+    def node(self, start: int, end: int, depth: int) -> Node:
+        """The node of these bytes. Preamble and epilogue of a multipart together are its body."""
+        body = self._body_start(start, end)
+        header = self._header(start, body)
+        parsed = parsed_header(header)
+        kind = parsed["content-type"]
+        boundary = kind["params"].get("boundary") or False
+        is_multipart = kind["type"] == "multipart" and bool(boundary) and depth < DEEPEST
+        node: Node = {
+            "header": header,
+            "parsedHeader": parsed,
+            "body": b"",
+            "multipart": kind["subtype"] or "mixed",
+            "boundary": boundary,
+        }
+        ranges, preamble_end, epilogue = self._parts(boundary, body, end) if is_multipart else ([], end, end)
+        if not ranges:
+            node.update(multipart=False, boundary=False)
+            self._leaf(node, body, end, depth)
+            return node
+        outside = self._source[body:preamble_end] + self._source[epilogue:end]
+        outside = outside[:LARGEST_OUTSIDE]
+        node["body"] = outside + b"\r\n" if outside and not outside.endswith(b"\n") else outside
+        _count(node)
+        node["childNodes"] = [self.node(*part, depth + 1) for part in ranges]
+        return node
+
+    def _body_start(self, start: int, end: int) -> int:
+        if match := _LEADING_EMPTY_LINE.match(self._source, start, end):
+            return match.end()
+        match = _EMPTY_LINE.search(self._source, start, end)
+        return match.end() if match else end
+
+    def _header(self, start: int, body: int) -> list[str]:
+        allowed = min(body - start, self._budget.header_bytes)
+        self._budget.header_bytes -= allowed
+        data = self._source[start : start + allowed].rstrip(b"\r\n")
+        return [line.decode("latin-1") for line in _FIELD_END.split(data)] if data else []
+
+    def _parts(self, boundary: str, start: int, end: int) -> tuple[list[tuple[int, int]], int, int]:
+        """Where the parts stand, where the preamble ends and where the epilogue begins (RFC 2046 §5.1.1)."""
+        pattern = re.compile(rb"^--" + re.escape(boundary.encode()) + rb"(--)?[ \t]*\r*(?:\n|\Z)", re.M)
+        ranges: list[tuple[int, int]] = []
+        preamble_end, begun = end, -1
+        for match in pattern.finditer(self._source, start, end):
+            if begun < 0:
+                preamble_end = match.start()
+            else:
+                ranges.append((begun, max(begun, self._before_line_break(match.start()))))
+            if match[1]:
+                return ranges, preamble_end, match.end()
+            begun = match.end()
+            self._budget.parts -= 1
+            if self._budget.parts <= 0:
+                break
+        if begun >= 0:
+            ranges.append((begun, end))
+        return ranges, preamble_end, end
+
+    def _before_line_break(self, position: int) -> int:
+        """The line break before a delimiter belongs to the delimiter."""
+        return position - (2 if self._source[position - 2 : position] == b"\r\n" else 1)
+
+    def _leaf(self, node: Node, start: int, end: int, depth: int) -> None:
+        node["body"] = self._source[start:end]
+        _count(node)
+        self._leaves.append((node, start, end))
+        kind, parsed = node["parsedHeader"]["content-type"], node["parsedHeader"]
+        encoding = str(parsed.get("content-transfer-encoding", "")).strip().lower()
+        if (
+            kind["value"].lower() == "message/rfc822"
+            and encoding in _IDENTITY
+            and depth < DEEPEST
+            and node["body"]
+        ):
+            inner = _Parser(node["body"], self._budget, [])
+            node["message"] = inner.node(0, len(node["body"]), depth + 1)
+
+
+def _count(node: Node) -> None:
+    node["lineCount"] = node["body"].count(b"\n")
+    node["size"] = len(node["body"])
+
+
+def header_fields(header: list[str]) -> Iterator[tuple[str, str]]:
+    """Each field as (name in lower case, its text with the bytes read as UTF-8)."""
+    for line in header:
+        name, _, value = line.partition(":")
+        yield name.strip().lower(), value.encode("latin-1").decode("utf-8", "replace").strip()
+
+
+def parsed_header(header: list[str]) -> dict[str, Any]:
+    """The fields by name: text, a list of texts where a field is repeated, addresses, or type with parameters."""
+    values: dict[str, list[str]] = {}
+    for name, value in header_fields(header):
+        if _KEY.fullmatch(name) or not name:
+            values.setdefault(name, []).append(value[:LONGEST_VALUE])
+    parsed = {name: _value(name, given) for name, given in values.items() if name not in _STRUCTURED}
+    parsed["content-type"] = parse_parameters(_last(values, "content-type") or "text/plain")
+    if disposition := _last(values, "content-disposition"):
+        parsed["content-disposition"] = parse_parameters(disposition)
+    return parsed
+
+
+def _last(values: dict[str, list[str]], name: str) -> str:
+    return values[name][-1] if name in values else ""
+
+
+def _value(name: str, given: list[str]) -> Any:
+    if name in ADDRESS_HEADERS:
+        return addresses(", ".join(given))
+    if len(given) == 1 or name in _SINGLE:
+        return unfold(given[-1])
+    return [*given[:-1], unfold(given[-1])]
+
+
+def leaves(node: Node) -> Iterator[Node]:
+    """The leaves of a tree in order, embedded messages not opened."""
+    if node.get("childNodes"):
+        for child in node["childNodes"]:
+            yield from leaves(child)
+    elif not node["multipart"]:
+        yield node

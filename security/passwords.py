@@ -1,0 +1,158 @@
+"""Password hashes: every format that a database of accounts may hold verifies, new ones are of the best.
+
+CPU work of up to a second: callers run these functions off the event loop.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import secrets
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import argon2
+import bcrypt
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import crypt
+
+_BCRYPT_COST = 12
+_BCRYPT_BYTES = 72
+_MOST_PBKDF2 = 5_000_000
+_MOST_ARGON2_KIB, _MOST_ARGON2_TIME = 1_048_576, 20
+_MOST_SHA_ROUNDS = 5_000_000
+_MOST_BCRYPT_COST = 16
+
+_DES = re.compile(r"[0-9A-Za-z./]{13}")
+_PBKDF2 = re.compile(
+    r"\$pbkdf2-(sha1|sha256|sha512)\$(?:v=\d+\$)?i=([1-9]\d{0,9})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)"
+)
+_BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./0-9A-Za-z]{53}")
+_SHA_CRYPT = re.compile(
+    r"\$([56])\$(?:rounds=(\d{1,9})\$)?([./0-9A-Za-z]{1,16})\$([./0-9A-Za-z]{43}|[./0-9A-Za-z]{86})"
+)
+_MD5_CRYPT = re.compile(r"\$1\$[./0-9A-Za-z]{1,32}\$[./0-9A-Za-z]{22}")
+_ARGON2 = re.compile(r"\$(argon2(?:id|i|d))\$v=19\$([mtp=,\d]+)\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)")
+
+_hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+
+
+class UnknownHash(ValueError):
+    """The text is no password hash that can be verified, or one that would cost far too much to."""
+
+
+def hash_password(password: str, scheme: str = "argon2id") -> str:
+    """A new hash, `argon2id` or `bcrypt`; WildDuck verifies both."""
+    if scheme == "bcrypt":
+        return bcrypt.hashpw(password.encode()[:_BCRYPT_BYTES], bcrypt.gensalt(_BCRYPT_COST)).decode()
+    return _hasher.hash(password)
+
+
+DUMMY_HASH = hash_password(secrets.token_hex(16))
+
+
+def verify_password(password: str, stored: str) -> bool:
+    """Whether `password` is the one that was hashed. Raises UnknownHash."""
+    return _verifier(stored)(password.encode(), stored)
+
+
+def check_hash(stored: str) -> None:
+    """Raises UnknownHash unless the text is a hash that can be verified at a bearable cost."""
+    _verifier(stored)
+
+
+def needs_rehash(stored: str, scheme: str = "argon2id") -> bool:
+    """Whether a log-in should replace the hash by a new one."""
+    if scheme == "bcrypt":
+        match = _BCRYPT.fullmatch(stored)
+        return not match or int(match[1]) < _BCRYPT_COST
+    return not stored.startswith("$argon2id$") or _hasher.check_needs_rehash(stored)
+
+
+def _verifier(stored: str) -> Callable[[bytes, str], bool]:
+    for pattern, check, verify in _FORMATS:
+        if (match := pattern.fullmatch(stored)) and check(match):
+            return verify
+    raise UnknownHash("The text is no password hash of a known format")
+
+
+def _unpadded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except binascii.Error as error:
+        raise UnknownHash("The salt or the key is no base64") from error
+
+
+def _pbkdf2(password: bytes, stored: str) -> bool:
+    match = _PBKDF2.fullmatch(stored)
+    assert match
+    key = _unpadded(match[4])
+    made = hashlib.pbkdf2_hmac(match[1], password, _unpadded(match[3]), int(match[2]), len(key))
+    return hmac.compare_digest(made, key)
+
+
+def _bcrypt(password: bytes, stored: str) -> bool:
+    return bcrypt.checkpw(password[:_BCRYPT_BYTES], stored.encode())
+
+
+def _argon2(password: bytes, stored: str) -> bool:
+    match = _ARGON2.fullmatch(stored)
+    assert match
+    costs = _argon2_costs(match[2])
+    kinds = {"argon2id": argon2.Type.ID, "argon2i": argon2.Type.I, "argon2d": argon2.Type.D}
+    key = _unpadded(match[4])
+    made = argon2.low_level.hash_secret_raw(
+        password, _unpadded(match[3]), costs["t"], costs["m"], costs["p"], len(key), kinds[match[1]], 19
+    )
+    return hmac.compare_digest(made, key)
+
+
+def _argon2_costs(text: str) -> Mapping[str, int]:
+    """The parameters m, t and p, which stand in any order."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    return {name: int(number or 0) for name, _, number in pairs}
+
+
+def _crypt(password: bytes, stored: str) -> bool:
+    made = crypt.crypt(password.decode("utf-8", "surrogateescape"), stored)
+    return made is not None and hmac.compare_digest(made.encode(), stored.encode())
+
+
+def _md5_crypt(password: bytes, stored: str) -> bool:
+    """A salt beyond eight characters is cut, as the algorithm does; the text compared keeps what was given."""
+    _, _, salt, key = stored.split("$")
+    made = crypt.crypt(password.decode("utf-8", "surrogateescape"), f"$1${salt[:8]}$")
+    return made is not None and hmac.compare_digest(made.rpartition("$")[2].encode(), key.encode())
+
+
+def _bearable_argon2(match: re.Match[str]) -> bool:
+    costs = _argon2_costs(match[2])
+    if set(costs) != {"m", "t", "p"}:
+        return False
+    fits = 8 * costs["p"] <= costs["m"] <= _MOST_ARGON2_KIB and 1 <= costs["t"] <= _MOST_ARGON2_TIME
+    return fits and 1 <= costs["p"] <= 16 and len(_unpadded(match[3])) >= 8 and len(_unpadded(match[4])) >= 4
+
+
+def _bearable_sha(match: re.Match[str]) -> bool:
+    right_length = len(match[4]) == (43 if match[1] == "5" else 86)
+    return right_length and 1000 <= int(match[2] or 5000) <= _MOST_SHA_ROUNDS
+
+
+def _any(match: re.Match[str]) -> bool:
+    return True
+
+
+_FORMATS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], bool], Any], ...] = (
+    (_ARGON2, _bearable_argon2, _argon2),
+    (_PBKDF2, lambda match: int(match[2]) <= _MOST_PBKDF2, _pbkdf2),
+    (_BCRYPT, lambda match: 4 <= int(match[1]) <= _MOST_BCRYPT_COST, _bcrypt),
+    (_SHA_CRYPT, _bearable_sha, _crypt),
+    (_MD5_CRYPT, _any, _md5_crypt),
+    (_DES, _any, _crypt),
+)

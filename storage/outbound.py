@@ -1,0 +1,138 @@
+"""The outbound queue: a GridFS file with the body, and a document per recipient, as ZoneMTA reads them."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from gridfs import GridFSBucket
+from gridfs.errors import NoFile
+
+from storage.database import ACKNOWLEDGED, Clock, Databases, Document
+
+CHUNK_SIZE = 261_120
+_BUCKET, _QUEUE, _ZONE = "mail", "zone-queue", "default"
+_SEQUENCES_PER_MS = 4096
+_sequence = itertools.count()
+_SUFFIX = secrets.token_hex(2)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One recipient; `options` are further fields of its queue document, such as those of a relay."""
+
+    recipient: str
+    options: Document = field(default_factory=dict)
+
+    @property
+    def domain(self) -> str:
+        """What the queue groups connections by."""
+        return self.recipient.rpartition("@")[2].strip("[]")
+
+
+def new_queue_id(now: datetime) -> str:
+    """18 hex digits that sort by time: milliseconds × 4096 + a sequence, and a suffix of this process."""
+    milliseconds = int(now.timestamp() * 1000)
+    return f"{milliseconds * _SEQUENCES_PER_MS + next(_sequence) % _SEQUENCES_PER_MS:014x}{_SUFFIX}"
+
+
+class Outbound:
+    """Repository of queued mail, in the sender's database."""
+
+    def __init__(self, databases: Databases, clock: Clock) -> None:
+        self._bucket = GridFSBucket(databases.sender, _BUCKET, CHUNK_SIZE, write_concern=ACKNOWLEDGED)
+        self._files = databases.sender[f"{_BUCKET}.files"]
+        self._queue = databases.sender[_QUEUE]
+        self._clock = clock
+
+    def enqueue(
+        self, envelope: Document, body: bytes, deliveries: Sequence[Delivery], send_at: datetime | None = None
+    ) -> str:
+        """Queue a message for all its recipients and return the queue id.
+
+        The file is written first and taken back if the entries can not be: an entry without its file would be
+        claimed and fail, a file without entries is only swept.
+        """
+        queue_id: str = envelope["id"]
+        file_id = ObjectId()
+        now = self._clock()
+        self._bucket.upload_from_stream_with_id(
+            file_id,
+            f"message {queue_id}",
+            body,
+            metadata={"created": now, "data": envelope},
+        )
+        self._files.update_one({"_id": file_id}, {"$set": {"contentType": "message/rfc822"}})
+        try:
+            self._queue.insert_many(_entries(queue_id, deliveries, now, send_at or now), ordered=False)
+        except Exception:
+            self._queue.delete_many({"id": queue_id})
+            self._bucket.delete(file_id)
+            raise
+        return queue_id
+
+    def remove(self, queue_id: str) -> int:
+        """Take back all entries that no sender has claimed; the file goes with the last. How many went."""
+        removed = self._queue.delete_many({"id": queue_id, "locked": False}).deleted_count
+        if not self._queue.find_one({"id": queue_id}, {"_id": 1}):
+            self._delete_file(queue_id)
+        return removed
+
+    def _delete_file(self, queue_id: str) -> None:
+        for file in self._files.find({"filename": f"message {queue_id}"}, {"_id": 1}):
+            try:
+                self._bucket.delete(file["_id"])
+            except NoFile:
+                continue
+
+    def entries(self, queue_ids: Sequence[str]) -> list[Document]:
+        """`[{queueId, entries: [{seq, recipient, sendingZone, queued}]}]` of those that are still queued."""
+        if not queue_ids:
+            return []
+        projection = {"_id": 0, "id": 1, "seq": 1, "recipient": 1, "sendingZone": 1, "queued": 1}
+        rows = self._queue.find({"id": {"$in": list(queue_ids)}}, projection).sort({"id": 1, "seq": 1})
+        return [
+            {"queueId": queue_id, "entries": [{k: v for k, v in row.items() if k != "id"} for row in group]}
+            for queue_id, group in itertools.groupby(rows, key=lambda row: row["id"])
+        ]
+
+
+def _entries(
+    queue_id: str, deliveries: Sequence[Delivery], now: datetime, send_at: datetime
+) -> list[Document]:
+    return [
+        {
+            "id": queue_id,
+            "seq": f"{number:03x}",
+            "domain": delivery.domain,
+            "sendingZone": _ZONE,
+            "assigned": "no",
+            "recipient": delivery.recipient,
+            "locked": False,
+            "lockTime": 0,
+            "queued": send_at,
+            "created": now,
+            **delivery.options,
+        }
+        for number, delivery in enumerate(deliveries, 1)
+    ]
+
+
+def relay_options(host: str, port: int | str, login: dict[str, Any] | None, *, secure: bool) -> Document:
+    """Further fields of an entry that goes to a given server: its address in `A` or `AAAA` when it is a literal."""
+    exchange = {"priority": 0, "mx": True, "exchange": host, "A": [], "AAAA": []}
+    if ":" in host:
+        exchange["AAAA"] = [host]
+    elif host.replace(".", "").isdigit():
+        exchange["A"] = [host]
+    options: Document = {"mx": [exchange], "mxPort": port, "skipSRS": True, "skipSTS": True}
+    if login:
+        options["mxAuth"] = login
+    if secure:
+        options["mxSecure"] = True
+    return options

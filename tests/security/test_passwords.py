@@ -1,0 +1,90 @@
+"""Every hash that a database of accounts may hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from security.passwords import UnknownHash, check_hash, hash_password, needs_rehash, verify_password
+
+VECTORS = [
+    (
+        "pässwörd",
+        "$pbkdf2-sha256$i=100000$AAECAwQFBgcICQoLDA0ODw$trmn14eaJqetmcWSJJwUWVLKUOyf765hiEQzeYnvalM",
+    ),
+    (
+        "pässwörd",
+        "$pbkdf2-sha512$i=25000$AAECAwQFBgcICQoLDA0ODw$"
+        "/XMGbqJ5JbL/BmJp92Ndi7MewO2VN8Oczs+vhYJS+Lc0zmsZAT3fC18BZiDH+3AlIgF9gCUb7j2gexu10cbNGg",
+    ),
+    ("pässwörd", "$pbkdf2-sha1$i=1000$AAECAwQFBgcICQoLDA0ODw$lfzT7JP5RoxTX3QxduxJ5Hbc3pg"),
+    ("correct horse", "$2b$11$..CA.uOD/eaGAOmJB.yMBu7cLaEOtGsoYVFNrXuZ92LGzIYlehTTO"),
+    (
+        "correct horse",
+        "$argon2id$v=19$m=1024,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$dyN7iiF9/XdplhfjiTgX+fohW/+IGEnzwAcVTaC0eI0",
+    ),
+    (
+        "correct horse",
+        "$argon2i$v=19$m=1024,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$hdtnrGrDDkRRrigSn4L8nCnz/ehMQ9eCaCkfqdIq0LM",
+    ),
+    (
+        "correct horse",
+        "$argon2d$v=19$m=1024,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$YW8b9dIwisrHy6wJFDSbWkpF+O005a0ybFEAOgpN+1M",
+    ),
+    (
+        "correct horse",
+        "$argon2id$v=19$p=1,t=2,m=1024$AAECAwQFBgcICQoLDA0ODw$dyN7iiF9/XdplhfjiTgX+fohW/+IGEnzwAcVTaC0eI0",
+    ),
+    ("correct horse", "$5$rounds=1500$saltstring$pHn/CPP3gmomxzjyYsyOemGe5e0cH14K3JHRDusA712"),
+    (
+        "correct horse",
+        "$6$saltstring$.r0X7ub5wGR2v4Xz7svCIozfnlorFh19V89t8KC9Umd81uGhFgsyTRNyzQDXDIm17fFcR9z3z7oBNdsyYBbtm/",
+    ),
+    ("correct horse", "$1$saltsalt$NuzA7WTAelpl95xgBGWN60"),
+    ("pä", "$1$abcdefgh$EXeFTrmWnbA5rM5roHXu2."),
+    ("correct", "saTQTB/hE/rKc"),
+    ("pä", "ab1H2qEQKiLj."),
+]
+
+
+@pytest.mark.parametrize(("password", "stored"), VECTORS)
+def test_known_hashes_verify(password: str, stored: str) -> None:
+    assert verify_password(password, stored)
+    assert not verify_password("x" + password, stored)
+
+
+@pytest.mark.parametrize("scheme", ["argon2id", "bcrypt"])
+def test_new_hashes_verify_and_need_no_other(scheme: str) -> None:
+    stored = hash_password("pässwörd", scheme)
+    assert verify_password("pässwörd", stored)
+    assert not needs_rehash(stored, scheme)
+
+
+@pytest.mark.parametrize(("password", "stored"), VECTORS)
+def test_old_hashes_are_replaced(password: str, stored: str) -> None:
+    assert needs_rehash(stored)
+
+
+def test_bcrypt_takes_the_first_72_bytes() -> None:
+    stored = hash_password("x" * 80, "bcrypt")
+    assert verify_password("x" * 72, stored)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "",
+        "plain text",
+        "$2a$10$short",
+        "$2b$31$..CA.uOD/eaGAOmJB.yMBu7cLaEOtGsoYVFNrXuZ92LGzIYlehTTO",
+        "$pbkdf2-sha256$29000$AAECAwQFBgcICQoLDA0ODw$trmn14eaJqetmcWSJJwUWVLKUOyf765hiEQzeYnvalM",
+        "$pbkdf2-sha256$i=4294967295$AAECAwQFBgcICQoLDA0ODw$trmn14eaJqetmcWSJJwUWVLKUOyf765hiEQzeYnvalM",
+        "$argon2id$v=16$m=1024,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$dyN7iiF9/XdplhfjiTgX+fohW/+IGEnzwAcVTaC0eI0",
+        "$argon2id$v=19$m=99999999,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$dyN7iiF9/XdplhfjiTgX+fohW/+IGEnzwAcVTaC0eI0",
+        "$argon2id$v=19$m=1024,t=2$AAECAwQFBgcICQoLDA0ODw$dyN7iiF9/XdplhfjiTgX+fohW/+IGEnzwAcVTaC0eI0",
+        "$6$rounds=999999999$saltstring$" + "a" * 86,
+        "$7$x$y",
+    ],
+)
+def test_what_is_no_hash_or_would_stall_the_server_is_refused(stored: str) -> None:
+    with pytest.raises(UnknownHash):
+        check_hash(stored)
