@@ -9,10 +9,10 @@ from email.message import EmailMessage
 from typing import Any
 
 from bson import ObjectId
-from handlers.users import create_user
 from pymongo import MongoClient
 
 from handlers.call import Call
+from handlers.users import create_user
 from storage.database import DatabaseNames
 from storage.store import Store
 

@@ -16,9 +16,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the label of the token (a user id or an operator's name), its role, and its token record's id.
+    """Who asks: the label of the token (an account's id or an operator's name), its role, its record's id.
 
-    `token` is None for the static root token, for tokens without a time to live, and where no token is needed.
+    `token` is None for the static root token, for tokens without a time to live, and where none is needed.
     """
 
     user: str = "root"
@@ -29,6 +29,16 @@ class Caller:
     def user_id(self) -> ObjectId | None:
         """The account that the token belongs to, if it belongs to one."""
         return ObjectId(self.user) if len(self.user) == 24 and ObjectId.is_valid(self.user) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Settings of the service that operations follow: how tokens are signed and live, how passwords are hashed."""
+
+    secret: str = "a secret cat"
+    token_ttl: int = 1_209_600
+    password_scheme: str = "argon2id"
+    email_domain: str = ""
 
 
 def run_here(function: Callable[..., Result], *arguments: Any) -> Result:
@@ -46,6 +56,7 @@ class Call:
 
     store: Store
     caller: Caller = field(default_factory=Caller)
+    rules: Rules = field(default_factory=Rules)
     sess: str | None = None
     ip: str | None = None
     offload: Callable[..., Any] = run_here
@@ -55,3 +66,26 @@ class Call:
     def now(self) -> datetime:
         """The time now, in UTC."""
         return self.store.clock()
+
+    @property
+    def password_scheme(self) -> str:
+        """The format of new password hashes."""
+        return self.rules.password_scheme
+
+    @property
+    def email_domain(self) -> str:
+        """The domain of addresses that accounts get by themselves, empty for the host's name."""
+        return self.rules.email_domain
+
+    def log_event(self, user: ObjectId, action: str, **fields: Any) -> ObjectId | None:
+        """Write to the account's log of security events; returns the entry's id."""
+        labels = {name: value for name, value in (("sess", self.sess), ("ip", self.ip)) if value}
+        return self.store.authlog.write(user, action, **{**labels, **fields})
+
+    def keep_session(self, user: ObjectId) -> None:
+        """Carry the caller's own session over a change that ends all others of the account."""
+        if self.caller.token and self.caller.user == str(user):
+            document = self.store.users.get(user, {"authVersion": 1})
+            self.store.tokens.refresh(
+                self.caller.token, document, secret=self.rules.secret, ttl=self.rules.token_ttl
+            )

@@ -15,6 +15,7 @@ from connexion.apis.flask_api import FlaskApi
 from connexion.resolver import Resolution, Resolver
 from flask import Response
 
+from handlers.call import Rules
 from handlers.pending import PENDING, not_implemented
 from server.access import Gate
 from server.contract import Contract, Operation
@@ -48,7 +49,9 @@ class TagResolver(Resolver):  # type: ignore[misc]
 class ContractApi(FlaskApi):  # type: ignore[misc]
     """Connexion's Flask API whose view functions are endpoints."""
 
-    def __init__(self, contract: Contract, store: Store, gate: Gate, *, check_responses: bool) -> None:
+    def __init__(
+        self, contract: Contract, store: Store, gate: Gate, rules: Rules, *, check_responses: bool
+    ) -> None:
         self._document = orjson.dumps(contract.document)
         endpoints = {
             operation.operation_id: Endpoint(
@@ -56,6 +59,7 @@ class ContractApi(FlaskApi):  # type: ignore[misc]
                 find_handler(operation),
                 store,
                 gate,
+                rules,
                 ResponseCheck(contract, operation) if check_responses else None,
             )
             for operation in contract.operations

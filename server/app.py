@@ -9,6 +9,7 @@ import structlog
 from flask import Flask, Response, g, redirect, request
 from werkzeug.routing import Rule
 
+from handlers.call import Rules
 from server import errors
 from server.access import Gate
 from server.api import ContractApi
@@ -39,9 +40,9 @@ def create_app(settings: Settings, store: Store, contract: Contract | None = Non
     errors.install(app)
     Cors(settings.cors_origins).install(app)
     _log_requests(app)
-    api = ContractApi(
-        contract or Contract(), store, Gate(settings, store), check_responses=settings.validate_responses
-    )
+    rules = Rules(settings.secret, settings.token_ttl, settings.password_hash, settings.email_domain)
+    gate = Gate(settings, store)
+    api = ContractApi(contract or Contract(), store, gate, rules, check_responses=settings.validate_responses)
     app.register_blueprint(api.blueprint)
     app.add_url_rule("/", "start", lambda: redirect("/ui/"))
     return app

@@ -37,7 +37,9 @@ class _Api:
         except HTTPError as error:
             raise DemoError(f"{method} {path}: {orjson.loads(error.read())['error']}") from error
         except URLError as error:
-            raise DemoError(f"{self.base} does not answer ({error.reason}). Start `mallard serve` first.") from error
+            raise DemoError(
+                f"{self.base} does not answer ({error.reason}). Start `mallard serve` first."
+            ) from error
 
 
 def make_demo(settings: Settings, address: str) -> str:
@@ -76,7 +78,7 @@ def _message(address: str, sender: str, subject: str) -> EmailMessage:
 
 
 def _lines(api: _Api, address: str, password: str, user: str, inbox: str) -> str:
-    curl = "curl -s" + (" -H \"X-Access-Token: $MALLARD_TOKEN\"" if api.token else "")
+    curl = "curl -s" + (' -H "X-Access-Token: $MALLARD_TOKEN"' if api.token else "")
     base = f"{api.base}/users/{user}"
     return f"""An account with three messages: {address}, password {password}
 

@@ -9,7 +9,7 @@ import structlog
 from flask import Response, g, request, stream_with_context
 
 from handlers.answer import Stream
-from handlers.call import Call, Caller
+from handlers.call import Call, Caller, Rules
 from problems import Problem
 from server.access import Gate, Permission, permit, token_of
 from server.bodies import read_body, read_query
@@ -35,12 +35,14 @@ class Endpoint:
         function: Callable[..., Any],
         store: Store,
         gate: Gate,
+        rules: Rules,
         check: ResponseCheck | None,
     ) -> None:
         self.operation = operation
         self._function = function
         self._store = store
         self._gate = gate
+        self._rules = rules
         self._check = check
         self._reader = InputReader(operation)
         self._arguments = Arguments(operation, function)
@@ -67,6 +69,7 @@ class Endpoint:
         call = Call(
             store=self._store,
             caller=caller,
+            rules=self._rules,
             sess=values.get("sess"),
             ip=values.get("ip"),
             offload=offload,
@@ -76,7 +79,7 @@ class Endpoint:
 
     def _response(self, result: Any, permission: Permission) -> Response:
         if isinstance(result, Stream):
-            chunks = stream_with_context(result.chunks)
+            chunks = stream_with_context(iter(result.chunks))
             return Response(chunks, headers=dict(result.headers), content_type=result.content_type)
         data = dumps(permission.filter_answer(result))
         if self._check:

@@ -11,6 +11,7 @@ from storage.attachments import Attachments
 from storage.authlog import AuthLog
 from storage.counters import Counters
 from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
+from storage.files import Files
 from storage.indexes import ensure_indexes
 from storage.journal import Journal
 from storage.mailboxes import Mailboxes
@@ -44,6 +45,7 @@ class Store:
         self.journal = Journal(self.databases, clock)
         self.mailboxes = Mailboxes(self.databases, clock, self.journal)
         self.attachments = Attachments(self.databases, clock)
+        self.files = Files(self.databases)
         self.threads = Threads(self.databases, clock)
         self.archive = Archive(self.databases, clock, self.settings)
         self.outbound = Outbound(self.databases, clock)

@@ -30,7 +30,13 @@ COUNTER_OF = {
 _JSON_FIELDS = ("metaData", "internalData")
 _SECRETS = ("password", "tempPassword", "oldPasswords", "seed", "pendingSeed", "webauthn")
 
-_LISTED = dict.fromkeys(("username", "name", "address", "tags", "targets", "enabled2fa", "autoreply", "encryptMessages", "encryptForwarded", "quota", "storageUsed", "activated", "disabled", "suspended", "metaData", "internalData"), 1)  # fmt: skip
+_LISTED = dict.fromkeys(
+    (
+        "username", "name", "address", "tags", "targets", "enabled2fa", "autoreply", "encryptMessages",
+        "encryptForwarded", "quota", "storageUsed", "activated", "disabled", "suspended", "metaData", "internalData",
+    ),
+    1,
+)  # fmt: skip
 _HAS_PASSWORD: Document = {
     "$or": [
         {"$gt": [{"$ifNull": ["$password", ""]}, ""]},
@@ -178,11 +184,15 @@ class Users:
         login = {"time": self._clock(), "authEvent": event or False, "ip": ip or False}
         self._collection.update_one({"_id": user}, {"$set": {"lastLogin": login}})
 
-    def reserve_storage(self, user: ObjectId, size: int, default_quota: int) -> bool:
+    def reserve_storage(
+        self, user: ObjectId, size: int, default_quota: int, session: ClientSession | None = None
+    ) -> bool:
         """Add `size` bytes to what an account uses if its quota has room for them; whether it had."""
         quota = {"$cond": [{"$gt": ["$quota", 0]}, "$quota", default_quota]}
         fits = {"$lte": [{"$add": [{"$ifNull": ["$storageUsed", 0]}, size]}, quota]}
-        changed = self._collection.update_one({"_id": user, "$expr": fits}, {"$inc": {"storageUsed": size}})
+        changed = self._collection.update_one(
+            {"_id": user, "$expr": fits}, {"$inc": {"storageUsed": size}}, session=session
+        )
         return changed.modified_count > 0
 
     def release_storage(self, user: ObjectId, size: int, session: ClientSession | None = None) -> None:

@@ -1,0 +1,43 @@
+"""As whom an account may write."""
+
+from __future__ import annotations
+
+from security.normalise import lookup_address, normalise_address
+from storage.database import Document
+from storage.store import Store
+
+
+def permitted_sender(store: Store, user: Document, address: str) -> str:
+    """The address to send as: the given one if the account may use it, else the account's main address.
+
+    It may use its main address, those that `fromWhitelist` matches, and those that resolve to it.
+    """
+    main = str(user.get("address") or "")
+    given = normalise_address(address)
+    if not given or given == main:
+        return main
+    if any(_matches(entry, given) for entry in user.get("fromWhitelist") or ()):
+        return given
+    found = store.addresses.resolve(given)
+    return given if found and found.get("user") == user["_id"] else main
+
+
+def _matches(entry: str, address: str) -> bool:
+    """`*suffix`, `prefix*`, or the address itself."""
+    if entry.startswith("*"):
+        return address.endswith(entry[1:])
+    return address.startswith(entry[:-1]) if entry.endswith("*") else address == entry
+
+
+class OwnAddresses:
+    """Tells an account's own addresses; they are read once, when first asked for."""
+
+    def __init__(self, store: Store, user: Document) -> None:
+        self._store = store
+        self._user = user
+        self._views: set[str] | None = None
+
+    def __contains__(self, address: object) -> bool:
+        if self._views is None:
+            self._views = self._store.addresses.views_of_user(self._user["_id"])
+        return lookup_address(str(address)) in self._views

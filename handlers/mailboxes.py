@@ -1,0 +1,119 @@
+"""Mailboxes of an account."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from bson import ObjectId
+
+from handlers.call import Call
+from problems import InvalidInput, Problem
+from storage.database import Document
+
+_NOT_STORED = frozenset({"path", "sess", "ip"})
+
+
+def get_mailboxes(
+    call: Call,
+    user: ObjectId,
+    special_use: bool = False,
+    show_hidden: bool = False,
+    counters: bool = False,
+    sizes: bool = False,
+) -> Document:
+    """List mailboxes: INBOX first, then what is below it, then those subscribed to, by path."""
+    store = call.store
+    store.users.require(user)
+    rows = [m for m in store.mailboxes.of_user(user) if _is_wanted(m, special_use, show_hidden)]
+    counts = store.mailboxes.counts(rows)
+    used = store.mailboxes.sizes(user, [m["_id"] for m in rows]) if sizes else {}
+    results = [
+        {**_shown(m, counts[m["_id"]]), **({"size": used.get(m["_id"], 0)} if sizes else {})}
+        for m in sorted(rows, key=_rank)
+    ]
+    return {"success": True, "results": results}
+
+
+def _is_wanted(mailbox: Document, special_use: bool, show_hidden: bool) -> bool:
+    if special_use and mailbox["path"] != "INBOX" and not mailbox.get("specialUse"):
+        return False
+    return show_hidden or not mailbox.get("hidden")
+
+
+def _rank(mailbox: Document) -> tuple[bool, bool, bool, str, str]:
+    path = mailbox["path"]
+    folded = unicodedata.normalize("NFKD", path).casefold()
+    plain = "".join(c for c in folded if not unicodedata.combining(c))
+    return (
+        path != "INBOX",
+        not path.startswith("INBOX/"),
+        not mailbox.get("subscribed", True),
+        plain,
+        path.swapcase(),
+    )
+
+
+def _shown(mailbox: Document, counts: tuple[int, int]) -> Document:
+    shown: Document = {
+        "id": mailbox["_id"],
+        "name": mailbox["path"].rpartition("/")[2],
+        "path": mailbox["path"],
+        "specialUse": mailbox.get("specialUse"),
+        "modifyIndex": mailbox["modifyIndex"],
+        "subscribed": mailbox.get("subscribed", True),
+        "hidden": bool(mailbox.get("hidden")),
+        "encryptMessages": bool(mailbox.get("encryptMessages")),
+        "total": counts[0],
+        "unseen": counts[1],
+    }
+    if mailbox.get("retention"):
+        shown["retention"] = mailbox["retention"]
+    return shown
+
+
+def create_mailbox(call: Call, user: ObjectId, body: Document) -> Document:
+    """Make a mailbox; those above it in its path need not be there."""
+    account = call.store.users.get(user, {"retention": 1})
+    fields = {name: value for name, value in body.items() if name not in _NOT_STORED}
+    fields.setdefault("retention", account.get("retention") or 0)
+    most = int(call.store.settings.get("const:max:mailboxes"))
+    return {"success": True, "id": call.store.mailboxes.create(user, body["path"], fields, most)}
+
+
+def get_mailbox(call: Call, user: ObjectId, mailbox: str, path: str | None = None) -> Document:
+    """One mailbox by its id, or by its path where the id is the word `resolve`."""
+    mailboxes = call.store.mailboxes
+    call.store.users.require(user)
+    if mailbox != "resolve":
+        found = mailboxes.get(user, ObjectId(mailbox))
+    elif path is None:
+        raise InvalidInput({"path": '"path" is required'})
+    else:
+        found = mailboxes.by_path(user, path)
+    return {"success": True, **_shown(found, mailboxes.counts([found])[found["_id"]])}
+
+
+def update_mailbox(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
+    """Rename a mailbox or change its settings; mailboxes below it keep their paths."""
+    fields = {name: value for name, value in body.items() if name not in _NOT_STORED}
+    if not fields and "path" not in body:
+        raise Problem("NoUpdates")
+    store = call.store
+    found = store.mailboxes.get(user, mailbox)
+    if store.mailboxes.update(found, body.get("path"), fields):
+        store.messages.renew_retention({**found, **fields})
+    return {"success": True}
+
+
+def delete_mailbox(call: Call, user: ObjectId, mailbox: ObjectId) -> Document:
+    """Remove a mailbox and the filters that file into it; its messages expire at once.
+
+    They are marked before and after: whatever moment a crash picks, none is left that nobody would collect.
+    """
+    store = call.store
+    found = store.mailboxes.get(user, mailbox)
+    store.mailboxes.allow_delete(found)
+    store.messages.expire_all(mailbox)
+    store.transactions.run(lambda session: store.mailboxes.delete(found, session))
+    store.messages.expire_all(mailbox)
+    return {"success": True}

@@ -1,0 +1,185 @@
+"""Users: accounts, their settings and limits."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from bson import ObjectId
+
+from handlers.call import Call
+from handlers.users_answer import account, listed
+from handlers.users_input import checked_keys, checked_names, password_hash, stored_input
+from problems import InvalidInput, Problem
+from security.normalise import normalise_address
+from security.passwords import verify_password
+from storage.database import Document
+from storage.paging import Paging
+from storage.users import COUNTER_OF, listing_filter
+
+_NOT_STORED = frozenset(
+    {
+        "username", "password", "hashedPassword", "allowUnsafe", "address", "emptyAddress", "requirePasswordChange",
+        "addTagsToAddress", "mailboxes", "existingPassword", "disable2fa", "protocol", "sess", "ip",
+    }
+)  # fmt: skip
+_NO_2FA: Document = {
+    "enabled2fa": [], "seed": "", "pendingSeed": "", "pendingSeedChanged": False, "webauthn": {"credentials": []},
+}  # fmt: skip
+
+
+def get_users(
+    call: Call,
+    paging: Paging,
+    query: str | None = None,
+    forward: str | None = None,
+    tags: str | None = None,
+    required_tags: str | None = None,
+    meta_data: bool = False,
+    internal_data: bool = False,
+) -> Document:
+    """List accounts by id."""
+    fields = {"query": query, "forward": forward, "tags": tags, "requiredTags": required_tags}
+    page, total = call.store.users.page(listing_filter(fields, call.own_only), paging)
+    wanted = {"metaData": meta_data, "internalData": internal_data}
+    rows = [listed(call, user, wanted) for user in page.rows]
+    return page.answer(rows, total=total, **({"query": query} if query else {}))
+
+
+def create_user(call: Call, body: Document) -> Document:
+    """Make an account with its mailboxes and its first address, all of it or nothing."""
+    names = checked_names(body.get("mailboxes") or {})
+    address = _first_address(call, body)
+    fields = stored_input(body, leave_out=_NOT_STORED)
+    if fields.get("pubKey") and fields.get("smimeCerts"):
+        raise InvalidInput({"smimeCerts": "An account has a PGP key or S/MIME certificates, not both"})
+    fields.update(_dotted(checked_keys(fields)))
+    fields.update(_first_password(call, body))
+    fields["address"] = address
+    user = call.store.transactions.run(lambda session: _insert(call, body, fields, names, session))
+    _note_creation(call, user, body)
+    return {"success": True, "id": user["_id"]}
+
+
+def _first_address(call: Call, body: Document) -> str:
+    """The given address, else the user name if it is one, else the user name at this service's domain."""
+    if body.get("emptyAddress"):
+        return ""
+    given = body.get("address")
+    if given and "*" in given:
+        raise InvalidInput({"address": '"address" can not contain *'})
+    username = body["username"]
+    derived = username if "@" in username else f"{username}@{call.email_domain or socket.gethostname()}"
+    return normalise_address(given or derived, without_label=True)
+
+
+def _first_password(call: Call, body: Document) -> Document:
+    """With `requirePasswordChange` the password is a temporary one."""
+    hashed = password_hash(call, body)
+    if not body.get("requirePasswordChange") or not hashed:
+        return {"password": hashed}
+    return {"tempPassword": {"validAfter": call.now, "password": hashed, "created": call.now}}
+
+
+def _dotted(fields: Document) -> Document:
+    """Fields of `mallard.` as one object, for an insert."""
+    own = {name.partition(".")[2]: value for name, value in fields.items() if name.startswith("mallard.")}
+    rest = {name: value for name, value in fields.items() if not name.startswith("mallard.")}
+    return {**rest, **({"mallard": own} if own else {})}
+
+
+def _insert(call: Call, body: Document, fields: Document, names: Document, session: Any) -> Document:
+    store = call.store
+    user = store.users.create(body["username"], fields, session=session)
+    retention = fields.get("retention") or 0
+    store.mailboxes.create_defaults(user["_id"], body.get("language"), names, retention, session=session)
+    if fields["address"]:
+        tags = {"tags": fields["tags"]} if body.get("addTagsToAddress") and fields.get("tags") else {}
+        store.addresses.create(user["_id"], fields["address"], tags, session=session)
+    return user
+
+
+def _note_creation(call: Call, user: Document, body: Document) -> None:
+    if user["address"]:
+        call.store.addresses.remember_domain(user["address"])
+    call.log_event(user["_id"], "account created", result="success")
+    _note_targets(call, user["_id"], body.get("targets") or ())
+
+
+def _note_targets(call: Call, user: ObjectId, targets: Sequence[str]) -> None:
+    for target in targets:
+        call.log_event(user, "user forward added", result="success", target=target, protocol="API")
+
+
+def resolve_user(call: Call, username: str) -> Document:
+    """The id of the account with this user name."""
+    return {"success": True, "id": call.store.users.id_of(username)}
+
+
+def get_user(call: Call, user: ObjectId) -> Document:
+    """An account with its limits and what is used of them."""
+    return account(call, call.store.users.summary(user))
+
+
+def update_user(call: Call, user: ObjectId, body: Document) -> Document:
+    """Change what is given of an account."""
+    before = call.store.users.get(user)
+    _check_existing_password(call, before, body)
+    fields = stored_input(body, leave_out=_NOT_STORED)
+    more = checked_keys(fields)
+    if body.get("disable2fa"):
+        more.update(_NO_2FA)
+    change = _password_change(call, before, body)
+    revoking = "password" in body or body.get("suspended") or body.get("disabled")
+    call.store.users.update(
+        user,
+        fields,
+        more={**more, **change.get("set", {})},
+        unset=change.get("unset", ()),
+        push=change.get("push"),
+        increase={"authVersion": 1} if revoking else None,
+    )
+    _after_update(call, before, body, fields)
+    return {"success": True}
+
+
+def _check_existing_password(call: Call, user: Document, body: Document) -> None:
+    given = body.get("existingPassword")
+    if not given or not user.get("password"):
+        return
+    if not call.offload(verify_password, given, user["password"]):
+        call.log_event(user["_id"], "password change", result="fail", protocol=body.get("protocol", "API"))
+        raise Problem("AuthFailed")
+
+
+def _password_change(call: Call, user: Document, body: Document) -> Document:
+    if "password" not in body:
+        return {}
+    hashed = password_hash(call, body)
+    change: Document = {
+        "set": {
+            "password": hashed,
+            "tempPassword": False,
+            "passwordChange": call.now,
+            "requirePasswordChange": False,
+        },
+        "unset": ("lastPwnedCheck", "passwordPwned"),
+    }
+    if hashed and user.get("password"):
+        change["push"] = {
+            "oldPasswords": {"$each": [{"date": call.now, "hash": user["password"]}], "$slice": -20}
+        }
+    return change
+
+
+def _after_update(call: Call, before: Document, body: Document, fields: Document) -> None:
+    user = before["_id"]
+    changed = [name for name in COUNTER_OF if name in fields and fields[name] != before.get(name)]
+    if changed:
+        call.store.counters.reset(f"{COUNTER_OF[name]}:{user}" for name in changed)
+    if "password" in body:
+        call.log_event(user, "password change", result="success", protocol=body.get("protocol", "API"))
+        call.keep_session(user)
+    known = {target["value"] for target in before.get("targets") or ()}
+    _note_targets(call, user, [t for t in body.get("targets") or () if t not in known])

@@ -1,0 +1,279 @@
+"""Fields → a message (RFC 5322, 2045 to 2047, 2231). No field can add a header or a body of its own."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+import uuid
+from base64 import b64decode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email import policy
+from email.header import Header
+from email.message import EmailMessage, MIMEPart
+from email.utils import format_datetime
+from urllib.parse import unquote_to_bytes
+
+import idna
+
+from mail.html import html_to_text
+
+_POLICY = policy.SMTP.clone(cte_type="7bit", max_line_length=78)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
+_HEADER_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,100}")
+_MEDIA_TYPE = re.compile(r"[\w.+\-]+/[\w.+\-]+")
+_STRUCTURAL = frozenset({"mime-version", "bcc"})
+_OF_FIELDS = frozenset({"from", "sender", "to", "cc", "reply-to", "subject", "date"})
+_DATA_IMAGE = re.compile(
+    r"(<img\b[^>]*?\bsrc\s*=\s*)([\"'])data:([\w.+\-]+/[\w.+\-]+)?((?:;[\w\-]+=[\w\-]+)*)(;base64)?,(.*?)\2",
+    re.I | re.S,
+)
+_FILE_NAME = re.compile(r"\sdata-filename\s*=\s*([\"'])(.*?)\1", re.I | re.S)
+_TAG_END = re.compile(r"[^>]*>")
+_LARGEST_SCANNED = 12 * 1024 * 1024
+
+
+class ComposeError(ValueError):
+    """A field that no message can be made of; `path` names it as the API does, levels joined by commas."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A name, which may be empty, and an address."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Content with what its part says of it; `cid` without angle brackets."""
+
+    content: bytes
+    filename: str = ""
+    content_type: str = ""
+    cid: str = ""
+    disposition: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a message is made of. `headers` are further fields, in their order."""
+
+    sender: Mailbox
+    date: datetime
+    message_id: str = ""
+    reply_to: Mailbox | None = None
+    to: Sequence[Mailbox] = ()
+    cc: Sequence[Mailbox] = ()
+    bcc: Sequence[Mailbox] = ()
+    subject: str = ""
+    text: str = ""
+    html: str = ""
+    attachments: Sequence[Attachment] = ()
+    headers: Sequence[tuple[str, str]] = field(default_factory=tuple)
+
+
+def compose(draft: Draft) -> bytes:
+    """The message, lines ended by CRLF. Raises ComposeError."""
+    root = _body(draft)
+    lines = [*_fields(draft), ("MIME-Version", "1.0")]
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines).encode("ascii")
+    return head + root.as_bytes(policy=_POLICY)
+
+
+def new_message_id(address: str) -> str:
+    """`<uuid@domain of the address>`."""
+    domain = ascii_address(address).rpartition("@")[2] if address else ""
+    return f"<{uuid.uuid4()}@{domain or 'localhost'}>"
+
+
+def _fields(draft: Draft) -> list[tuple[str, str]]:
+    own: list[tuple[str, str]] = [
+        ("From", _mailboxes([draft.sender], "from")),
+        ("To", _mailboxes(draft.to, "to")),
+        ("Cc", _mailboxes(draft.cc, "cc")),
+        ("Bcc", _mailboxes(draft.bcc, "bcc")),
+        ("Reply-To", _mailboxes([draft.reply_to] if draft.reply_to else [], "replyTo")),
+        ("Subject", _unstructured("Subject", draft.subject)),
+        ("Date", format_datetime(draft.date.astimezone(UTC))),
+    ]
+    custom = [(name, value) for name, value in map(_custom, draft.headers) if value and _is_free(name)]
+    if not any(name.lower() == "message-id" for name, _ in custom):
+        own.append(("Message-ID", draft.message_id or new_message_id(draft.sender.address)))
+    return custom + [(name, value) for name, value in own if value]
+
+
+def _is_free(name: str) -> bool:
+    lower = name.lower()
+    return lower not in _STRUCTURAL | _OF_FIELDS and not lower.startswith("content-")
+
+
+def _custom(given: tuple[str, str]) -> tuple[str, str]:
+    name, value = given[0].strip(), plain(given[1])
+    if not _HEADER_NAME.fullmatch(name):
+        raise ComposeError("headers", f'"{name[:60]}" is no name of a header field')
+    if name.lower() == "message-id":
+        value = f"<{value.strip('<>').replace(' ', '')}>"
+    return name, _unstructured(name, value)
+
+
+def plain(text: str) -> str:
+    """Without line breaks and control characters, so that a value stays one value."""
+    return _CONTROL.sub(" ", text).encode("utf-8", "replace").decode().strip()
+
+
+def _unstructured(name: str, text: str) -> str:
+    """A text as a field's body: folded, encoded where it is not ASCII (RFC 2047)."""
+    text = plain(text)
+    if not text:
+        return ""
+    charset = "ascii" if text.isascii() and "=?" not in text else "utf-8"
+    words = Header(text, charset, header_name=name, maxlinelen=76)
+    return words.encode(linesep="\r\n", splitchars=" ,;")
+
+
+def _mailboxes(mailboxes: Sequence[Mailbox], path: str) -> str:
+    """An address list, one address a line where there are several."""
+    return ",\r\n ".join(_mailbox(mailbox, path) for mailbox in mailboxes if mailbox.address)
+
+
+def _mailbox(mailbox: Mailbox, path: str) -> str:
+    address, name = ascii_address(plain(mailbox.address)), plain(mailbox.name)
+    if not address.isascii():
+        raise ComposeError(path, f"{mailbox.address} needs SMTPUTF8, which is not offered everywhere")
+    if not name:
+        return address
+    if name.isascii() and "=?" not in name:
+        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{quoted}"\r\n <{address}>' if len(name) > 40 else f'"{quoted}" <{address}>'
+    return f"{Header(name, 'utf-8', maxlinelen=70).encode(linesep=chr(13) + chr(10))} <{address}>"
+
+
+def ascii_address(address: str) -> str:
+    """The address with its domain in lower case and punycode (RFC 5891)."""
+    local, at, domain = address.rpartition("@")
+    if domain.isascii():
+        return local + at + domain.lower()
+    try:
+        return local + at + idna.encode(domain.lower(), uts46=True).decode()
+    except idna.IDNAError:
+        return address
+
+
+def _body(draft: Draft) -> MIMEPart:
+    linked = [a for a in draft.attachments if a.cid and draft.html]
+    others = [a for a in draft.attachments if not (a.cid and draft.html)]
+    parts = _texts(draft, linked) + [_attachment(a, number) for number, a in enumerate(others, 1)]
+    if not parts:
+        return _text("", "plain")
+    return parts[0] if len(parts) == 1 else _multipart("mixed", parts)
+
+
+def _texts(draft: Draft, linked: Sequence[Attachment]) -> list[MIMEPart]:
+    text = draft.text or (html_to_text(draft.html) if draft.html else "")
+    versions = [_text(text, "plain")] if text else []
+    if draft.html:
+        html = _text(draft.html, "html")
+        if linked:
+            html = _multipart("related", [html, *(_attachment(a, n) for n, a in enumerate(linked, 1))])
+            html.set_param("type", "text/html")
+        versions.append(html)
+    return [_multipart("alternative", versions)] if len(versions) > 1 else versions
+
+
+def _text(text: str, subtype: str) -> MIMEPart:
+    part = _part()
+    clean = text.replace("\0", "").encode("utf-8", "replace").decode()
+    part.set_content(clean.replace("\r\n", "\n").replace("\r", "\n"), subtype=subtype, charset="utf-8")
+    return part
+
+
+def _attachment(attachment: Attachment, number: int) -> MIMEPart:
+    name = plain(attachment.filename)
+    guessed = mimetypes.guess_type(name)[0] if name else None
+    kind = attachment.content_type.strip().lower() or guessed or "application/octet-stream"
+    if not _MEDIA_TYPE.fullmatch(kind) or kind.startswith(("multipart/", "message/")):
+        kind = "application/octet-stream"
+    maintype, _, subtype = kind.partition("/")
+    name = name or f"attachment-{number}{mimetypes.guess_extension(kind) or '.bin'}"
+    inline = attachment.cid and maintype == "image"
+    part = _part()
+    part.set_content(
+        attachment.content,
+        maintype=maintype,
+        subtype=subtype,
+        disposition=attachment.disposition or ("inline" if inline else "attachment"),
+        filename=name,
+        cid=f"<{plain(attachment.cid).strip('<>').replace(' ', '')}>" if attachment.cid else None,
+    )
+    return part
+
+
+def _part() -> MIMEPart:
+    return MIMEPart(policy=_POLICY)
+
+
+def _multipart(subtype: str, parts: Sequence[MIMEPart]) -> MIMEPart:
+    part = EmailMessage(policy=_POLICY)
+    part["Content-Type"] = f'multipart/{subtype}; boundary="{uuid.uuid4().hex}"'
+    part.set_payload(list(parts))
+    return part
+
+
+def decode_content(content: str, encoding: str, path: str) -> bytes:
+    """The bytes of an attachment's `content`. Raises ComposeError."""
+    try:
+        match encoding.lower().replace("-", ""):
+            case "base64" | "base64url":
+                text = "".join(content.split()).replace("-", "+").replace("_", "/").rstrip("=")
+                return b64decode(text + "=" * (-len(text) % 4), validate=True)
+            case "hex":
+                return bytes.fromhex(content)
+            case "utf8" | "ascii":
+                return content.encode()
+            case "latin1" | "binary":
+                return content.encode("latin-1")
+            case "utf16le" | "ucs2":
+                return content.encode("utf-16-le")
+    except ValueError as error:
+        raise ComposeError(path, f"is not valid {encoding}") from error
+    raise ComposeError(path, "must be one of [base64, base64url, hex, utf8, ascii, latin1, binary, utf16le]")
+
+
+def extract_data_images(html: str, domain: str) -> tuple[str, list[Attachment]]:
+    """HTML whose pictures in data: URLs have become attachments with a content id at `domain`."""
+    if len(html) > _LARGEST_SCANNED or "data:" not in html:
+        return html, []
+    found: list[Attachment] = []
+
+    def replace(match: re.Match[str]) -> str:
+        data = unquote_to_bytes(match[6])
+        if match[5]:
+            text = b"".join(data.split()).rstrip(b"=")
+            try:
+                data = b64decode(text + b"=" * (-len(text) % 4))
+            except ValueError:
+                return match[0]
+        tag_end = _TAG_END.match(html, match.end())
+        name = _FILE_NAME.search(match[1] + (tag_end[0] if tag_end else ""))
+        cid = f"{uuid.uuid4()}@{domain}"
+        found.append(Attachment(data, name[2] if name else "", (match[3] or "text/plain").lower(), cid))
+        return f"{match[1]}{match[2]}cid:{cid}{match[2]}"
+
+    return _FILE_NAME.sub("", rewritten) if (
+        rewritten := _DATA_IMAGE.sub(replace, html)
+    ) != html else html, found
+
+
+_BCC = re.compile(rb"^bcc[ \t]*:.*(?:\r?\n[ \t].*)*\r?\n?", re.I | re.M)
+
+
+def without_bcc(header: bytes) -> bytes:
+    """A header section without its Bcc fields; every other byte stays."""
+    return _BCC.sub(b"", header)

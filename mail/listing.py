@@ -1,0 +1,116 @@
+"""A message as a row of a listing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mail.headers import decoded_addresses
+
+_ENVELOPED = frozenset({"enveloped-data", "authenveloped-data"})
+
+
+def entry(
+    message: Mapping[str, Any], *, with_meta_data: bool = False, with_headers: bool | frozenset[str] = False
+) -> dict[str, Any]:
+    """The row of a stored message; `with_headers` True for all parsed headers, or the names wanted."""
+    headers = message["mimeTree"].get("parsedHeader") or {}
+    row: dict[str, Any] = {
+        "id": message["uid"],
+        "mailbox": message["mailbox"],
+        "thread": message["thread"],
+        **({"from": sender} if (sender := sender_of(message)) else {}),
+        **{name: decoded_addresses(headers.get(name) or ()) for name in ("to", "cc", "bcc")},
+        "messageId": message["msgid"],
+        "subject": message.get("subject") or "",
+        "date": message.get("hdate"),
+        "idate": message.get("idate"),
+        "intro": message.get("intro") or "",
+        "attachments": bool(message.get("ha")),
+        "attachmentsList": attachments_of(message),
+        "size": message["size"],
+        **flags_of(message),
+        "references": references_of(headers),
+        "contentType": content_type_of(headers),
+    }
+    if is_encrypted(headers):
+        row["encrypted"] = True
+    custom = (message.get("meta") or {}).get("custom")
+    if with_meta_data and custom:
+        row["metaData"] = meta_data(custom)
+    if with_headers:
+        row["headers"] = _chosen(headers, with_headers)
+    return row
+
+
+def flags_of(message: Mapping[str, Any]) -> dict[str, bool]:
+    """The flags that the API shows."""
+    flags = message.get("flags") or ()
+    forwarded = "$Forwarded" in flags
+    return {
+        "seen": not message["unseen"],
+        "deleted": not message["undeleted"],
+        "flagged": bool(message["flagged"]),
+        "draft": bool(message["draft"]),
+        "answered": "\\Answered" in flags and not forwarded,
+        "forwarded": forwarded,
+    }
+
+
+def sender_of(message: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The first From, else the first Sender, else the envelope's; None where From holds no address."""
+    headers = message["mimeTree"].get("parsedHeader") or {}
+    given = headers.get("from") if "from" in headers else headers.get("sender")
+    if given is None:
+        return {"name": "", "address": (message.get("meta") or {}).get("from") or ""}
+    found = decoded_addresses(given)
+    return next((item for item in found if "group" not in item), None)
+
+
+def attachments_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The attachments, each with the hash of its encoded body."""
+    files = message["mimeTree"].get("attachmentMap") or {}
+    return [
+        {
+            **attachment,
+            **({"hash": bytes(files[attachment["id"]]).hex()} if attachment["id"] in files else {}),
+        }
+        for attachment in message.get("attachments") or ()
+    ]
+
+
+def references_of(headers: Mapping[str, Any]) -> list[str]:
+    """The Message-IDs of the last References header."""
+    value = headers.get("references")
+    last = value[-1] if isinstance(value, list) and value else value
+    return str(last or "").split()
+
+
+def content_type_of(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """`{value, params}`."""
+    kind = headers.get("content-type") or {}
+    return {"value": kind.get("value") or "text/plain", "params": kind.get("params") or {}}
+
+
+def is_encrypted(headers: Mapping[str, Any]) -> bool:
+    """PGP/MIME (RFC 3156) or enveloped S/MIME (RFC 8551)."""
+    kind = headers.get("content-type") or {}
+    value = str(kind.get("value") or "").lower()
+    smime = str((kind.get("params") or {}).get("smime-type") or "").lower()
+    return value == "multipart/encrypted" or (value == "application/pkcs7-mime" and smime in _ENVELOPED)
+
+
+def meta_data(custom: Any) -> Any:
+    """The caller's own data, which is stored as JSON; text that is none is handed out as it is."""
+    if not isinstance(custom, str):
+        return custom or {}
+    try:
+        return json.loads(custom) if custom else {}
+    except ValueError:
+        return custom
+
+
+def _chosen(headers: Mapping[str, Any], wanted: bool | frozenset[str]) -> dict[str, Any]:
+    names = headers if wanted is True else [name for name in headers if name in (wanted or ())]
+    return {name: headers[name] for name in names}

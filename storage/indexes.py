@@ -1,0 +1,212 @@
+"""All indexes, by WildDuck's names, keys and options. Missing ones are made, none is dropped or rebuilt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import structlog
+from pymongo import ASCENDING, DESCENDING, HASHED, TEXT
+from pymongo.database import Database
+from pymongo.errors import CollectionInvalid, OperationFailure
+
+from storage.database import Databases, Document
+
+log = structlog.get_logger()
+
+_CONFLICTS = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsConflict
+_COMPRESSED = ("messages", "attachments.files", "attachments.chunks")
+_UNIQUE, _SPARSE, _EXPIRES = {"unique": True}, {"sparse": True}, {"expireAfterSeconds": 0}
+
+
+def _partial(**wanted: Any) -> dict[str, Any]:
+    return {"partialFilterExpression": wanted}
+
+
+# role → collection → name → keys (`field` ascending, `-field` descending, `#field` hashed, `~field` text), options
+_INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
+    "users": {
+        "users": {
+            "users": ("username", {}),
+            "users_dotless": ("unameview", _UNIQUE),
+            "show_new": ("-created", {}),
+            "users_tags": ("tagsview", _SPARSE),
+        },
+        "addresses": {
+            "address_dotless": ("addrview", _UNIQUE),
+            "address_tags": ("tagsview", _SPARSE),
+            "address_paging": ("addrview _id", {}),
+            "user": ("user", {}),
+        },
+        "domainaliases": {"domainalias": ("alias", _UNIQUE), "domainlist": ("domain", {})},
+        "asps": {"asps_user": ("user", {}), "entry_autoexpire": ("expires", _EXPIRES)},
+        "authlog": {
+            "user": ("user -_id", {}),
+            "insert": ("user created key", {}),
+            "user_by_known_ip": ("user ip -_id", _partial(ip={"$type": "string"})),
+            "by_ip": ("ip", _SPARSE),
+            "user_hashed": ("#user", {}),
+            "entry_autoexpire": ("expires", _EXPIRES),
+        },
+        "domaincache": {"by_domain": ("domain", _UNIQUE)},
+        "deletedusers": {"deletedusers_dotless": ("unameview", {}), "deletedusers_address": ("address", {})},
+        "webhooks": {"by_type": ("type user", {}), "by_user_type": ("user type", {})},
+        "accesstokens": {"by_user": ("user -created", {}), "entry_autoexpire": ("expires", _EXPIRES)},
+    },
+    "main": {
+        "filters": {"user": ("user", {}), "forward_target": ("action.targets.value", {})},
+        "domainaccess": {"by_tag": ("tagview action domain", {})},
+        "autoreplies": {"autoreply": ("user start end", {})},
+        "mailboxes": {
+            "user_path": ("user path", _UNIQUE),
+            "user_subscribed": ("user subscribed", {}),
+            "find_by_type": ("user specialUse", {}),
+        },
+        "messages": {
+            "mailbox_uid_shard": ("_id mailbox uid", {}),
+            "user_messages_by_thread": ("user thread", {}),
+            "mailbox_uid": ("mailbox uid _id", {}),
+            "mailbox_uid_reverse": ("mailbox -uid -_id", {}),
+            "mailbox_modseq_uid": ("mailbox modseq uid", {}),
+            "mailbox_flags": ("mailbox flags", {}),
+            "by_idate": ("mailbox idate", {}),
+            "by_idate_reverse_uid": ("mailbox -idate -_id", {}),
+            "by_idate_reverse_thread": ("mailbox -idate -_id thread uid", {}),
+            "by_hdate": ("mailbox hdate msgid", {}),
+            "by_size": ("mailbox size", {}),
+            "by_headers": ("mailbox headers.key headers.value", {}),
+            "fulltext": ("user ~headers.value ~text", _partial(searchable=True)),
+            "mailbox_unseen_flag": ("mailbox unseen", {}),
+            "user_unseen_flag": ("user unseen", _partial(searchable=True)),
+            "mailbox_undeleted_flag": ("mailbox undeleted", {}),
+            "mailbox_flagged_flag": ("mailbox flagged", {}),
+            "user_flagged_flag": ("user flagged", {}),
+            "user_searchable_flag": ("user searchable", {}),
+            "mailbox_draft_flag": ("mailbox draft", {}),
+            "has_attachment": ("mailbox ha", {}),
+            "retention_time": ("exp rdate", _partial(exp=True)),
+        },
+        "addressregister": {
+            "by_address": ("user addrview -updated", {}),
+            "by_user_disabled_partial": ("user -updated", _partial(disabled=False)),
+            "by_user_disabled": ("user disabled", {}),
+        },
+        "archived": {
+            "user_messages": ("user _id", {}),
+            "user_messages_desc": ("user -_id", {}),
+            "user_messages_by_thread": ("user thread", {}),
+            "user_messages_archived": ("user archived", {}),
+            "retention_time": ("exp rdate", _partial(exp=True)),
+        },
+        "journal": {
+            "mailbox_modseq": ("mailbox modseq", {}),
+            "user_limit_id": ("user _id", {}),
+            "user_limit_id_reverse": ("user -_id", {}),
+            "journal_autoexpire": ("created", {"expireAfterSeconds": 10_800}),
+        },
+        "threads": {
+            "thread_shard": ("#user", {}),
+            "thread": ("user ids", {}),
+            "thread_autoexpire": ("updated", {"expireAfterSeconds": 15_552_000}),
+        },
+        "tasks": {
+            "task": ("locked lockedUntil", {}),
+            "task_data_user": ("task data.user", {}),
+            "clear_folder_task": (
+                "task data.user data.mailbox",
+                {**_UNIQUE, **_partial(task="clear-folder")},
+            ),
+        },
+        "certs": {
+            "servername": ("servername", _UNIQUE),
+            "servername_version": ("servername v", {}),
+            "servername_alt": ("altNames v", {}),
+            "renewal_check": ("acme expires _acme.lastRenewalCheck", {}),
+            "garbage_check": ("acme updated expires autogenerated", {}),
+        },
+        "dkim": {"dkim_paging": ("domain _id", {}), "dkim_primary": ("domain", _UNIQUE)},
+        "audits": {"user_expire_time": ("user expires", {}), "expire_time": ("expires deleted", {})},
+        "bimi": {"by_type": ("type url", _UNIQUE)},
+        "settings": {"key_unique": ("key enumerable", _UNIQUE), "enumerable_key": ("enumerable key", {})},
+        "counters": {"entry_autoexpire": ("expires", _EXPIRES)},
+    },
+    "gridfs": {
+        "storage.files": {"storage_id_hashed": ("#_id", {}), "user_files": ("metadata.user filename", {})},
+        "storage.chunks": {"chunks_shard": ("#files_id", {}), "files_id_1_n_1": ("files_id n", _UNIQUE)},
+        "attachments.files": {
+            "attachment_id_hashed": ("#_id", {}),
+            "related_attachments_cu": ("metadata.c metadata.m metadata.cu", {}),
+        },
+        "attachments.chunks": {"chunks_shard": ("#files_id", {}), "files_id_1_n_1": ("files_id n", _UNIQUE)},
+        "audit.files": {
+            "audit_id_hashed": ("#_id", {}),
+            "audit_files": ("metadata.audit metadata.date", {}),
+            "audit_files_queue": ("metadata.info.queueId", {}),
+            "audit_files_expire": ("metadata.info.expires", {}),
+            "audit_files_addresses": (
+                "metadata.audit metadata.addresses.type metadata.addresses.name metadata.addresses.address",
+                {},
+            ),
+            "audit_files_subject": ("metadata.subject", {}),
+        },
+        "audit.chunks": {"audit_shard": ("#files_id", {}), "files_id_1_n_1": ("files_id n", _UNIQUE)},
+    },
+    "sender": {
+        "zone-queue": {
+            "claim": ("sendingZone queued locked assigned domain", {}),
+            "queued": ("queued", {}),
+            "created": ("created", {}),
+            "by_id": ("id seq", {}),
+            "locks": ("locked assigned lockTime", {}),
+        },
+        "mail.files": {"by_filename": ("filename", {}), "by_upload": ("uploadDate", {})},
+        "mail.chunks": {"files_id_1_n_1": ("files_id n", _UNIQUE)},
+    },
+}
+
+
+def ensure_indexes(databases: Databases) -> list[str]:
+    """Make the indexes that are missing; returns `collection.name` of those made.
+
+    An index of the same keys with other options or another name is left as it is.
+    """
+    return [name for role in _INDEXES for name in _ensure_role(getattr(databases, role), _INDEXES[role])]
+
+
+def _ensure_role(database: Database[Document], wanted: dict[str, Any]) -> Iterator[str]:
+    there = set(database.list_collection_names())
+    for collection, indexes in wanted.items():
+        if collection not in there:
+            _create_collection(database, collection)
+        known = set(database[collection].index_information())
+        for name, (keys, options) in indexes.items():
+            if name not in known and _create_index(database, collection, name, keys, options):
+                yield f"{collection}.{name}"
+
+
+def _create_collection(database: Database[Document], name: str) -> None:
+    engine = {"wiredTiger": {"configString": "block_compressor=zlib"}}
+    try:
+        database.create_collection(name, **({"storageEngine": engine} if name in _COMPRESSED else {}))
+    except CollectionInvalid:
+        log.debug("another process made the collection first", collection=name)
+
+
+def _create_index(
+    database: Database[Document], collection: str, name: str, keys: str, options: dict[str, Any]
+) -> bool:
+    try:
+        database[collection].create_index([_key(word) for word in keys.split()], name=name, **options)
+    except OperationFailure as error:
+        if error.code not in _CONFLICTS:
+            raise
+        log.warning(
+            "an index is there in another form", collection=collection, index=name, reason=str(error)[:200]
+        )
+        return False
+    return True
+
+
+def _key(word: str) -> tuple[str, Any]:
+    marks = {"-": DESCENDING, "#": HASHED, "~": TEXT}
+    return (word[1:], marks[word[0]]) if word[0] in marks else (word, ASCENDING)

@@ -1,0 +1,269 @@
+"""Mailboxes, their UIDs and modification sequences, and how many messages they hold.
+
+`counted` on a mailbox is of our own: `{total, unseen, modseq}`. It is right as long as its `modseq` equals the
+mailbox's `modifyIndex`. Every change of ours moves both by as much, so a listing counts nothing; when WildDuck
+changed the mailbox beside us, the two differ, and the messages are counted once more through their index.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ReturnDocument, UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
+
+from problems import Problem
+from storage.database import Clock, Databases, Document
+from storage.journal import Journal
+from storage.mailboxnames import mailbox_names
+
+_READ_MS = 3000
+_THIRTY_DAYS_MS = 2_592_000_000
+_MOST_SEGMENTS, _LONGEST_SEGMENT = 128, 512
+_SPARE_RETENTION = ("\\Trash", "\\Junk")
+
+
+class Mailboxes:
+    """Repository of mailboxes."""
+
+    def __init__(self, databases: Databases, clock: Clock, journal: Journal) -> None:
+        self._collection = databases.main["mailboxes"]
+        self._messages = databases.main["messages"]
+        self._filters = databases.main["filters"]
+        self._clock = clock
+        self._journal = journal
+
+    def create_defaults(
+        self,
+        user: ObjectId,
+        language: str | None,
+        names: Mapping[str, str],
+        retention: float,
+        session: ClientSession | None = None,
+    ) -> None:
+        """The five mailboxes that an account starts with; Trash and Junk keep mail for 30 days at most."""
+        paths = {None: "INBOX", **mailbox_names(language, names)}
+        short = min(retention or _THIRTY_DAYS_MS, _THIRTY_DAYS_MS)
+        rows = [
+            {
+                **_fresh(user, path),
+                "specialUse": use,
+                "retention": short if use in _SPARE_RETENTION else retention,
+            }
+            for use, path in paths.items()
+        ]
+        self._collection.insert_many(rows, session=session)
+
+    def get(self, user: ObjectId, mailbox: ObjectId) -> Document:
+        """A mailbox of an account. Raises Problem NoSuchMailbox."""
+        return self._one({"_id": mailbox, "user": user})
+
+    def by_path(self, user: ObjectId, path: str) -> Document:
+        """The mailbox at a path, which may begin with a slash and name INBOX in any case. Raises NoSuchMailbox."""
+        return self._one({"user": user, "path": normalise_path(path)})
+
+    def by_special_use(self, user: ObjectId, use: str) -> Document:
+        """The mailbox with a special use such as `\\Sent`. Raises Problem NoSuchMailbox."""
+        return self._one({"user": user, "specialUse": use})
+
+    def _one(self, wanted: Document) -> Document:
+        found = self._collection.find_one(wanted, max_time_ms=_READ_MS)
+        if not found:
+            raise Problem("NoSuchMailbox")
+        return found
+
+    def of_user(self, user: ObjectId) -> list[Document]:
+        """All mailboxes of an account."""
+        return list(self._collection.find({"user": user}, max_time_ms=_READ_MS))
+
+    def create(self, user: ObjectId, path: str, fields: Document, most: int) -> ObjectId:
+        """Make a mailbox. Raises Problem MailboxExistsError or DisallowedMailboxMethod."""
+        path = checked_path(path)
+        document = {**_fresh(user, path), "retentionCounter": 0, **fields}
+        if self._collection.count_documents({"user": user}, limit=most + 2) > most:
+            raise Problem("DisallowedMailboxMethod", f"An account has {most} mailboxes at most")
+        try:
+            self._collection.insert_one(document)
+        except DuplicateKeyError as error:
+            raise Problem("MailboxExistsError") from error
+        self._journal.append(user, document["_id"], [{"command": "CREATE", "path": path, "modseq": 1}])
+        return ObjectId(document["_id"])
+
+    def update(self, mailbox: Document, path: str | None, fields: Document) -> bool:
+        """Rename a mailbox and set what differs; whether its retention changed.
+
+        Raises Problem MailboxExistsError or DisallowedMailboxMethod.
+        """
+        changes = {name: value for name, value in fields.items() if mailbox.get(name) != value}
+        new_path = checked_path(path) if path is not None else mailbox["path"]
+        renamed = new_path != mailbox["path"]
+        if renamed:
+            _allow_rename(mailbox)
+            changes["path"] = new_path
+        retention_changed = (
+            (changes.get("retention") or 0) != (mailbox.get("retention") or 0)
+            if "retention" in changes
+            else False
+        )
+        if changes:
+            self._write(mailbox, changes, retention_changed)
+        if renamed:
+            entry = {"command": "RENAME", "path": new_path, "modseq": mailbox["modifyIndex"]}
+            self._journal.append(mailbox["user"], mailbox["_id"], [entry])
+        return retention_changed
+
+    def _write(self, mailbox: Document, changes: Document, retention_changed: bool) -> None:
+        update: Document = {"$set": changes}
+        if retention_changed:
+            update["$inc"] = {"retentionCounter": 1}
+        try:
+            self._collection.update_one({"_id": mailbox["_id"], "user": mailbox["user"]}, update)
+        except DuplicateKeyError as error:
+            raise Problem("MailboxExistsError") from error
+
+    def allow_delete(self, mailbox: Document) -> None:
+        """Raises Problem DisallowedMailboxMethod for one that must stay."""
+        if mailbox["path"] == "INBOX" or mailbox.get("specialUse") or mailbox.get("hidden"):
+            raise Problem(
+                "DisallowedMailboxMethod", "INBOX, special-use and hidden mailboxes can not be deleted"
+            )
+
+    def delete(self, mailbox: Document, session: ClientSession | None = None) -> None:
+        """Remove a mailbox and the filters that file into it. Raises Problem DisallowedMailboxMethod."""
+        if mailbox["path"] == "INBOX" or mailbox.get("specialUse") or mailbox.get("hidden"):
+            raise Problem(
+                "DisallowedMailboxMethod", "INBOX, special-use and hidden mailboxes can not be deleted"
+            )
+        user, mailbox_id = mailbox["user"], mailbox["_id"]
+        self._collection.delete_one({"_id": mailbox_id, "user": user}, session=session)
+        self._filters.delete_many({"user": user, "action.mailbox": mailbox_id}, session=session)
+        entry = {"command": "DELETE", "modseq": mailbox["modifyIndex"]}
+        self._journal.append(user, mailbox_id, [entry], session=session)
+
+    def allocate(
+        self,
+        mailbox: ObjectId,
+        *,
+        uids: int = 0,
+        total: int = 0,
+        unseen: int = 0,
+        session: ClientSession | None = None,
+    ) -> Document:
+        """Take one modification sequence and `uids` UIDs, and move the counts, in one step.
+
+        Returns the mailbox before the change: the UIDs begin at its `uidNext`, the sequence is `modifyIndex` + 1.
+        Raises Problem NoSuchMailbox.
+        """
+        change = {
+            "uidNext": uids,
+            "modifyIndex": 1,
+            "counted.modseq": 1,
+            "counted.total": total,
+            "counted.unseen": unseen,
+        }
+        found = self._collection.find_one_and_update(
+            {"_id": mailbox}, {"$inc": change}, return_document=ReturnDocument.BEFORE, session=session
+        )
+        if not found:
+            raise Problem("NoSuchMailbox")
+        return found
+
+    def distrust_counts(self, mailbox: ObjectId) -> None:
+        """Have the messages counted again at the next reading."""
+        self._collection.update_one({"_id": mailbox}, {"$unset": {"counted": ""}})
+
+    def counts(self, mailboxes: Sequence[Document]) -> dict[ObjectId, tuple[int, int]]:
+        """(total, unseen) of each mailbox; those whose counts are stale are counted together in one query."""
+        stale = [mailbox for mailbox in mailboxes if not has_counts(mailbox)]
+        counted = self._count(stale) if stale else {}
+        known = {
+            m["_id"]: (m["counted"]["total"], m["counted"]["unseen"]) for m in mailboxes if has_counts(m)
+        }
+        return {**known, **counted}
+
+    def _count(self, mailboxes: Sequence[Document]) -> dict[ObjectId, tuple[int, int]]:
+        counted = {mailbox["_id"]: (0, 0) for mailbox in mailboxes}
+        for row in self._messages.aggregate(_counting(list(counted))):
+            counted[row["_id"]] = (row["total"], row["unseen"])
+        self._collection.bulk_write([_keep_count(m, *counted[m["_id"]]) for m in mailboxes], ordered=False)
+        return counted
+
+    def sizes(self, user: ObjectId, mailboxes: Iterable[ObjectId]) -> dict[ObjectId, int]:
+        """Bytes of the messages of each mailbox, read from an index."""
+        pipeline: list[Document] = [
+            {"$match": {"mailbox": {"$in": list(mailboxes)}}},
+            {"$group": {"_id": "$mailbox", "size": {"$sum": "$size"}}},
+        ]
+        rows = self._messages.aggregate(pipeline, hint="by_size", maxTimeMS=120_000)
+        return {row["_id"]: row["size"] for row in rows}
+
+
+def has_counts(mailbox: Document) -> bool:
+    """Whether `counted` is there and right."""
+    counted = mailbox.get("counted") or {}
+    return "since" in counted and counted.get("modseq") == mailbox["modifyIndex"]
+
+
+def _counting(mailboxes: list[ObjectId]) -> list[Document]:
+    return [
+        {"$match": {"mailbox": {"$in": mailboxes}}},
+        {
+            "$group": {
+                "_id": "$mailbox",
+                "total": {"$sum": 1},
+                "unseen": {"$sum": {"$cond": ["$unseen", 1, 0]}},
+            }
+        },
+    ]
+
+
+def _keep_count(mailbox: Document, total: int, unseen: int) -> UpdateOne:
+    """Only if nothing changed while it was counted."""
+    index = mailbox["modifyIndex"]
+    counted = {"total": total, "unseen": unseen, "modseq": index, "since": index}
+    return UpdateOne({"_id": mailbox["_id"], "modifyIndex": index}, {"$set": {"counted": counted}})
+
+
+def _fresh(user: ObjectId, path: str) -> Document:
+    return {
+        "_id": ObjectId(),
+        "user": user,
+        "path": path,
+        "uidValidity": int(time.time()),
+        "uidNext": 1,
+        "modifyIndex": 1,
+        "subscribed": True,
+        "flags": [],
+        "counted": {"total": 0, "unseen": 0, "modseq": 1, "since": 1},
+    }
+
+
+def normalise_path(path: str) -> str:
+    """Without a slash at either end; a first segment `inbox` in any case is INBOX."""
+    path = path.removeprefix("/").removesuffix("/")
+    first, slash, rest = path.partition("/")
+    return ("INBOX" if first.lower() == "inbox" else first) + slash + rest
+
+
+def checked_path(path: str) -> str:
+    """The normalised path. Raises Problem DisallowedMailboxMethod when it is too deep or a name too long."""
+    path = normalise_path(path)
+    segments = path.split("/")
+    if len(segments) > _MOST_SEGMENTS or any(_units(segment) > _LONGEST_SEGMENT for segment in segments):
+        text = f"A path has {_MOST_SEGMENTS} levels at most, each of {_LONGEST_SEGMENT} characters at most"
+        raise Problem("DisallowedMailboxMethod", text)
+    return path
+
+
+def _units(text: str) -> int:
+    """Length in UTF-16, as WildDuck counts."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+def _allow_rename(mailbox: Mapping[str, Any]) -> None:
+    if mailbox["path"] == "INBOX" or mailbox.get("hidden"):
+        raise Problem("DisallowedMailboxMethod", "INBOX and hidden mailboxes can not be renamed")

@@ -1,0 +1,12 @@
+"""Messages: stored, read, changed, deleted. What a method says it did is on disk."""
+
+from __future__ import annotations
+
+from storage.messages_add import AddMessages
+from storage.messages_change import ChangeMessages
+from storage.messages_read import ReadMessages
+from storage.messages_search import SearchMessages
+
+
+class Messages(AddMessages, ReadMessages, ChangeMessages, SearchMessages):
+    """Repository of messages, made of its four sides."""

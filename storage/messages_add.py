@@ -1,0 +1,171 @@
+"""Storing a message."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+
+from mail.headers import decoded_addresses, flat_addresses
+from mail.message import Indexed, index
+from problems import Problem
+from storage.database import Document
+from storage.journal import exists
+from storage.messages_base import MessagesBase
+from storage.retention import retention_fields
+
+LARGEST = 67_108_864
+_OFFLOADED = 32 * 1024
+_NO_REPLY = ("noreply", "no-reply")
+_AUTOMATIC = ("list-id", "auto-submitted", "x-auto-response-suppress")
+
+
+def _run(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+class AddMessages(MessagesBase):
+    """The way in, the same for uploads, submissions and deliveries."""
+
+    def add(
+        self,
+        user: Document,
+        mailbox: Document,
+        raw: bytes,
+        *,
+        meta: Document,
+        flags: Sequence[str] = (),
+        date: datetime | None = None,
+        outbound: Sequence[str] = (),
+        thread_of: Document | None = None,
+        offload: Callable[..., Any] = _run,
+    ) -> Document:
+        """Store a message and return its document.
+
+        Quota, UID, document and journal entry come about together or not at all. `thread_of` is the message that
+        this one answers. Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox.
+        """
+        if len(raw) > LARGEST:
+            raise Problem("MessageTooLarge")
+        now = self._store.clock()
+        indexed = (offload if len(raw) > _OFFLOADED else _run)(index, raw, date or now)
+        self._check_quota(user, indexed.document["size"])
+        magic = random.randrange(65536)
+        hashes = self._store.attachments.store(indexed.bodies, magic)
+        try:
+            document = self._document(user, mailbox, indexed, flags, now, date or now)
+            document.update(meta=meta, magic=magic, thread=self._thread(user["_id"], indexed, thread_of))
+            _note_hashes(document, indexed, hashes)
+            if outbound:
+                document["outbound"] = list(outbound)
+            self._note_addresses(user["_id"], mailbox, document)
+            self._store.transactions.run(lambda session: self._insert(document, session))
+        except Exception:
+            self._store.attachments.release([body.hash for body in indexed.bodies], magic)
+            raise
+        return document
+
+    def _check_quota(self, user: Document, size: int) -> None:
+        """An early look, so that hopeless messages cost little; the binding check is part of the insert."""
+        if user.get("storageUsed", 0) + size > (user.get("quota") or self._default_quota()):
+            raise Problem("OverQuotaError")
+
+    def _default_quota(self) -> int:
+        return int(self._store.settings.get("const:max:storage"))
+
+    def _document(
+        self,
+        user: Document,
+        mailbox: Document,
+        indexed: Indexed,
+        flags: Sequence[str],
+        now: datetime,
+        received: datetime,
+    ) -> Document:
+        message_id = ObjectId()
+        document: Document = {
+            "_id": message_id,
+            "root": message_id,
+            "v": "1.0",
+            "user": user["_id"],
+            "mailbox": mailbox["_id"],
+            "idate": received,
+            **flag_fields(flags),
+            **without_none(retention_fields(mailbox, now)),
+            "userDeleted": False,
+            "copied": False,
+            "filters": [],
+            **indexed.document,
+        }
+        if mailbox.get("specialUse") == "\\Junk":
+            document["junk"] = True
+        if indexed.layout is not None:
+            document["mallard"] = {"layout": indexed.layout}
+        return document
+
+    def _thread(self, user: ObjectId, indexed: Indexed, thread_of: Document | None) -> ObjectId:
+        from mail.threads import normalise_subject
+
+        threads = self._store.threads
+        if thread_of and normalise_subject(thread_of.get("subject") or "") == indexed.thread_subject:
+            return threads.join_that(thread_of["thread"], user, indexed.thread_subject, indexed.thread_ids)
+        return threads.join(user, indexed.thread_subject, indexed.thread_ids)
+
+    def _insert(self, document: Document, session: ClientSession | None) -> None:
+        store = self._store
+        size, user, mailbox = document["size"], document["user"], document["mailbox"]
+        if not store.users.reserve_storage(user, size, self._default_quota(), session=session):
+            raise Problem("OverQuotaError")
+        before = store.mailboxes.allocate(
+            mailbox, uids=1, total=1, unseen=int(document["unseen"]), session=session
+        )
+        document.update(uid=before["uidNext"], modseq=before["modifyIndex"] + 1)
+        self._collection.insert_one(document, session=session)
+        store.journal.append(user, mailbox, [exists(document)], session=session)
+
+    def _note_addresses(self, user: ObjectId, mailbox: Document, document: Document) -> None:
+        """Whom the account exchanges mail with; not spam, drafts, lists or machines."""
+        headers = document["mimeTree"]["parsedHeader"]
+        if document.get("junk") or document["draft"] or any(name in headers for name in _AUTOMATIC):
+            return
+        names = ("to", "cc", "bcc") if mailbox.get("specialUse") == "\\Sent" else ("from",)
+        entries = [entry for name in names for entry in _plain_addresses(headers, name)]
+        people = {e["address"]: e["name"] for e in entries if not _is_machine(e["address"])}
+        self._store.addressregister.note(user, people)
+
+
+def _plain_addresses(headers: Mapping[str, Any], name: str) -> list[Document]:
+    """Members of groups are left out."""
+    entries = [entry for entry in headers.get(name) or () if "group" not in entry]
+    return list(flat_addresses(decoded_addresses(entries)))
+
+
+def _is_machine(address: str) -> bool:
+    return any(word in address.lower() for word in _NO_REPLY)
+
+
+def _note_hashes(document: Document, indexed: Indexed, hashes: Mapping[bytes, str]) -> None:
+    by_id = {body.id: hashes[body.hash] for body in indexed.bodies}
+    for attachment in document.get("attachments", ()):
+        attachment["fileContentHash"] = by_id[attachment["id"]]
+
+
+def flag_fields(flags: Sequence[str]) -> Document:
+    """`flags` with the fields that mirror them; `searchable` is only there while it is true."""
+    fields: Document = {
+        "flags": list(flags),
+        "unseen": "\\Seen" not in flags,
+        "undeleted": "\\Deleted" not in flags,
+        "flagged": "\\Flagged" in flags,
+        "draft": "\\Draft" in flags,
+    }
+    return {**fields, "searchable": True} if fields["undeleted"] else fields
+
+
+def without_none(fields: Document) -> Document:
+    """The fields that have a value."""
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,266 @@
+"""Changing messages: flags, moves, deletion. Each change takes one modification sequence and tells the journal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+
+from problems import Problem
+from storage.database import Document
+from storage.journal import exists, expunge, fetch
+from storage.messages_base import READ_MS, MessagesBase
+from storage.retention import expiry_fields, milliseconds, retention_fields
+from storage.uidset import UidSet
+
+_BATCH = 500
+_FLAGS = {"seen": "\\Seen", "deleted": "\\Deleted", "flagged": "\\Flagged", "draft": "\\Draft"}
+_CHANGED = dict.fromkeys(
+    (
+        "uid",
+        "thread",
+        "unseen",
+        "flags",
+        "idate",
+        "modseq",
+        "junk",
+        "draft",
+        "size",
+        "magic",
+        "mailbox",
+        "user",
+    ),
+    1,
+)
+_DAY_MS = 86_400_000
+
+
+class ChangeMessages(MessagesBase):
+    """Updates, moves, deletions."""
+
+    def update(self, user: ObjectId, mailbox: ObjectId, uids: UidSet, changes: Document) -> int:
+        """Set flags, expiry or metadata of messages; how many there were.
+
+        `changes` has the API's names. Raises Problem: NoUpdates, NoSuchMailbox, MessageNotFound.
+        """
+        if not changes:
+            raise Problem("NoUpdates")
+        self._store.mailboxes.get(user, mailbox)
+        total = 0
+        for ids in self._batches(user, mailbox, uids):
+            total += self._store.transactions.run(
+                lambda session, ids=ids: self._update_batch(user, mailbox, ids, changes, session)  # type: ignore[misc]
+            )
+        if not total:
+            raise Problem("MessageNotFound")
+        return total
+
+    def _batches(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> Iterator[list[ObjectId]]:
+        wanted = {"mailbox": mailbox, "user": user, **uids.condition()}
+        rows = self._collection.find(wanted, {"_id": 1}, max_time_ms=READ_MS).sort("uid", 1)
+        ids = [row["_id"] for row in rows]
+        yield from (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
+
+    def _update_batch(
+        self,
+        user: ObjectId,
+        mailbox: ObjectId,
+        ids: list[ObjectId],
+        changes: Document,
+        session: ClientSession | None,
+    ) -> int:
+        wanted = {"_id": {"$in": ids}, "mailbox": mailbox}
+        before = list(self._collection.find(wanted, _CHANGED, session=session))
+        if not before:
+            return 0
+        unseen = sum(_unseen_after(row, changes) - int(row["unseen"]) for row in before)
+        modseq = self._store.mailboxes.allocate(mailbox, unseen=unseen, session=session)["modifyIndex"] + 1
+        self._collection.update_many(wanted, _update_stages(changes, modseq), session=session)
+        after = self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1)
+        entries = [fetch(row, unseen_change="seen" in changes) for row in after]
+        self._store.journal.append(user, mailbox, entries, session=session)
+        return len(before)
+
+    def add_flags(self, user: ObjectId, message: Document, flags: Sequence[str]) -> None:
+        """Add flags such as `\\Answered` to one message."""
+        mailbox = message["mailbox"]
+
+        def steps(session: ClientSession | None) -> None:
+            modseq = self._store.mailboxes.allocate(mailbox, session=session)["modifyIndex"] + 1
+            change = {"$addToSet": {"flags": {"$each": list(flags)}}, "$max": {"modseq": modseq}}
+            wanted = {"_id": message["_id"], "mailbox": mailbox}
+            self._collection.update_one(wanted, change, session=session)
+            if after := self._collection.find_one(wanted, _CHANGED, session=session):
+                self._store.journal.append(
+                    user, mailbox, [fetch(after, unseen_change=False)], session=session
+                )
+
+        self._store.transactions.run(steps)
+
+    def note_outbound(self, message: ObjectId, queue_id: str) -> None:
+        """Remember on a stored message that it was queued."""
+        self._collection.update_one({"_id": message}, {"$addToSet": {"outbound": queue_id}})
+
+    def move(
+        self, user: ObjectId, source: ObjectId, target: ObjectId, uids: UidSet, changes: Document
+    ) -> list[tuple[int, int]]:
+        """Move messages, changing them on the way; pairs of old and new UID in the order of the old ones.
+
+        The documents stay and change their place, so a crash leaves no message twice. Raises Problem
+        NoSuchMailbox or MessageNotFound.
+        """
+        self._store.mailboxes.get(user, source)
+        place = self._store.mailboxes.get(user, target)
+        moved: list[tuple[int, int]] = []
+        for ids in self._batches(user, source, uids):
+            moved += self._store.transactions.run(
+                lambda session, ids=ids: self._move_batch(user, source, place, ids, changes, session)  # type: ignore[misc]
+            )
+        if not moved:
+            raise Problem("MessageNotFound")
+        return moved
+
+    def _move_batch(
+        self,
+        user: ObjectId,
+        source: ObjectId,
+        target: Document,
+        ids: list[ObjectId],
+        changes: Document,
+        session: ClientSession | None,
+    ) -> list[tuple[int, int]]:
+        wanted = {"_id": {"$in": ids}, "mailbox": source}
+        before = list(self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1))
+        if not before:
+            return []
+        mailboxes = self._store.mailboxes
+        unseen = sum(int(row["unseen"]) for row in before)
+        left = (
+            mailboxes.allocate(source, total=-len(before), unseen=-unseen, session=session)["modifyIndex"] + 1
+        )
+        unseen = sum(_unseen_after(row, changes) for row in before)
+        place = mailboxes.allocate(
+            target["_id"], uids=len(before), total=len(before), unseen=unseen, session=session
+        )
+        updates = [
+            UpdateOne(
+                {"_id": row["_id"], "mailbox": source},
+                self._move_stages(row, target, place["uidNext"] + number, place["modifyIndex"] + 1, changes),
+            )
+            for number, row in enumerate(before)
+        ]
+        self._collection.bulk_write(updates, session=session)
+        gone = [expunge({**row, "modseq": left}) for row in before]
+        self._store.journal.append(user, source, gone, session=session)
+        self._tell_arrival(user, target, before, session)
+        return [(row["uid"], place["uidNext"] + number) for number, row in enumerate(before)]
+
+    def _move_stages(
+        self, row: Document, target: Document, uid: int, modseq: int, changes: Document
+    ) -> list[Document]:
+        place = {"mailbox": target["_id"], "uid": uid, **retention_fields(target, self._store.clock())}
+        use = target.get("specialUse")
+        if use == "\\Junk":
+            place["junk"] = True
+        elif use != "\\Trash":
+            place["junk"] = None
+        return [{"$set": _literal(place)}, *_update_stages(changes, modseq, flags_only=not changes)]
+
+    def _tell_arrival(
+        self, user: ObjectId, target: Document, before: list[Document], session: ClientSession | None
+    ) -> None:
+        was_junk = {row["_id"]: bool(row.get("junk")) for row in before}
+        wanted = {"_id": {"$in": list(was_junk)}, "mailbox": target["_id"]}
+        entries = []
+        for row in self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1):
+            junk = int(bool(row.get("junk"))) - int(was_junk[row["_id"]])
+            entries.append(exists(row, junk))
+        self._store.journal.append(user, target["_id"], entries, session=session)
+
+    def delete(self, user: ObjectId, mailbox: ObjectId, uid: int) -> None:
+        """Delete a message into the archive, a draft for good. Raises Problem MessageNotFound."""
+        wanted = {"mailbox": mailbox, "uid": uid, "user": user}
+        found = self._collection.find_one(wanted, {**_CHANGED, "mimeTree.attachmentMap": 1})
+        if not found:
+            raise Problem("MessageNotFound")
+        archive = not found["draft"]
+        deleted = self._store.transactions.run(lambda session: self._delete_one(found, archive, session))
+        if deleted and not archive:
+            files = found["mimeTree"]["attachmentMap"].values()
+            self._store.attachments.release(files, found["magic"])
+
+    def _delete_one(self, message: Document, archive: bool, session: ClientSession | None) -> bool:
+        """False when another client deleted or moved it in between."""
+        store = self._store
+        if archive:
+            store.archive.copy([message["_id"]], session=session)
+        wanted = {"_id": message["_id"], "mailbox": message["mailbox"], "uid": message["uid"]}
+        if not self._collection.delete_one(wanted, session=session).deleted_count:
+            return False
+        store.users.release_storage(message["user"], message["size"], session=session)
+        unseen = -int(message["unseen"])
+        before = store.mailboxes.allocate(message["mailbox"], total=-1, unseen=unseen, session=session)
+        entry = expunge({**message, "modseq": before["modifyIndex"] + 1})
+        store.journal.append(message["user"], message["mailbox"], [entry], session=session)
+        return True
+
+    def expire_all(self, mailbox: ObjectId) -> None:
+        """Have the expiry job take all messages of a mailbox first, and searches pass them over."""
+        now = milliseconds(self._store.clock())
+        change: Document = {"$set": {"exp": True, "rdate": now - _DAY_MS}, "$unset": {"searchable": ""}}
+        self._collection.update_many({"mailbox": mailbox}, change)
+
+    def renew_retention(self, mailbox: Document) -> None:
+        """Date the messages of a mailbox by its retention anew; dates that were set by hand stay."""
+        retention = int(mailbox.get("retention") or 0)
+        joined: Document = {"$ifNull": ["$retentionTime", {"$toLong": {"$toDate": "$_id"}}]}
+        change: Document = {
+            "retention": retention,
+            "retentionTime": joined,
+            "exp": bool(retention),
+            "rdate": {"$add": [joined, retention]} if retention else "$$REMOVE",
+        }
+        wanted = {"mailbox": mailbox["_id"], "retention": {"$exists": True}}
+        self._collection.update_many(wanted, [{"$set": change}])
+
+
+def _unseen_after(row: Document, changes: Document) -> int:
+    return int(not changes["seen"]) if "seen" in changes else int(row["unseen"])
+
+
+def _literal(fields: Document) -> Document:
+    """Fields for a stage; None removes one, and texts are no paths."""
+    return {name: "$$REMOVE" if value is None else {"$literal": value} for name, value in fields.items()}
+
+
+def _update_stages(changes: Document, modseq: int, *, flags_only: bool = False) -> list[Document]:
+    """The changes as stages of an update, so that flags, mirrors and sequence move in one step."""
+    added = [flag for name, flag in _FLAGS.items() if changes.get(name)]
+    removed = [flag for name, flag in _FLAGS.items() if changes.get(name) is False]
+    kept: Document = {
+        "$filter": {"input": "$flags", "cond": {"$not": [{"$in": ["$$this", added + removed]}]}}
+    }
+    fields: Document = {"modseq": {"$max": ["$modseq", modseq]}}
+    if not flags_only:
+        fields.update(_other_fields(changes))
+    mirrors = {
+        "unseen": {"$not": [{"$in": ["\\Seen", "$flags"]}]},
+        "undeleted": {"$not": [{"$in": ["\\Deleted", "$flags"]}]},
+        "flagged": {"$in": ["\\Flagged", "$flags"]},
+        "draft": {"$in": ["\\Draft", "$flags"]},
+        "searchable": {"$cond": [{"$in": ["\\Deleted", "$flags"]}, "$$REMOVE", True]},
+    }
+    return [{"$set": {**fields, "flags": {"$concatArrays": [kept, added]}}}, {"$set": mirrors}]
+
+
+def _other_fields(changes: Document) -> Document:
+    fields: Document = {}
+    if "expires" in changes:
+        fields.update(_literal(expiry_fields(changes["expires"])))
+    if "metaData" in changes:
+        text = json.dumps(changes["metaData"], separators=(",", ":"), ensure_ascii=False)
+        fields["meta.custom"] = {"$literal": text}
+    return fields

@@ -1,0 +1,39 @@
+"""Threads: which messages answer which."""
+
+from __future__ import annotations
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from storage.database import Clock, Databases, Document
+
+
+class Threads:
+    """Repository of threads; one ends 180 days after its last message, messages keep its id."""
+
+    def __init__(self, databases: Databases, clock: Clock) -> None:
+        self._collection = databases.main["threads"]
+        self._clock = clock
+
+    def join(self, user: ObjectId, subject: str, ids: list[str]) -> ObjectId:
+        """The thread of a message with this normalised subject and these hashes of ids; a new one if there is none."""
+        if ids:
+            found = self._collection.find_one_and_update(
+                {"user": user, "ids": {"$in": ids}, "subject": subject}, self._with(ids), {"_id": 1}
+            )
+            if found:
+                return ObjectId(found["_id"])
+        thread = {"user": user, "subject": subject, "ids": ids, "updated": self._clock()}
+        return ObjectId(self._collection.insert_one(thread).inserted_id)
+
+    def join_that(self, thread: ObjectId, user: ObjectId, subject: str, ids: list[str]) -> ObjectId:
+        """The thread with this id, made again under it if it has ended."""
+        change = {**self._with(ids), "$setOnInsert": {"subject": subject}}
+        try:
+            self._collection.update_one({"_id": thread, "user": user}, change, upsert=True)
+        except DuplicateKeyError:
+            return self.join(user, subject, ids)
+        return thread
+
+    def _with(self, ids: list[str]) -> Document:
+        return {"$addToSet": {"ids": {"$each": ids}}, "$set": {"updated": self._clock()}}
