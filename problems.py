@@ -33,6 +33,7 @@ TEXTS: Mapping[str, str] = {
     "MethodNotAllowed": "This method is not allowed here",
     "MissingPrivileges": "Not enough privileges",
     "NoSuchMailbox": "This mailbox does not exist",
+    "NoUpdates": "Nothing was changed",
     "NotImplemented": "This operation is not implemented yet",
     "NotPermitted": "Can not delete main address",
     "OverQuotaError": "User is over quota",

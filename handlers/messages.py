@@ -16,7 +16,7 @@ from handlers.messages_upload import upload
 from mail.charsets import decode as decode_charset
 from mail.display import replace_links, sanitise, shown
 from mail.parameters import parse as parse_parameters
-from problems import InvalidInput
+from problems import InvalidInput, Problem
 from storage.database import Document
 from storage.messages_read import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
 from storage.messages_search import search_filter, search_order
@@ -170,6 +170,8 @@ def search_messages(
         "attachments": attachments, "flagged": flagged, "unseen": unseen, "seen": seen, "searchable": searchable,
         "useAndSearch": use_and_search, "or": _or_group(terms),
     }  # fmt: skip
+    if terms.get("q"):
+        raise Problem("NotImplemented", "Searching by `q` is not implemented yet")
     call.store.users.require(user)
     passed_over = call.store.messages.spam_and_trash(user) if searchable and not mailbox else []
     wanted = Rows(meta_data, thread_counters, include_has_drafts, collapse_threads, include_headers)

@@ -119,15 +119,16 @@ class Arguments:
     def __init__(self, operation: Operation, function: Callable[..., Any]) -> None:
         signature = inspect.signature(function)
         self._names = set(signature.parameters)
+        takes_all = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
         self._takes_paging = "paging" in self._names
         self._takes_body = "body" in self._names
-        declared = {snake_case(p.get("x-name", p["name"])) for p in operation.parameters}
+        declared = set() if takes_all else {snake_case(p.get("x-name", p["name"])) for p in operation.parameters}
         missing = (
             declared - self._names - set(_LABELS) - {"page"} - (set(_PAGING) if self._takes_paging else set())
         )
         if missing:
             raise TypeError(f"{operation.operation_id}: the handler lacks the arguments {sorted(missing)}")
-        if operation.has_body and not self._takes_body:
+        if operation.has_body and not (self._takes_body or takes_all):
             raise TypeError(f"{operation.operation_id}: the handler lacks the argument body")
 
     def fit(self, arguments: Values, body: Values) -> Values:
