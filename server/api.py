@@ -66,7 +66,7 @@ class ContractApi(FlaskApi):  # type: ignore[misc]
         }
         super().__init__(
             contract.document,
-            base_path="",
+            base_path="/",
             resolver=TagResolver(endpoints),
             options={"swagger_ui": True, "swagger_url": "/ui"},
         )

@@ -81,7 +81,7 @@ def check() -> None:
 
 
 @main.command()
-@click.option("--address", default="ada@example.com", show_default=True, help="Address of the account.")
+@click.option("--address", default="grace@example.com", show_default=True, help="Address of the account.")
 def demo(address: str) -> None:
     """Make an account with a few real messages in the running server, and print the lines to look at it."""
     from server.demo import DemoError, make_demo

@@ -39,14 +39,17 @@ class Compiled:
 
 
 def inline(document: Schema, schema: Any) -> Any:
-    """A copy of `schema` without references."""
+    """A copy of `schema` without references. An `allOf` of one, which only adds words to it, becomes that one."""
     if isinstance(schema, list):
         return [inline(document, part) for part in schema]
     if not isinstance(schema, Mapping):
         return schema
     if "$ref" in schema:
         return inline(document, resolve(document, schema["$ref"]))
-    return {name: inline(document, part) for name, part in schema.items()}
+    inlined = {name: inline(document, part) for name, part in schema.items()}
+    if len(inlined.get("allOf", ())) == 1:
+        return {**inlined["allOf"][0], **{name: part for name, part in inlined.items() if name != "allOf"}}
+    return inlined
 
 
 def resolve(document: Schema, reference: str) -> Any:

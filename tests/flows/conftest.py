@@ -1,0 +1,110 @@
+"""A whole `mallard serve` in a folder of its own, as a newcomer starts it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+
+START_SECONDS = 60
+
+
+class Served:
+    """One running `mallard serve`."""
+
+    def __init__(self, state: Path, port: int) -> None:
+        self.state = state
+        self.port = port
+        self.base = f"http://127.0.0.1:{port}"
+        self.process = self.launch()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("MALLARD_")}
+        own = {
+            "MALLARD_STATE_DIR": str(self.state),
+            "MALLARD_BIND": f"127.0.0.1:{self.port}",
+            "MALLARD_WORKERS": "2",
+        }
+        return {**clean, **own, "MALLARD_LOG_LEVEL": "warning"}
+
+    def launch(self) -> subprocess.Popen[str]:
+        """Start the command; its errors can be read from the process."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "server", "serve"],
+            env=self.environ,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait(self) -> None:
+        """Return once the API answers."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(requests.ConnectionError):
+                requests.get(f"{self.base}/openapi.json", timeout=5)
+                return
+            assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
+            time.sleep(0.1)
+        raise AssertionError("mallard serve did not answer in time")
+
+    def children(self) -> dict[str, list[int]]:
+        """Process ids of the parts, by what they are."""
+        listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+        rows = [line.split(None, 1) for line in listing.splitlines()[1:]]
+        mongods = [int(pid) for pid, args in rows if "mongod" in args and str(self.state) in args]
+        group = [int(pid) for pid, args in rows if "server api" in args and self.is_ours(int(pid))]
+        return {"mongod": mongods, "api": group}
+
+    def is_ours(self, pid: int) -> bool:
+        with suppress(OSError):
+            return f"MALLARD_STATE_DIR={self.state}\0".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+        return False
+
+    def kill_everything(self) -> None:
+        """kill -9 of every process, as a power failure does."""
+        for pid in [self.process.pid, *(pid for pids in self.children().values() for pid in pids)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(10)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the process's pipe."""
+        if self.process.stderr:
+            self.process.stderr.close()
+
+    def stop(self) -> None:
+        """Ask it to stop, as a service manager does."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(60)
+        self.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[[], Served]]:
+    """Starts `mallard serve` on a free port; what was started is stopped after the test."""
+    started: list[Served] = []
+
+    def start() -> Served:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            served = Served(tmp_path / "state", free.getsockname()[1])
+        started.append(served)
+        served.wait()
+        return served
+
+    yield start
+    for served in started:
+        served.stop()
+        assert served.children() == {"mongod": [], "api": []}, "a stop must leave no process behind"
