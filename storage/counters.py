@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError
 
 from storage.database import Clock, Databases, Document
 
@@ -39,25 +38,13 @@ class Counters:
         """
         if most <= 0:
             return Count(True, 0, 0)
-        now = self._clock()
-        fresh: Document = {"$gt": ["$expires", now]}
-        value: Document = {"$add": [{"$cond": [fresh, "$value", 0]}, amount]}
-        fits: Document = {
-            "$lte": [{"$add": [{"$cond": [fresh, {"$ifNull": ["$value", 0]}, 0]}, amount]}, most]
-        }
-        expires: Document = {"$cond": [fresh, "$expires", now + timedelta(seconds=window)]}
-        if amount > most:
-            return self._state(key, allowed=False)
-        try:
-            row = self._collection.find_one_and_update(
-                {"_id": key, "$expr": fits},
-                [{"$set": {"value": value, "expires": expires}}],
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-            )
-        except DuplicateKeyError:
-            return self._state(key, allowed=False)
-        return Count(True, row["value"], self._seconds_left(row))
+        row = self._collection.find_one_and_update(
+            {"_id": key},
+            _counting(amount, most, self._clock(), timedelta(seconds=window)),
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+        return Count(row["granted"], row["value"], self._seconds_left(row))
 
     def give_back(self, key: str, amount: int) -> None:
         """Take back what was counted for something that did not happen."""
@@ -69,12 +56,25 @@ class Counters:
 
     def peek(self, key: str, most: int) -> Count:
         """Whether one more would be allowed; nothing is counted."""
-        state = self._state(key, allowed=True)
-        return Count(most <= 0 or state.value < most, state.value, state.seconds_left)
-
-    def _state(self, key: str, *, allowed: bool) -> Count:
         row = self._collection.find_one({"_id": key, "expires": {"$gt": self._clock()}})
-        return Count(allowed, row["value"] if row else 0, self._seconds_left(row))
+        value = row["value"] if row else 0
+        return Count(most <= 0 or value < most, value, self._seconds_left(row))
 
     def _seconds_left(self, row: Any) -> int:
         return max(int((row["expires"] - self._clock()).total_seconds()), 0) if row else 0
+
+
+def _counting(amount: int, most: int, now: datetime, window: timedelta) -> list[Document]:
+    """The update that counts `amount` where it fits; `granted` tells whether it did."""
+    runs: Document = {"$gt": ["$expires", now]}
+    total: Document = {"$add": ["$value", amount]}
+    return [
+        {"$set": {"value": {"$cond": [runs, {"$ifNull": ["$value", 0]}, 0]}}},
+        {"$set": {"granted": {"$lte": [total, most]}}},
+        {
+            "$set": {
+                "value": {"$cond": ["$granted", total, "$value"]},
+                "expires": {"$cond": [runs, "$expires", {"$cond": ["$granted", now + window, now]}]},
+            }
+        },
+    ]

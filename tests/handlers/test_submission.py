@@ -1,0 +1,256 @@
+"""submitMessage: composed, queued, copied; everything that can refuse is asked first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from email import message_from_bytes, policy
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from delivery.queue import relaxed_body_hash
+from storage.store import Store
+
+GRACE = {"name": "Grace", "address": "grace@example.org"}
+
+
+@pytest.fixture
+def submit(client: Any, ada: str) -> Callable[..., Any]:
+    def send(**body: Any) -> Any:
+        return client.post(f"/users/{ada}/submit", json=body)
+
+    return send
+
+
+def queue(store: Store) -> list[dict[str, Any]]:
+    return list(store.databases.sender["zone-queue"].find())
+
+
+def envelope(store: Store, queue_id: str) -> dict[str, Any]:
+    file = store.databases.sender["mail.files"].find_one({"filename": f"message {queue_id}"})
+    assert file
+    assert file["contentType"] == "message/rfc822"
+    return dict(file["metadata"]["data"])
+
+
+def copy_of(client: Any, ada: str, answer: Any) -> Any:
+    place = answer.json["message"]
+    path = f"/users/{ada}/mailboxes/{place['mailbox']}/messages/{place['id']}/message.eml"
+    return message_from_bytes(client.get(path).data, policy=policy.default)
+
+
+def test_a_message_is_queued_and_copied(
+    client: Any, store: Store, ada: str, submit: Callable[..., Any]
+) -> None:
+    answer = submit(
+        to=[GRACE], bcc=[{"address": "x@example.net"}], subject="Ümläut", text="Hällo", html="<b>Hällo</b>"
+    )
+    assert answer.status_code == 200, answer.json
+    message = answer.json["message"]
+    assert set(message) == {"id", "mailbox", "queueId"}
+    first, second = sorted(queue(store), key=lambda row: row["seq"])
+    assert (first["recipient"], first["domain"], first["seq"]) == ("grace@example.org", "example.org", "001")
+    assert (second["recipient"], second["seq"]) == ("x@example.net", "002")
+    assert {k: first[k] for k in ("id", "sendingZone", "assigned", "locked", "lockTime")} == {
+        "id": message["queueId"], "sendingZone": "default", "assigned": "no", "locked": False, "lockTime": 0,
+    }  # fmt: skip
+    copy = copy_of(client, ada, answer)
+    assert (copy["Subject"], copy["To"], copy["Bcc"]) == (
+        "Ümläut",
+        "Grace <grace@example.org>",
+        "x@example.net",
+    )
+    assert copy["From"] == "Ada Lovelace <ada@example.com>"
+
+
+def test_the_envelope_is_what_a_zonemta_reads(store: Store, ada: str, submit: Callable[..., Any]) -> None:
+    queue_id = submit(to=[GRACE], bcc=[{"address": "x@example.net"}], text="Hello").json["message"]["queueId"]
+    found = envelope(store, queue_id)
+    assert found["from"] == "ada@example.com"
+    assert found["to"] == ["grace@example.org", "x@example.net"]
+    assert (found["interface"], found["reason"], found["userId"]) == ("maildrop", "submit", ada)
+    assert not any(header["key"] == "bcc" for header in found["headers"])
+    assert found["headers"][-1]["key"] in ("content-transfer-encoding", "content-type")
+    body = b"".join(row["data"] for row in store.databases.sender["mail.chunks"].find().sort("n", 1))
+    assert found["bodySize"] == len(body)
+    assert found["dkim"] == {"hashAlgo": "sha256", "bodyHash": relaxed_body_hash(body)}
+    assert found["parsedEnvelope"]["from"] == "ada@example.com"
+
+
+def test_the_copy_says_that_it_was_queued(client: Any, ada: str, submit: Callable[..., Any]) -> None:
+    message = submit(to=[GRACE], text="Hello").json["message"]
+    shown = client.get(f"/users/{ada}/mailboxes/{message['mailbox']}/messages/{message['id']}").json
+    assert shown["seen"]
+    assert shown["outbound"][0]["queueId"] == message["queueId"]
+    assert shown["outbound"][0]["entries"][0]["recipient"] == "grace@example.org"
+    box = client.get(f"/users/{ada}/mailboxes/{message['mailbox']}").json
+    assert box["specialUse"] == "\\Sent"
+
+
+def test_an_answer_follows_the_message_it_answers(
+    client: Any,
+    store: Store,
+    ada: str,
+    put: Callable[..., int],
+    box: Callable[[str], str],
+    submit: Callable[..., Any],
+) -> None:
+    uid = put("Minutes", headers="Message-ID: <1@x>\r\nReferences: <0@x>\r\nReply-To: list@example.org\r\n")
+    inbox = box("INBOX").rpartition("/")[2]
+    answer = submit(reference={"mailbox": inbox, "id": uid, "action": "reply"}, text="Yes")
+    copy = copy_of(client, ada, answer)
+    assert (copy["Subject"], copy["In-Reply-To"], copy["References"]) == (
+        "Re: Minutes",
+        "<1@x>",
+        "<0@x> <1@x>",
+    )
+    assert copy["To"] == "list@example.org"
+    source = client.get(f"{box('INBOX')}/messages/{uid}").json
+    assert source["answered"]
+    stored = client.get(
+        f"/users/{ada}/mailboxes/{answer.json['message']['mailbox']}/messages/{answer.json['message']['id']}"
+    )
+    assert stored.json["thread"] != ""
+    assert queue(store)[0]["recipient"] == "list@example.org"
+
+
+def test_a_foreign_sender_is_replaced(client: Any, ada: str, submit: Callable[..., Any]) -> None:
+    answer = submit(**{"from": {"name": "Boss", "address": "boss@example.net"}}, to=[GRACE], text="x")
+    assert copy_of(client, ada, answer)["From"] == "Boss <ada@example.com>"
+
+
+@pytest.mark.parametrize(
+    "sender", ["ada+news@example.com", "a.da@example.com", "any@white.example", "team@example.net"]
+)
+def test_a_permitted_sender_stays(client: Any, ada: str, submit: Callable[..., Any], sender: str) -> None:
+    client.put(f"/users/{ada}", json={"fromWhitelist": ["*@white.example", "team@*"]})
+    answer = submit(**{"from": {"name": "", "address": sender}}, to=[GRACE], text="x")
+    assert copy_of(client, ada, answer)["From"] == sender
+
+
+@pytest.mark.parametrize(
+    ("body", "box", "flags"),
+    [
+        ({"isDraft": True}, "\\Drafts", {"draft": True, "seen": True}),
+        ({"uploadOnly": True}, "\\Sent", {"draft": False, "seen": True}),
+        ({"to": []}, "\\Sent", {"draft": False}),
+    ],
+)
+def test_what_is_only_stored(
+    client: Any, store: Store, ada: str, submit: Callable[..., Any], body: Any, box: str, flags: Any
+) -> None:
+    message = submit(**{"to": [GRACE], "text": "x", **body}).json["message"]
+    assert message["queueId"] is False
+    assert queue(store) == []
+    mailbox = client.get(f"/users/{ada}/mailboxes/{message['mailbox']}").json
+    assert mailbox["specialUse"] == box
+    shown = client.get(f"/users/{ada}/mailboxes/{message['mailbox']}/messages/{message['id']}").json
+    assert flags.items() <= shown.items()
+
+
+def test_a_draft_is_deleted_once_it_is_sent(
+    client: Any, store: Store, ada: str, submit: Callable[..., Any]
+) -> None:
+    draft = submit(to=[GRACE], text="x", isDraft=True).json["message"]
+    sent = submit(to=[GRACE], text="x", draft={"mailbox": draft["mailbox"], "id": draft["id"]})
+    assert sent.status_code == 200
+    gone = client.get(f"/users/{ada}/mailboxes/{draft['mailbox']}/messages/{draft['id']}")
+    assert gone.json["code"] == "MessageNotFound"
+    assert store.databases.main["archived"].count_documents({}) == 0
+
+
+def test_sent_later(store: Store, submit: Callable[..., Any]) -> None:
+    later = (store.clock() + timedelta(hours=2)).isoformat()
+    submit(to=[GRACE], text="x", sendTime=later)
+    assert queue(store)[0]["queued"] == datetime.fromisoformat(later)
+
+
+def test_the_daily_limit_counts_recipients(
+    client: Any, store: Store, ada: str, submit: Callable[..., Any]
+) -> None:
+    client.put(f"/users/{ada}", json={"recipients": 2})
+    assert submit(to=[GRACE], text="x").status_code == 200
+    refused = submit(to=[GRACE, {"address": "b@example.net"}], text="x")
+    assert (refused.status_code, refused.json["code"]) == (403, "RateLimitedError")
+    assert submit(to=[GRACE], text="x").status_code == 200
+    assert len(queue(store)) == 2
+    limits = client.get(f"/users/{ada}").json["limits"]["recipients"]
+    assert (limits["allowed"], limits["used"]) == (2, 2)
+    assert 0 < limits["ttl"] <= 86_400
+
+
+def test_too_many_recipients(store: Store, submit: Callable[..., Any]) -> None:
+    store.settings.put("const:max:rcpt_to", 1)
+    answer = submit(to=[GRACE, {"address": "b@example.net"}], text="x")
+    assert (answer.status_code, answer.json["code"], answer.json["allowed"]) == (403, "TooMany", 1)
+    assert queue(store) == []
+
+
+def test_a_full_account_sends_without_a_copy(
+    client: Any, store: Store, ada: str, submit: Callable[..., Any]
+) -> None:
+    client.put(f"/users/{ada}", json={"quota": 1})
+    message = submit(to=[GRACE], text="x").json["message"]
+    assert message == {"id": False, "mailbox": False, "queueId": queue(store)[0]["id"], "overQuota": True}
+
+
+def test_pictures_in_data_urls_become_attachments(client: Any, ada: str, submit: Callable[..., Any]) -> None:
+    html = '<p><img src="data:image/png;base64,iVBORw0KGgo=" data-filename="dot.png"></p>'
+    copy = copy_of(client, ada, submit(to=[GRACE], html=html))
+    image = next(part for part in copy.walk() if part.get_content_type() == "image/png")
+    assert image.get_filename() == "dot.png"
+    assert f"cid:{image['Content-ID'].strip('<>')}" in copy.get_body(("html",)).get_content()
+
+
+def test_no_field_adds_a_header(client: Any, ada: str, submit: Callable[..., Any]) -> None:
+    evil = "x\r\nBcc: evil@example.net\r\n\r\nbody"
+    copy = copy_of(
+        client,
+        ada,
+        submit(
+            to=[{"name": evil, "address": "g@example.org"}],
+            subject=evil,
+            headers=[{"key": "X-A", "value": evil}],
+            text="t",
+        ),
+    )
+    assert copy["Bcc"] is None
+    assert copy.get_content().strip() == "t"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"cc": [{"address": "nobody"}]}, "cc,0,address"),
+        ({"subject": 5}, "subject"),
+        ({"sendTime": "soon"}, "sendTime"),
+        ({"attachments": [{"content": "%%%"}]}, "attachments,0,content"),
+        ({"attachments": [{}]}, "attachments,0,content"),
+        ({"headers": [{"key": "a b", "value": "x"}]}, "headers"),
+        ({"reference": {"mailbox": "x", "id": 1, "action": "reply"}}, "reference,mailbox"),
+        ({"reference": {"id": 0, "action": "shout"}}, "reference,action"),
+        ({"meta": "[]"}, "meta"),
+        ({"isDraft": "maybe"}, "isDraft"),
+    ],
+)
+def test_bad_input_names_the_field(store: Store, submit: Callable[..., Any], body: Any, field: str) -> None:
+    answer = submit(**{"to": [GRACE], "text": "x", **body})
+    assert (answer.status_code, answer.json["code"]) == (400, "InputValidationError")
+    assert field in answer.json["details"]
+    assert queue(store) == []
+    assert store.databases.main["messages"].count_documents({}) == 0
+
+
+def test_unknown_things(client: Any, ada: str, submit: Callable[..., Any]) -> None:
+    nobody = client.post(f"/users/{ObjectId()}/submit", json={"to": [GRACE]})
+    assert (nobody.status_code, nobody.json["code"]) == (404, "UserNotFound")
+    assert submit(to=[GRACE], mailbox=str(ObjectId())).json["code"] == "NoSuchMailbox"
+    reference = {"mailbox": str(ObjectId()), "id": 1, "action": "reply"}
+    assert submit(reference=reference).json["code"] == "MessageNotFound"
+
+
+def test_a_disabled_account_does_not_send(client: Any, ada: str, submit: Callable[..., Any]) -> None:
+    client.put(f"/users/{ada}", json={"disabled": True})
+    assert (submit(to=[GRACE]).status_code, submit(to=[GRACE]).json["code"]) == (403, "UserDisabled")
