@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bson import ObjectId
 
 from handlers.answers import custom_data, target_values
@@ -19,11 +21,16 @@ def create_user_address(call: Call, user: ObjectId, body: Document) -> Document:
     address = normalise_address(body["address"])
     _check(address, body)
     call.store.users.require(user)
-    document = call.store.addresses.create(user, address, body)
+    document = call.store.transactions.run(lambda session: _insert(call, user, address, body, session))
     call.store.addresses.remember_domain(address)
-    if "*" not in address:
-        call.store.users.set_address(user, address, only_if_none=not body.get("main"))
     return {"success": True, "id": document["_id"]}
+
+
+def _insert(call: Call, user: ObjectId, address: str, body: Document, session: Any) -> Document:
+    document = call.store.addresses.create(user, address, body, session=session)
+    if "*" not in address:
+        call.store.users.set_address(user, address, only_if_none=not body.get("main"), session=session)
+    return document
 
 
 def _check(address: str, body: Document) -> None:

@@ -24,7 +24,7 @@ def enabled_2fa(user: Document) -> list[str]:
     if methods is True:
         return ["totp"]
     found = [method for method in methods if method != "u2f"]
-    return found + ["webauthn"] if "u2f" in methods and "webauthn" not in found else found
+    return [*found, "webauthn"] if "u2f" in methods and "webauthn" not in found else found
 
 
 def target_values(user: Document) -> list[str]:

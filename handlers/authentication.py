@@ -9,8 +9,9 @@ from bson import ObjectId
 
 from handlers.answers import enabled_2fa
 from handlers.call import Call
+from handlers.users_input import password_matches
 from problems import InvalidInput, Problem
-from security.passwords import DUMMY_HASH, UnknownHash, hash_password, needs_rehash, verify_password
+from security.passwords import DUMMY_HASH, hash_password, needs_rehash
 from storage.database import Document
 
 _FAILURES, _WINDOW = 12, 120
@@ -26,7 +27,7 @@ def authenticate(call: Call, body: Document) -> Document:
     key = f"auth_user:{user['_id'] if user else body['username'].lower()}"
     _count_attempt(call, key)
     if user is None:
-        call.offload(_matches, body["password"], DUMMY_HASH)
+        call.offload(password_matches, body["password"], DUMMY_HASH)
         raise Problem("AuthFailed")
     source = _check(call, user, body)
     call.store.counters.reset([key])
@@ -69,25 +70,18 @@ def _check(call: Call, user: Document, body: Document) -> str:
 
 def _matching_password(call: Call, user: Document, password: str) -> str | None:
     temporary = user.get("tempPassword") or {}
-    if temporary and call.now - max(temporary["created"], temporary["validAfter"]) < _TEMPORARY:
-        if call.offload(_matches, password, temporary["password"]):
-            if temporary["validAfter"] > call.now:
-                raise Problem("TempPasswordNotYetValid")
-            return "temporary"
+    runs = temporary and call.now - max(temporary["created"], temporary["validAfter"]) < _TEMPORARY
+    if runs and call.offload(password_matches, password, temporary["password"]):
+        if temporary["validAfter"] > call.now:
+            raise Problem("TempPasswordNotYetValid")
+        return "temporary"
     stored = user.get("password") or ""
-    if not stored or not call.offload(_matches, password, stored):
+    if not stored or not call.offload(password_matches, password, stored):
         return None
     if needs_rehash(stored, call.password_scheme):
         better = call.offload(hash_password, password, call.password_scheme)
         call.store.users.replace_hash(user["_id"], stored, better)
     return _MASTER
-
-
-def _matches(password: str, stored: str) -> bool:
-    try:
-        return verify_password(password, stored)
-    except UnknownHash as error:
-        raise Problem("HashError") from error
 
 
 def _log(call: Call, user: Document, body: Document, result: str | None, **fields: Any) -> ObjectId | None:

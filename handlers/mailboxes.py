@@ -10,7 +10,8 @@ from handlers.call import Call
 from problems import InvalidInput, Problem
 from storage.database import Document
 
-_NOT_STORED = frozenset({"path", "sess", "ip"})
+_SETTINGS = frozenset({"hidden", "retention", "subscribed", "encryptMessages"})
+_PUNCTUATION, _DIGIT, _LETTER = range(3)
 
 
 def get_mailboxes(
@@ -40,10 +41,10 @@ def _is_wanted(mailbox: Document, special_use: bool, show_hidden: bool) -> bool:
     return show_hidden or not mailbox.get("hidden")
 
 
-def _rank(mailbox: Document) -> tuple[bool, bool, bool, str, str]:
+def _rank(mailbox: Document) -> tuple[bool, bool, bool, list[tuple[int, str]], str]:
     path = mailbox["path"]
     folded = unicodedata.normalize("NFKD", path).casefold()
-    plain = "".join(c for c in folded if not unicodedata.combining(c))
+    plain = [(_kind(c), c) for c in folded if not unicodedata.combining(c)]
     return (
         path != "INBOX",
         not path.startswith("INBOX/"),
@@ -51,6 +52,13 @@ def _rank(mailbox: Document) -> tuple[bool, bool, bool, str, str]:
         plain,
         path.swapcase(),
     )
+
+
+def _kind(character: str) -> int:
+    """Punctuation sorts before digits, these before letters."""
+    if character.isdigit():
+        return _DIGIT
+    return _LETTER if character.isalpha() else _PUNCTUATION
 
 
 def _shown(mailbox: Document, counts: tuple[int, int]) -> Document:
@@ -74,7 +82,7 @@ def _shown(mailbox: Document, counts: tuple[int, int]) -> Document:
 def create_mailbox(call: Call, user: ObjectId, body: Document) -> Document:
     """Make a mailbox; those above it in its path need not be there."""
     account = call.store.users.get(user, {"retention": 1})
-    fields = {name: value for name, value in body.items() if name not in _NOT_STORED}
+    fields = {name: value for name, value in body.items() if name in _SETTINGS}
     fields.setdefault("retention", account.get("retention") or 0)
     most = int(call.store.settings.get("const:max:mailboxes"))
     return {"success": True, "id": call.store.mailboxes.create(user, body["path"], fields, most)}
@@ -95,13 +103,13 @@ def get_mailbox(call: Call, user: ObjectId, mailbox: str, path: str | None = Non
 
 def update_mailbox(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
     """Rename a mailbox or change its settings; mailboxes below it keep their paths."""
-    fields = {name: value for name, value in body.items() if name not in _NOT_STORED}
+    fields = {name: value for name, value in body.items() if name in _SETTINGS}
     if not fields and "path" not in body:
         raise Problem("NoUpdates")
     store = call.store
     found = store.mailboxes.get(user, mailbox)
     if store.mailboxes.update(found, body.get("path"), fields):
-        store.messages.renew_retention({**found, **fields})
+        store.messages.renew_retention(user, mailbox)
     return {"success": True}
 
 

@@ -10,10 +10,9 @@ from bson import ObjectId
 
 from handlers.call import Call
 from handlers.users_answer import account, listed
-from handlers.users_input import checked_keys, checked_names, password_hash, stored_input
+from handlers.users_input import checked_keys, checked_names, password_hash, password_matches, stored_input
 from problems import InvalidInput, Problem
 from security.normalise import normalise_address
-from security.passwords import verify_password
 from storage.database import Document
 from storage.paging import Paging
 from storage.users import COUNTER_OF, listing_filter
@@ -92,12 +91,22 @@ def _dotted(fields: Document) -> Document:
 def _insert(call: Call, body: Document, fields: Document, names: Document, session: Any) -> Document:
     store = call.store
     user = store.users.create(body["username"], fields, session=session)
+    if fields["address"]:
+        _insert_address(call, body, user, session)
     retention = fields.get("retention") or 0
     store.mailboxes.create_defaults(user["_id"], body.get("language"), names, retention, session=session)
-    if fields["address"]:
-        tags = {"tags": fields["tags"]} if body.get("addTagsToAddress") and fields.get("tags") else {}
-        store.addresses.create(user["_id"], fields["address"], tags, session=session)
     return user
+
+
+def _insert_address(call: Call, body: Document, user: Document, session: Any) -> None:
+    """Both names are claimed before mailboxes are made, so that without transactions one step takes all back."""
+    tags = {"tags": user["tags"]} if body.get("addTagsToAddress") and user.get("tags") else {}
+    try:
+        call.store.addresses.create(user["_id"], user["address"], tags, session=session)
+    except Problem:
+        if session is None:
+            call.store.users.discard(user["_id"])
+        raise
 
 
 def _note_creation(call: Call, user: Document, body: Document) -> None:
@@ -148,7 +157,7 @@ def _check_existing_password(call: Call, user: Document, body: Document) -> None
     given = body.get("existingPassword")
     if not given or not user.get("password"):
         return
-    if not call.offload(verify_password, given, user["password"]):
+    if not call.offload(password_matches, given, user["password"]):
         call.log_event(user["_id"], "password change", result="fail", protocol=body.get("protocol", "API"))
         raise Problem("AuthFailed")
 

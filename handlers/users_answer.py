@@ -8,7 +8,7 @@ from typing import Any
 
 from handlers.answers import custom_data, enabled_2fa, target_values
 from handlers.call import Call
-from security.keys import KeyRefused, pgp_key_info
+from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
 from storage.database import Document
 from storage.users import COUNTER_OF
 
@@ -40,7 +40,7 @@ def account(call: Call, user: Document) -> Document:
         "retention": user.get("retention") or False,
         "enabled2fa": enabled_2fa(user),
         "autoreply": bool(user.get("autoreply")),
-        **_keys(user),
+        **_keys(call, user),
         "encryptMessages": bool(user.get("encryptMessages")),
         "encryptForwarded": bool(user.get("encryptForwarded")),
         "spamLevel": user.get("spamLevel", 50),
@@ -71,23 +71,52 @@ def _has_temporary_password(call: Call, user: Document) -> bool:
     return bool(created and call.now - created < timedelta(hours=_TEMPORARY_HOURS))
 
 
-def _keys(user: Document) -> Document:
-    """What is known of the keys is stored beside them; keys that WildDuck stored are looked at when read."""
-    known = user.get("mallard") or {}
-    info = known.get("keyInfo")
-    if user.get("pubKey") and not info:
-        try:
-            info = pgp_key_info(user["pubKey"])
-        except KeyRefused:
-            info = None
+def _keys(call: Call, user: Document) -> Document:
+    key_info = _key_info(call, user)
     return {
         "pubKey": user.get("pubKey") or "",
-        **({"keyInfo": info or False} if info or not user.get("pubKey") else {}),
+        **({"keyInfo": key_info} if key_info is not None else {}),
         "smimeCerts": user.get("smimeCerts") or [],
         "smimeCipher": user.get("smimeCipher") or "AES-CBC",
         "smimeKeyTransport": user.get("smimeKeyTransport") or "PKCS#1 v1.5",
-        "smimeCertInfo": known.get("smimeCertInfo") or [],
+        "smimeCertInfo": _certificate_info(call, user),
     }
+
+
+def _key_info(call: Call, user: Document) -> Document | bool | None:
+    """What is known of the PGP key: False without one, None for one that can not be used.
+
+    It is kept beside the key with the key's mark; a key that WildDuck stored is looked at on its first read.
+    """
+    key = user.get("pubKey")
+    if not key:
+        return False
+    known = user.get("mallard") or {}
+    if known.get("keyOf") == mark(key):
+        return known["keyInfo"] or None
+    try:
+        info = pgp_key_info(key)
+    except KeyRefused:
+        info = None
+    call.store.users.remember_keys(user["_id"], {"pubKey": key}, {"keyInfo": info, "keyOf": mark(key)})
+    return info
+
+
+def _certificate_info(call: Call, user: Document) -> list[Document]:
+    """The same of the S/MIME certificates; nothing where one of them can not be used."""
+    certificates = user.get("smimeCerts")
+    if not certificates:
+        return []
+    known = user.get("mallard") or {}
+    if known.get("certsOf") == mark(*certificates):
+        return list(known["smimeCertInfo"])
+    try:
+        info = [certificate_info(pem, number) for number, pem in enumerate(certificates, 1)]
+    except KeyRefused:
+        info = []
+    found = {"smimeCertInfo": info, "certsOf": mark(*certificates)}
+    call.store.users.remember_keys(user["_id"], {"smimeCerts": certificates}, found)
+    return info
 
 
 def limits(call: Call, user: Document) -> Document:

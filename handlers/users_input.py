@@ -7,9 +7,9 @@ from typing import Any
 
 from handlers.call import Call
 from problems import InvalidInput, Problem
-from security.keys import KeyRefused, certificate_info, pgp_key_info
+from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
 from security.normalise import normalise_address
-from security.passwords import UnknownHash, check_hash, hash_password
+from security.passwords import UnknownHash, check_hash, hash_password, verify_password
 from security.pwned import is_pwned
 from storage.database import Document
 from storage.mailboxes import normalise_path
@@ -30,6 +30,14 @@ def password_hash(call: Call, body: Document) -> str:
         return str(password)
     _refuse_pwned(call, body, password)
     return str(call.offload(hash_password, password, call.password_scheme))
+
+
+def password_matches(password: str, stored: str) -> bool:
+    """Whether the password is the one that was hashed. Raises Problem HashError."""
+    try:
+        return verify_password(password, stored)
+    except UnknownHash as error:
+        raise Problem("HashError") from error
 
 
 def _refuse_pwned(call: Call, body: Document, password: str) -> None:
@@ -75,14 +83,14 @@ def checked_keys(fields: Document) -> Document:
     key, certificates = fields.get("pubKey"), fields.get("smimeCerts")
     try:
         if key:
-            return {**NO_SMIME, "mallard.keyInfo": pgp_key_info(key)}
+            return {**NO_SMIME, "mallard.keyInfo": pgp_key_info(key), "mallard.keyOf": mark(key)}
         if certificates:
             info = [certificate_info(pem, number) for number, pem in enumerate(certificates, 1)]
-            return {"pubKey": "", "mallard.keyInfo": False, "mallard.smimeCertInfo": info}
+            known = {"mallard.smimeCertInfo": info, "mallard.certsOf": mark(*certificates)}
+            return {"pubKey": "", **known}
     except KeyRefused as error:
         raise InvalidInput({"pubKey" if key else "smimeCerts": str(error)}) from error
-    cleared: Document = {"mallard.keyInfo": False} if key == "" else {}
-    return {**cleared, **({"mallard.smimeCertInfo": []} if certificates == [] else {})}
+    return {}
 
 
 def stored_input(body: Document, *, leave_out: frozenset[str]) -> dict[str, Any]:

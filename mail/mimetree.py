@@ -79,7 +79,7 @@ class _Parser:
         header = self._header(start, body)
         parsed = parsed_header(header)
         kind = parsed["content-type"]
-        boundary = kind["params"].get("boundary") or False
+        boundary = str(kind["params"].get("boundary") or "")
         is_multipart = kind["type"] == "multipart" and bool(boundary) and depth < DEEPEST
         node: Node = {
             "header": header,

@@ -13,7 +13,6 @@ import re
 import secrets
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import argon2
 import bcrypt
@@ -38,7 +37,9 @@ _SHA_CRYPT = re.compile(
     r"\$([56])\$(?:rounds=(\d{1,9})\$)?([./0-9A-Za-z]{1,16})\$([./0-9A-Za-z]{43}|[./0-9A-Za-z]{86})"
 )
 _MD5_CRYPT = re.compile(r"\$1\$[./0-9A-Za-z]{1,32}\$[./0-9A-Za-z]{22}")
-_ARGON2 = re.compile(r"\$(argon2(?:id|i|d))\$v=19\$([mtp=,\d]+)\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)")
+_ARGON2 = re.compile(
+    r"\$(argon2(?:id|i|d))\$v=19\$([mtp]=\d{1,10}(?:,[mtp]=\d{1,10}){2})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)"
+)
 
 _hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
@@ -116,19 +117,28 @@ def _argon2(password: bytes, stored: str) -> bool:
 def _argon2_costs(text: str) -> Mapping[str, int]:
     """The parameters m, t and p, which stand in any order."""
     pairs = [part.partition("=") for part in text.split(",")]
-    return {name: int(number or 0) for name, _, number in pairs}
+    return {name: int(number) for name, _, number in pairs}
 
 
 def _crypt(password: bytes, stored: str) -> bool:
+    """A password with a NUL was never hashed: C strings end there."""
+    if b"\0" in password:
+        return False
     made = crypt.crypt(password.decode("utf-8", "surrogateescape"), stored)
     return made is not None and hmac.compare_digest(made.encode(), stored.encode())
 
 
 def _md5_crypt(password: bytes, stored: str) -> bool:
     """A salt beyond eight characters is cut, as the algorithm does; the text compared keeps what was given."""
+    if b"\0" in password:
+        return False
     _, _, salt, key = stored.split("$")
     made = crypt.crypt(password.decode("utf-8", "surrogateescape"), f"$1${salt[:8]}$")
     return made is not None and hmac.compare_digest(made.rpartition("$")[2].encode(), key.encode())
+
+
+def _bearable_pbkdf2(match: re.Match[str]) -> bool:
+    return int(match[2]) <= _MOST_PBKDF2 and bool(_unpadded(match[3]) and _unpadded(match[4]))
 
 
 def _bearable_argon2(match: re.Match[str]) -> bool:
@@ -148,9 +158,11 @@ def _any(match: re.Match[str]) -> bool:
     return True
 
 
-_FORMATS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], bool], Any], ...] = (
+_FORMATS: tuple[
+    tuple[re.Pattern[str], Callable[[re.Match[str]], bool], Callable[[bytes, str], bool]], ...
+] = (
     (_ARGON2, _bearable_argon2, _argon2),
-    (_PBKDF2, lambda match: int(match[2]) <= _MOST_PBKDF2, _pbkdf2),
+    (_PBKDF2, _bearable_pbkdf2, _pbkdf2),
     (_BCRYPT, lambda match: 4 <= int(match[1]) <= _MOST_BCRYPT_COST, _bcrypt),
     (_SHA_CRYPT, _bearable_sha, _crypt),
     (_MD5_CRYPT, _any, _md5_crypt),

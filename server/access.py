@@ -9,10 +9,10 @@ from typing import Any
 
 from bson import ObjectId
 from flask import Request
-from security.roles import filter_attributes, permits
 
 from handlers.call import Caller
 from problems import Problem
+from security.roles import filter_attributes, permits
 from server.contract import Access
 from server.settings import Settings
 from storage.store import Store

@@ -75,7 +75,9 @@ class Operation:
 
     @property
     def _body_schema(self) -> Mapping[str, Any]:
-        return dict(self.content_types.get("application/json", {})).get("schema", {})
+        media: Mapping[str, Any] = self.content_types.get("application/json", {})
+        schema: Mapping[str, Any] = media.get("schema", {})
+        return schema
 
     @cached_property
     def required(self) -> list[str]:

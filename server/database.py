@@ -5,7 +5,7 @@ from __future__ import annotations
 from pymongo import MongoClient
 
 from server.settings import Settings
-from storage.database import DatabaseNames
+from storage.database import DatabaseNames, Document
 from storage.store import Store
 
 _SELECTION_MS = 20_000
@@ -16,7 +16,7 @@ def open_store(settings: Settings) -> Store:
 
     A worker waits up to 20 s for a primary, so that a restart of the database is a pause and no failure.
     """
-    client = MongoClient(
+    client: MongoClient[Document] = MongoClient(
         settings.mongo_uri,
         appname="mallard",
         serverSelectionTimeoutMS=_SELECTION_MS,

@@ -122,7 +122,9 @@ class Arguments:
         takes_all = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
         self._takes_paging = "paging" in self._names
         self._takes_body = "body" in self._names
-        declared = set() if takes_all else {snake_case(p.get("x-name", p["name"])) for p in operation.parameters}
+        declared = (
+            set() if takes_all else {snake_case(p.get("x-name", p["name"])) for p in operation.parameters}
+        )
         missing = (
             declared - self._names - set(_LABELS) - {"page"} - (set(_PAGING) if self._takes_paging else set())
         )

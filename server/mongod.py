@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import resource
 import secrets
 import shutil
 import signal
@@ -59,6 +60,13 @@ def die_with_parent() -> None:
     """Have the kernel end this process with SIGTERM when its parent dies, however it dies (Linux)."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
+
+
+def _prepare() -> None:
+    """In the new process: end with the parent, and open as many files as allowed; each index is one."""
+    die_with_parent()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +149,7 @@ class Mongod:
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         ]
         self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_prepare
         )
 
     def _explain_or_wait(self) -> None:

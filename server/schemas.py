@@ -101,7 +101,7 @@ def _coercion(schema: Schema) -> Step | None:
     steps = [_only(str, step) for step in steps]
     if schema.get("x-empty") == "absent" or schema.get("type") == "boolean":
         steps.append(_drop_empty)
-    kind = schema.get("x-type") or schema.get("type")
+    kind = str(schema.get("x-type") or schema.get("type"))
     if kind in _BY_TYPE:
         steps.append(_BY_TYPE[kind])
     elif kind == "array":

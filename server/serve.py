@@ -93,11 +93,13 @@ class Supervisor:
             [sys.executable, "-m", "server", part], env=self._environ, preexec_fn=die_with_parent
         )
 
+    def _goes_on(self) -> bool:
+        """Wait a moment; whether nobody has asked to stop."""
+        time.sleep(_WATCH_SECONDS)
+        return not self._stopping
+
     def _watch(self) -> None:
-        while not self._stopping:
-            time.sleep(_WATCH_SECONDS)
-            if self._stopping:
-                return
+        while self._goes_on():
             if self._mongod and self._mongod.pid is None:
                 log.error("mongod ended by itself, starting it again")
                 self._mongod.start()

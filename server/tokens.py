@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pymongo import MongoClient
-from security.roles import ROLES
 
+from security.roles import ROLES
 from server.database import open_store
 from server.json import date_text
 from server.mongod import Mongod

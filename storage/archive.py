@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 from pymongo.client_session import ClientSession
+from pymongo.errors import BulkWriteError
 
 from storage.database import Clock, Databases, Document
+from storage.duplicates import is_duplicate, refused
 from storage.settings import Settings
 
 
@@ -20,15 +22,34 @@ class Archive:
         self._clock = clock
         self._settings = settings
 
-    def copy(self, messages: Sequence[ObjectId], session: ClientSession | None = None) -> None:
-        """Copy messages by their ids, those archived before stay as they are."""
+    def copy(self, wanted: Document, session: ClientSession | None = None) -> list[ObjectId]:
+        """Copy the messages that `wanted` finds, those archived before stay as they are; ids of the copies.
+
+        `wanted` is the condition that they are deleted by, so that one which moved in between is not copied.
+        """
         now = self._clock()
         expires = int(now.timestamp() * 1000) + int(self._settings.get("const:archive:time"))
-        rows: list[Document] = list(self._messages.find({"_id": {"$in": list(messages)}}, session=session))
-        known = self._collection.find({"_id": {"$in": list(messages)}}, {"_id": 1}, session=session)
+        rows = list(self._messages.find(wanted, session=session))
+        ids = [row["_id"] for row in rows]
+        known = self._collection.find({"_id": {"$in": ids}}, {"_id": 1}, session=session)
         there = {row["_id"] for row in known}
         fresh = [
             {**row, "archived": now, "exp": True, "rdate": expires} for row in rows if row["_id"] not in there
         ]
-        if fresh:
-            self._collection.insert_many(fresh, session=session)
+        return self._insert(fresh, session) if fresh else []
+
+    def _insert(self, rows: list[Document], session: ClientSession | None) -> list[ObjectId]:
+        """Without transactions another client may have archived one in between; its copy stays."""
+        ids = [row["_id"] for row in rows]
+        try:
+            self._collection.insert_many(rows, ordered=False, session=session)
+        except BulkWriteError as error:
+            if session or not is_duplicate(error):
+                raise
+            return [ids[position] for position in sorted(set(range(len(ids))) - refused(error))]
+        return ids
+
+    def discard(self, copies: Sequence[ObjectId], session: ClientSession | None = None) -> None:
+        """Take copies away again whose messages live on; the references to attachments are theirs."""
+        if copies:
+            self._collection.delete_many({"_id": {"$in": list(copies)}}, session=session)

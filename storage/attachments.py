@@ -12,20 +12,22 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from bson import Binary, ObjectId
-from gridfs import GridFSBucket
 from pymongo import UpdateOne
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from mail.attachment import decode, encode
 from mail.content import Body
 from problems import Problem
-from storage.database import ACKNOWLEDGED, Clock, Databases, Document
+from storage.database import Clock, Databases, Document
+from storage.duplicates import is_duplicate
 
 CHUNK_SIZE = 261_120
-_TRIES = 20
-_WAIT_SECONDS = 0.05
+_TRIES = 70
+_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
+_CHUNKS_AT_ONCE = 32
 _ABANDONED = timedelta(minutes=30)
 
 
@@ -33,18 +35,17 @@ class Attachments:
     """Repository of attachment bodies."""
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
-        self._bucket = GridFSBucket(databases.gridfs, "attachments", CHUNK_SIZE, write_concern=ACKNOWLEDGED)
         self._files = databases.gridfs["attachments.files"]
         self._chunks = databases.gridfs["attachments.chunks"]
         self._clock = clock
 
-    def store(self, bodies: Sequence[Body], magic: int) -> dict[bytes, str]:
-        """Store bodies, or count one more reference to those that are there; hash of each stored content.
+    def store(self, bodies: Sequence[Body], magic: int) -> dict[bytes, str | None]:
+        """Store bodies, or count one more reference to those that are there; hash of each content if it is known.
 
         If one fails, the references taken so far are given back.
         """
         stored: list[Body] = []
-        hashes: dict[bytes, str] = {}
+        hashes: dict[bytes, str | None] = {}
         try:
             for body in bodies:
                 hashes[body.hash] = self._store(body, magic)
@@ -54,62 +55,56 @@ class Attachments:
             raise
         return hashes
 
-    def _store(self, body: Body, magic: int) -> str:
+    def _store(self, body: Body, magic: int) -> str | None:
+        """Somebody else may be storing the same: then wait for the file to be there."""
+        wait = _FIRST_WAIT
         for _ in range(_TRIES):
-            if content_hash := self._refer(body.hash, magic):
-                return content_hash
+            if found := self._refer(body.hash, magic):
+                return str(found["metadata"].get("fileContentHash") or "") or None
             try:
                 return self._upload(body, magic)
-            except DuplicateKeyError:
-                self._wait_or_clear(body.hash)
+            except (DuplicateKeyError, BulkWriteError) as error:
+                if not is_duplicate(error):
+                    raise
+                self._clear_abandoned(body.hash)
+            time.sleep(wait)
+            wait = min(wait * 1.5, _LONGEST_WAIT)
         raise TimeoutError("another process has been storing the same attachment for too long")
 
-    def _refer(self, file_id: bytes, magic: int) -> str:
-        """Count one more reference; empty where there is no such file."""
+    def _refer(self, file_id: bytes, magic: int) -> Document | None:
+        """Count one more reference; the file's document, None where there is no such file."""
         change = {"$inc": {"metadata.c": 1, "metadata.m": magic}, "$set": {"metadata.cu": self._clock()}}
-        found = self._files.find_one_and_update(
+        return self._files.find_one_and_update(
             {"_id": Binary(file_id)}, change, {"metadata.fileContentHash": 1}
         )
-        return str(found["metadata"].get("fileContentHash") or "-") if found else ""
 
     def _upload(self, body: Body, magic: int) -> str:
         """The chunks first, the file document last: a file that is there is whole."""
-        file_id = Binary(body.hash)
-        content_hash = b64encode(hashlib.sha256(body.content).digest()).decode()
-        metadata: Document = {
-            "m": magic,
-            "c": 1,
-            "cu": self._clock(),
-            "esize": body.encoded_size,
-            "transferEncoding": body.transfer_encoding,
-            "fileContentHash": content_hash,
-        }
-        if body.line_length:
-            metadata.update(decoded=True, lineLen=body.line_length)
-        for number, start in enumerate(range(0, len(body.content), CHUNK_SIZE)):
-            data = body.content[start : start + CHUNK_SIZE]
-            self._chunks.insert_one(
-                {"_id": ObjectId(), "files_id": file_id, "n": number, "data": Binary(data)}
-            )
-        file = {
-            "length": len(body.content),
-            "chunkSize": CHUNK_SIZE,
-            "uploadDate": self._clock(),
-            "filename": None,
-        }
-        self._files.insert_one(
-            {"_id": file_id, **file, "contentType": body.content_type, "metadata": metadata}
-        )
-        return content_hash
+        file = _file(body, magic, self._clock())
+        written: list[ObjectId] = []
+        try:
+            self._write_chunks(body, written)
+            self._files.insert_one(file)
+        except Exception:
+            if not self._files.find_one({"_id": file["_id"]}, {"_id": 1}):
+                self._chunks.delete_many({"_id": {"$in": written}})
+            raise
+        return str(file["metadata"]["fileContentHash"])
 
-    def _wait_or_clear(self, file_id: bytes) -> None:
-        """Somebody else is storing the file, or did not live to finish: then its chunks are cleared away."""
-        wanted = {"files_id": Binary(file_id)}
-        chunk = self._chunks.find_one(wanted, {"_id": 1}, sort=[("n", 1)])
-        is_old = chunk and datetime.now(UTC) - chunk["_id"].generation_time > _ABANDONED
-        if is_old and not self._files.find_one({"_id": Binary(file_id)}, {"_id": 1}):
-            self._chunks.delete_many(wanted)
-        time.sleep(_WAIT_SECONDS)
+    def _write_chunks(self, body: Body, written: list[ObjectId]) -> None:
+        """The first chunk alone, as the unique index lets only one writer pass; ids are noted before the writing."""
+        chunks = _chunks(body)
+        size = 1
+        while batch := list(islice(chunks, size)):
+            written += [chunk["_id"] for chunk in batch]
+            self._chunks.insert_many(batch)
+            size = _CHUNKS_AT_ONCE
+
+    def _clear_abandoned(self, file_id: bytes) -> None:
+        """Remove the chunks of a writer who did not live to finish; none of those that are being written now."""
+        if not self._files.find_one({"_id": Binary(file_id)}, {"_id": 1}):
+            oldest = ObjectId.from_datetime(datetime.now(UTC) - _ABANDONED)
+            self._chunks.delete_many({"files_id": Binary(file_id), "_id": {"$lt": oldest}})
 
     def release(self, file_ids: Iterable[bytes], magic: int) -> None:
         """Give references back, one for each time that an id is named. Files go later, by the clean-up."""
@@ -156,6 +151,34 @@ class Attachments:
         rows = self._chunks.find({"files_id": file["_id"]}, {"_id": 0, "data": 1}).sort("n", 1)
         for row in rows:
             yield bytes(row["data"])
+
+
+def _file(body: Body, magic: int, now: datetime) -> Document:
+    metadata: Document = {
+        "m": magic,
+        "c": 1,
+        "cu": now,
+        "esize": body.encoded_size,
+        "transferEncoding": body.transfer_encoding,
+        "fileContentHash": b64encode(hashlib.sha256(body.content).digest()).decode(),
+    }
+    if body.line_length:
+        metadata.update(decoded=True, lineLen=body.line_length)
+    return {
+        "_id": Binary(body.hash),
+        "length": len(body.content),
+        "chunkSize": CHUNK_SIZE,
+        "uploadDate": now,
+        "filename": None,
+        "contentType": body.content_type,
+        "metadata": metadata,
+    }
+
+
+def _chunks(body: Body) -> Iterator[Document]:
+    for number, start in enumerate(range(0, len(body.content), CHUNK_SIZE)):
+        data = Binary(body.content[start : start + CHUNK_SIZE])
+        yield {"_id": ObjectId(), "files_id": Binary(body.hash), "n": number, "data": data}
 
 
 def _encoded_lines(pieces: Iterable[bytes], line_length: int) -> Iterator[bytes]:

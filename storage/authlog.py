@@ -55,6 +55,7 @@ class AuthLog:
                 )
             except DuplicateKeyError:
                 continue
+            assert row is not None
             return ObjectId(row["_id"])
         raise RuntimeError("an entry of the log is neither there nor to be made")
 

@@ -44,6 +44,7 @@ class Counters:
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
+        assert row is not None
         return Count(row["granted"], row["value"], self._seconds_left(row))
 
     def give_back(self, key: str, amount: int) -> None:

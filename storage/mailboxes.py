@@ -20,10 +20,12 @@ from problems import Problem
 from storage.database import Clock, Databases, Document
 from storage.journal import Journal
 from storage.mailboxnames import mailbox_names
+from storage.mailboxpaths import checked_path
+from storage.mailboxpaths import normalise_path as normalise_path
 
 _READ_MS = 3000
+_COUNT_MS = 120_000
 _THIRTY_DAYS_MS = 2_592_000_000
-_MOST_SEGMENTS, _LONGEST_SEGMENT = 128, 512
 _SPARE_RETENTION = ("\\Trash", "\\Junk")
 
 
@@ -46,7 +48,7 @@ class Mailboxes:
         session: ClientSession | None = None,
     ) -> None:
         """The five mailboxes that an account starts with; Trash and Junk keep mail for 30 days at most."""
-        paths = {None: "INBOX", **mailbox_names(language, names)}
+        paths: list[tuple[str | None, str]] = [(None, "INBOX"), *mailbox_names(language, names).items()]
         short = min(retention or _THIRTY_DAYS_MS, _THIRTY_DAYS_MS)
         rows = [
             {
@@ -54,7 +56,7 @@ class Mailboxes:
                 "specialUse": use,
                 "retention": short if use in _SPARE_RETENTION else retention,
             }
-            for use, path in paths.items()
+            for use, path in paths
         ]
         self._collection.insert_many(rows, session=session)
 
@@ -84,19 +86,28 @@ class Mailboxes:
         """Make a mailbox. Raises Problem MailboxExistsError or DisallowedMailboxMethod."""
         path = checked_path(path)
         document = {**_fresh(user, path), "retentionCounter": 0, **fields}
-        if self._collection.count_documents({"user": user}, limit=most + 2) > most:
-            raise Problem("DisallowedMailboxMethod", f"An account has {most} mailboxes at most")
         try:
             self._collection.insert_one(document)
         except DuplicateKeyError as error:
             raise Problem("MailboxExistsError") from error
+        self._keep_within(most, document)
         self._journal.append(user, document["_id"], [{"command": "CREATE", "path": path, "modseq": 1}])
         return ObjectId(document["_id"])
+
+    def _keep_within(self, most: int, mailbox: Document) -> None:
+        """Take a new mailbox back where it is one too many. Counted after it is there, so that none slips past.
+
+        WildDuck refuses a new one only when there are more than `most` before it; so do we.
+        """
+        there = self._collection.count_documents({"user": mailbox["user"]}, limit=most + 2)
+        if there > most + 1:
+            self._collection.delete_one({"_id": mailbox["_id"]})
+            raise Problem("DisallowedMailboxMethod", f"An account has {most} mailboxes at most")
 
     def update(self, mailbox: Document, path: str | None, fields: Document) -> bool:
         """Rename a mailbox and set what differs; whether its retention changed.
 
-        Raises Problem MailboxExistsError or DisallowedMailboxMethod.
+        Raises Problem MailboxExistsError, DisallowedMailboxMethod or NoSuchMailbox.
         """
         changes = {name: value for name, value in fields.items() if mailbox.get(name) != value}
         new_path = checked_path(path) if path is not None else mailbox["path"]
@@ -104,26 +115,27 @@ class Mailboxes:
         if renamed:
             _allow_rename(mailbox)
             changes["path"] = new_path
-        retention_changed = (
-            (changes.get("retention") or 0) != (mailbox.get("retention") or 0)
-            if "retention" in changes
-            else False
-        )
+        before, after = mailbox.get("retention") or 0, changes.get("retention", mailbox.get("retention")) or 0
         if changes:
-            self._write(mailbox, changes, retention_changed)
-        if renamed:
-            entry = {"command": "RENAME", "path": new_path, "modseq": mailbox["modifyIndex"]}
-            self._journal.append(mailbox["user"], mailbox["_id"], [entry])
-        return retention_changed
+            modseq = self._write(mailbox, changes, retention_changed=before != after)
+            if renamed:
+                entry = {"command": "RENAME", "path": new_path, "modseq": modseq}
+                self._journal.append(mailbox["user"], mailbox["_id"], [entry])
+        return bool(before != after)
 
-    def _write(self, mailbox: Document, changes: Document, retention_changed: bool) -> None:
+    def _write(self, mailbox: Document, changes: Document, *, retention_changed: bool) -> int:
+        """Returns the modification sequence at that time."""
         update: Document = {"$set": changes}
         if retention_changed:
             update["$inc"] = {"retentionCounter": 1}
+        wanted = {"_id": mailbox["_id"], "user": mailbox["user"]}
         try:
-            self._collection.update_one({"_id": mailbox["_id"], "user": mailbox["user"]}, update)
+            found = self._collection.find_one_and_update(wanted, update, {"modifyIndex": 1})
         except DuplicateKeyError as error:
             raise Problem("MailboxExistsError") from error
+        if not found:
+            raise Problem("NoSuchMailbox")
+        return int(found["modifyIndex"])
 
     def allow_delete(self, mailbox: Document) -> None:
         """Raises Problem DisallowedMailboxMethod for one that must stay."""
@@ -134,10 +146,7 @@ class Mailboxes:
 
     def delete(self, mailbox: Document, session: ClientSession | None = None) -> None:
         """Remove a mailbox and the filters that file into it. Raises Problem DisallowedMailboxMethod."""
-        if mailbox["path"] == "INBOX" or mailbox.get("specialUse") or mailbox.get("hidden"):
-            raise Problem(
-                "DisallowedMailboxMethod", "INBOX, special-use and hidden mailboxes can not be deleted"
-            )
+        self.allow_delete(mailbox)
         user, mailbox_id = mailbox["user"], mailbox["_id"]
         self._collection.delete_one({"_id": mailbox_id, "user": user}, session=session)
         self._filters.delete_many({"user": user, "action.mailbox": mailbox_id}, session=session)
@@ -187,7 +196,8 @@ class Mailboxes:
 
     def _count(self, mailboxes: Sequence[Document]) -> dict[ObjectId, tuple[int, int]]:
         counted = {mailbox["_id"]: (0, 0) for mailbox in mailboxes}
-        for row in self._messages.aggregate(_counting(list(counted))):
+        pipeline = _counting(list(counted))
+        for row in self._messages.aggregate(pipeline, hint="mailbox_unseen_flag", maxTimeMS=_COUNT_MS):
             counted[row["_id"]] = (row["total"], row["unseen"])
         self._collection.bulk_write([_keep_count(m, *counted[m["_id"]]) for m in mailboxes], ordered=False)
         return counted
@@ -198,7 +208,7 @@ class Mailboxes:
             {"$match": {"mailbox": {"$in": list(mailboxes)}}},
             {"$group": {"_id": "$mailbox", "size": {"$sum": "$size"}}},
         ]
-        rows = self._messages.aggregate(pipeline, hint="by_size", maxTimeMS=120_000)
+        rows = self._messages.aggregate(pipeline, hint="by_size", maxTimeMS=_COUNT_MS)
         return {row["_id"]: row["size"] for row in rows}
 
 
@@ -240,28 +250,6 @@ def _fresh(user: ObjectId, path: str) -> Document:
         "flags": [],
         "counted": {"total": 0, "unseen": 0, "modseq": 1, "since": 1},
     }
-
-
-def normalise_path(path: str) -> str:
-    """Without a slash at either end; a first segment `inbox` in any case is INBOX."""
-    path = path.removeprefix("/").removesuffix("/")
-    first, slash, rest = path.partition("/")
-    return ("INBOX" if first.lower() == "inbox" else first) + slash + rest
-
-
-def checked_path(path: str) -> str:
-    """The normalised path. Raises Problem DisallowedMailboxMethod when it is too deep or a name too long."""
-    path = normalise_path(path)
-    segments = path.split("/")
-    if len(segments) > _MOST_SEGMENTS or any(_units(segment) > _LONGEST_SEGMENT for segment in segments):
-        text = f"A path has {_MOST_SEGMENTS} levels at most, each of {_LONGEST_SEGMENT} characters at most"
-        raise Problem("DisallowedMailboxMethod", text)
-    return path
-
-
-def _units(text: str) -> int:
-    """Length in UTF-16, as WildDuck counts."""
-    return len(text.encode("utf-16-le")) // 2
 
 
 def _allow_rename(mailbox: Mapping[str, Any]) -> None:

@@ -7,16 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import structlog
 from bson import ObjectId
 from pymongo.client_session import ClientSession
+from pymongo.errors import PyMongoError
 
 from mail.headers import decoded_addresses, flat_addresses
 from mail.message import Indexed, index
+from mail.threads import normalise_subject
 from problems import Problem
 from storage.database import Document
 from storage.journal import exists
 from storage.messages_base import MessagesBase
 from storage.retention import retention_fields
+
+log = structlog.get_logger()
 
 LARGEST = 67_108_864
 _OFFLOADED = 32 * 1024
@@ -40,14 +45,18 @@ class AddMessages(MessagesBase):
         meta: Document,
         flags: Sequence[str] = (),
         date: datetime | None = None,
-        outbound: Sequence[str] = (),
+        outbound: str | Sequence[str] | None = None,
         thread_of: Document | None = None,
+        verification_results: Document | None = None,
+        filters: Sequence[ObjectId | str] = (),
+        forward_targets: Sequence[Document] | None = None,
         offload: Callable[..., Any] = _run,
     ) -> Document:
         """Store a message and return its document.
 
         Quota, UID, document and journal entry come about together or not at all. `thread_of` is the message that
-        this one answers. Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox.
+        this one answers, `outbound` the ids under which it was queued, `filters` what matched when it came in.
+        Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox.
         """
         if len(raw) > LARGEST:
             raise Problem("MessageTooLarge")
@@ -59,14 +68,14 @@ class AddMessages(MessagesBase):
         try:
             document = self._document(user, mailbox, indexed, flags, now, date or now)
             document.update(meta=meta, magic=magic, thread=self._thread(user["_id"], indexed, thread_of))
+            document.update(_delivery(verification_results, filters, outbound, forward_targets))
             _note_hashes(document, indexed, hashes)
-            if outbound:
-                document["outbound"] = list(outbound)
-            self._note_addresses(user["_id"], mailbox, document)
             self._store.transactions.run(lambda session: self._insert(document, session))
-        except Exception:
-            self._store.attachments.release([body.hash for body in indexed.bodies], magic)
+        except Exception as error:
+            if not _may_be_stored(error):
+                self._store.attachments.release([body.hash for body in indexed.bodies], magic)
             raise
+        self._note_addresses(user["_id"], mailbox, document)
         return document
 
     def _check_quota(self, user: Document, size: int) -> None:
@@ -98,7 +107,6 @@ class AddMessages(MessagesBase):
             **without_none(retention_fields(mailbox, now)),
             "userDeleted": False,
             "copied": False,
-            "filters": [],
             **indexed.document,
         }
         if mailbox.get("specialUse") == "\\Junk":
@@ -108,8 +116,6 @@ class AddMessages(MessagesBase):
         return document
 
     def _thread(self, user: ObjectId, indexed: Indexed, thread_of: Document | None) -> ObjectId:
-        from mail.threads import normalise_subject
-
         threads = self._store.threads
         if thread_of and normalise_subject(thread_of.get("subject") or "") == indexed.thread_subject:
             return threads.join_that(thread_of["thread"], user, indexed.thread_subject, indexed.thread_ids)
@@ -120,22 +126,40 @@ class AddMessages(MessagesBase):
         size, user, mailbox = document["size"], document["user"], document["mailbox"]
         if not store.users.reserve_storage(user, size, self._default_quota(), session=session):
             raise Problem("OverQuotaError")
-        before = store.mailboxes.allocate(
-            mailbox, uids=1, total=1, unseen=int(document["unseen"]), session=session
+        try:
+            self._place(document, session)
+        except Exception:
+            if session is None:
+                store.users.release_storage(user, size)
+            raise
+        finally:
+            self._settle(mailbox, session)
+        store.journal.append(user, mailbox, [exists(document)], session=session)
+
+    def _place(self, document: Document, session: ClientSession | None) -> None:
+        """Give a document its UID and its modification sequence, and insert it."""
+        unseen = int(document["unseen"])
+        before = self._store.mailboxes.allocate(
+            document["mailbox"], uids=1, total=1, unseen=unseen, session=session
         )
         document.update(uid=before["uidNext"], modseq=before["modifyIndex"] + 1)
         self._collection.insert_one(document, session=session)
-        store.journal.append(user, mailbox, [exists(document)], session=session)
 
     def _note_addresses(self, user: ObjectId, mailbox: Document, document: Document) -> None:
-        """Whom the account exchanges mail with; not spam, drafts, lists or machines."""
+        """Whom the account exchanges mail with; not spam, drafts, lists or machines.
+
+        The message is stored by now, so a failure here must not tell the caller that it is not.
+        """
         headers = document["mimeTree"]["parsedHeader"]
         if document.get("junk") or document["draft"] or any(name in headers for name in _AUTOMATIC):
             return
         names = ("to", "cc", "bcc") if mailbox.get("specialUse") == "\\Sent" else ("from",)
         entries = [entry for name in names for entry in _plain_addresses(headers, name)]
         people = {e["address"]: e["name"] for e in entries if not _is_machine(e["address"])}
-        self._store.addressregister.note(user, people)
+        try:
+            self._store.addressregister.note(user, people)
+        except PyMongoError as error:
+            log.warning("addresses were not noted", user=str(user), reason=str(error)[:200])
 
 
 def _plain_addresses(headers: Mapping[str, Any], name: str) -> list[Document]:
@@ -148,10 +172,32 @@ def _is_machine(address: str) -> bool:
     return any(word in address.lower() for word in _NO_REPLY)
 
 
-def _note_hashes(document: Document, indexed: Indexed, hashes: Mapping[bytes, str]) -> None:
+def _may_be_stored(error: Exception) -> bool:
+    """Whether a transaction may have been committed although its answer was lost; then its files must stay."""
+    return isinstance(error, PyMongoError) and error.has_error_label("UnknownTransactionCommitResult")
+
+
+def _delivery(
+    verification_results: Document | None,
+    filters: Sequence[ObjectId | str],
+    outbound: str | Sequence[str] | None,
+    forward_targets: Sequence[Document] | None,
+) -> Document:
+    """What is known of how a message came and where it went on to."""
+    queued = [outbound] if isinstance(outbound, str) else list(outbound or ())
+    optional = {
+        "verificationResults": verification_results,
+        "outbound": queued or None,
+        "forwardTargets": list(forward_targets) if forward_targets else None,
+    }
+    return {"filters": list(filters), **without_none(optional)}
+
+
+def _note_hashes(document: Document, indexed: Indexed, hashes: Mapping[bytes, str | None]) -> None:
     by_id = {body.id: hashes[body.hash] for body in indexed.bodies}
     for attachment in document.get("attachments", ()):
-        attachment["fileContentHash"] = by_id[attachment["id"]]
+        if content_hash := by_id[attachment["id"]]:
+            attachment["fileContentHash"] = content_hash
 
 
 def flag_fields(flags: Sequence[str]) -> Document:

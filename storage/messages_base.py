@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+
 if TYPE_CHECKING:
     from storage.store import Store
 
@@ -17,3 +20,8 @@ class MessagesBase:
         self._store = store
         self._collection = store.databases.main["messages"]
         self._mailboxes_name = "mailboxes"
+
+    def _settle(self, mailbox: ObjectId, session: ClientSession | None) -> None:
+        """Without transactions others may have read or written in between: have the messages counted again."""
+        if session is None:
+            self._store.mailboxes.distrust_counts(mailbox)

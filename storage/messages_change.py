@@ -1,4 +1,4 @@
-"""Changing messages: flags, moves, deletion. Each change takes one modification sequence and tells the journal."""
+"""Changing messages: flags and moves. Each change takes one modification sequence and tells the journal."""
 
 from __future__ import annotations
 
@@ -13,33 +13,16 @@ from problems import Problem
 from storage.database import Document
 from storage.journal import exists, expunge, fetch
 from storage.messages_base import READ_MS, MessagesBase
-from storage.retention import expiry_fields, milliseconds, retention_fields
+from storage.retention import expiry_fields, retention_fields
 from storage.uidset import UidSet
 
 _BATCH = 500
 _FLAGS = {"seen": "\\Seen", "deleted": "\\Deleted", "flagged": "\\Flagged", "draft": "\\Draft"}
-_CHANGED = dict.fromkeys(
-    (
-        "uid",
-        "thread",
-        "unseen",
-        "flags",
-        "idate",
-        "modseq",
-        "junk",
-        "draft",
-        "size",
-        "magic",
-        "mailbox",
-        "user",
-    ),
-    1,
-)
-_DAY_MS = 86_400_000
+_CHANGED = dict.fromkeys(("uid", "thread", "unseen", "flags", "idate", "modseq", "junk"), 1)
 
 
 class ChangeMessages(MessagesBase):
-    """Updates, moves, deletions."""
+    """Updates and moves."""
 
     def update(self, user: ObjectId, mailbox: ObjectId, uids: UidSet, changes: Document) -> int:
         """Set flags, expiry or metadata of messages; how many there were.
@@ -78,10 +61,12 @@ class ChangeMessages(MessagesBase):
             return 0
         unseen = sum(_unseen_after(row, changes) - int(row["unseen"]) for row in before)
         modseq = self._store.mailboxes.allocate(mailbox, unseen=unseen, session=session)["modifyIndex"] + 1
-        self._collection.update_many(wanted, _update_stages(changes, modseq), session=session)
+        stages = _update_stages(changes, {"$max": ["$modseq", modseq]})
+        self._collection.update_many(wanted, stages, session=session)
         after = self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1)
-        entries = [fetch(row, unseen_change="seen" in changes) for row in after]
+        entries = [fetch({**row, "modseq": modseq}, unseen_change="seen" in changes) for row in after]
         self._store.journal.append(user, mailbox, entries, session=session)
+        self._settle(mailbox, session)
         return len(before)
 
     def add_flags(self, user: ObjectId, message: Document, flags: Sequence[str]) -> None:
@@ -156,18 +141,21 @@ class ChangeMessages(MessagesBase):
         gone = [expunge({**row, "modseq": left}) for row in before]
         self._store.journal.append(user, source, gone, session=session)
         self._tell_arrival(user, target, before, session)
+        for mailbox in {source, target["_id"]}:
+            self._settle(mailbox, session)
         return [(row["uid"], place["uidNext"] + number) for number, row in enumerate(before)]
 
     def _move_stages(
         self, row: Document, target: Document, uid: int, modseq: int, changes: Document
     ) -> list[Document]:
+        """The sequence is the target's own; that of the source may be far ahead and would stop later changes."""
         place = {"mailbox": target["_id"], "uid": uid, **retention_fields(target, self._store.clock())}
         use = target.get("specialUse")
         if use == "\\Junk":
             place["junk"] = True
         elif use != "\\Trash":
             place["junk"] = None
-        return [{"$set": _literal(place)}, *_update_stages(changes, modseq, flags_only=not changes)]
+        return [{"$set": _literal(place)}, *_update_stages(changes, modseq)]
 
     def _tell_arrival(
         self, user: ObjectId, target: Document, before: list[Document], session: ClientSession | None
@@ -180,52 +168,6 @@ class ChangeMessages(MessagesBase):
             entries.append(exists(row, junk))
         self._store.journal.append(user, target["_id"], entries, session=session)
 
-    def delete(self, user: ObjectId, mailbox: ObjectId, uid: int) -> None:
-        """Delete a message into the archive, a draft for good. Raises Problem MessageNotFound."""
-        wanted = {"mailbox": mailbox, "uid": uid, "user": user}
-        found = self._collection.find_one(wanted, {**_CHANGED, "mimeTree.attachmentMap": 1})
-        if not found:
-            raise Problem("MessageNotFound")
-        archive = not found["draft"]
-        deleted = self._store.transactions.run(lambda session: self._delete_one(found, archive, session))
-        if deleted and not archive:
-            files = found["mimeTree"]["attachmentMap"].values()
-            self._store.attachments.release(files, found["magic"])
-
-    def _delete_one(self, message: Document, archive: bool, session: ClientSession | None) -> bool:
-        """False when another client deleted or moved it in between."""
-        store = self._store
-        if archive:
-            store.archive.copy([message["_id"]], session=session)
-        wanted = {"_id": message["_id"], "mailbox": message["mailbox"], "uid": message["uid"]}
-        if not self._collection.delete_one(wanted, session=session).deleted_count:
-            return False
-        store.users.release_storage(message["user"], message["size"], session=session)
-        unseen = -int(message["unseen"])
-        before = store.mailboxes.allocate(message["mailbox"], total=-1, unseen=unseen, session=session)
-        entry = expunge({**message, "modseq": before["modifyIndex"] + 1})
-        store.journal.append(message["user"], message["mailbox"], [entry], session=session)
-        return True
-
-    def expire_all(self, mailbox: ObjectId) -> None:
-        """Have the expiry job take all messages of a mailbox first, and searches pass them over."""
-        now = milliseconds(self._store.clock())
-        change: Document = {"$set": {"exp": True, "rdate": now - _DAY_MS}, "$unset": {"searchable": ""}}
-        self._collection.update_many({"mailbox": mailbox}, change)
-
-    def renew_retention(self, mailbox: Document) -> None:
-        """Date the messages of a mailbox by its retention anew; dates that were set by hand stay."""
-        retention = int(mailbox.get("retention") or 0)
-        joined: Document = {"$ifNull": ["$retentionTime", {"$toLong": {"$toDate": "$_id"}}]}
-        change: Document = {
-            "retention": retention,
-            "retentionTime": joined,
-            "exp": bool(retention),
-            "rdate": {"$add": [joined, retention]} if retention else "$$REMOVE",
-        }
-        wanted = {"mailbox": mailbox["_id"], "retention": {"$exists": True}}
-        self._collection.update_many(wanted, [{"$set": change}])
-
 
 def _unseen_after(row: Document, changes: Document) -> int:
     return int(not changes["seen"]) if "seen" in changes else int(row["unseen"])
@@ -236,16 +178,14 @@ def _literal(fields: Document) -> Document:
     return {name: "$$REMOVE" if value is None else {"$literal": value} for name, value in fields.items()}
 
 
-def _update_stages(changes: Document, modseq: int, *, flags_only: bool = False) -> list[Document]:
+def _update_stages(changes: Document, modseq: int | Document) -> list[Document]:
     """The changes as stages of an update, so that flags, mirrors and sequence move in one step."""
     added = [flag for name, flag in _FLAGS.items() if changes.get(name)]
     removed = [flag for name, flag in _FLAGS.items() if changes.get(name) is False]
     kept: Document = {
         "$filter": {"input": "$flags", "cond": {"$not": [{"$in": ["$$this", added + removed]}]}}
     }
-    fields: Document = {"modseq": {"$max": ["$modseq", modseq]}}
-    if not flags_only:
-        fields.update(_other_fields(changes))
+    fields: Document = {"modseq": modseq, **_other_fields(changes)}
     mirrors = {
         "unseen": {"$not": [{"$in": ["\\Seen", "$flags"]}]},
         "undeleted": {"$not": [{"$in": ["\\Deleted", "$flags"]}]},

@@ -9,6 +9,8 @@ from typing import Any
 from bson import ObjectId
 
 from mail import source
+from mail.headers import unfold
+from mail.mimetree import header_fields
 from problems import Problem
 from storage.database import Document
 from storage.mailboxes import has_counts
@@ -132,7 +134,7 @@ class ReadMessages(MessagesBase):
 
         Raises Problem AttachmentNotFound or FileNotFound.
         """
-        file_id = message["mimeTree"]["attachmentMap"].get(attachment_id)
+        file_id = (message["mimeTree"].get("attachmentMap") or {}).get(attachment_id)
         if file_id is None:
             raise Problem("AttachmentNotFound")
         file = self._store.attachments.file(file_id)
@@ -150,9 +152,6 @@ def _fetcher(tree: Document, read: Callable[[bytes], Iterator[bytes]]) -> Callab
 
 def _disposition(node: Document, attachment_id: str) -> str | None:
     """The part's own header field, unfolded."""
-    from mail.headers import unfold
-    from mail.mimetree import header_fields
-
     for part in _nodes(node):
         if part.get("attachmentId") == attachment_id:
             fields = [

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+import structlog
 from bson import ObjectId
 from pymongo.errors import ExecutionTimeout
 
 from storage.database import Document
-from storage.messages_base import READ_MS, MessagesBase
+from storage.messages_base import MessagesBase
 from storage.messages_read import LISTED, LISTED_WITH_HEADERS, thread_stages
-from storage.paging import DESCENDING, Order, Page, Paging, read_page
+from storage.paging import DESCENDING, Order, Page, Paging, encode_cursor, read_page
 from storage.uidset import UidSet
 
+log = structlog.get_logger()
+
 SEARCH_MS = 3000
+_ROWS_AT_ONCE = 20
 _HEADERS = {"from": ("from",), "to": ("to", "cc"), "subject": ("subject",)}
 _SPAM_AND_TRASH = ("\\Junk", "\\Trash")
 
 
 class SearchMessages(MessagesBase):
     """Searches; each is bounded in time."""
+
+    _search_ms = SEARCH_MS
 
     def search(
         self,
@@ -33,32 +40,40 @@ class SearchMessages(MessagesBase):
         collapse_threads: bool = False,
         with_headers: bool = False,
     ) -> tuple[Page, int]:
-        """A page of what matches `wanted` (see `search_filter`), and how much does."""
+        """A page of what matches `wanted` (see `search_filter`), and how much does.
+
+        What is not found in time is left out: the page is then shorter, and where it has rows its cursor leads on.
+        """
         projection = LISTED_WITH_HEADERS if with_headers else LISTED
+        cut: list[bool] = []
 
         def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
             if collapse_threads:
                 direction = order.direction
                 stages = thread_stages(wanted, condition, sort, limit, direction, projection, order.key)
-                return list(self._collection.aggregate(stages, maxTimeMS=READ_MS))
-            both: Document = {"$and": [wanted, condition]} if condition else wanted
-            return self._find(both, sort, limit, projection)
+                rows, in_time = _in_time(
+                    lambda: self._collection.aggregate(stages, maxTimeMS=self._search_ms)
+                )
+            else:
+                both: Document = {"$and": [wanted, condition]} if condition else wanted
+                rows, in_time = _in_time(lambda: self._found(both, sort, limit, projection))
+            cut.append(not in_time)
+            return rows
 
         page = read_page(read, paging, order)
+        if any(cut):
+            log.warning("a search was cut short", user=str(user), rows=len(page.rows))
+            page = _leading_on(page, paging, order)
         return page, self._count(wanted, collapse_threads, least=len(page.rows))
 
-    def _find(
+    def _found(
         self, wanted: Document, sort: dict[str, int], limit: int, projection: Mapping[str, Any]
-    ) -> list[Document]:
-        """Most searches are quick; a slow one gets a longer second try with the same filter."""
-        for time_limit in (SEARCH_MS, READ_MS):
-            try:
-                rows = self._collection.find(wanted, projection, max_time_ms=time_limit)
-                return list(rows.sort(list(sort.items())).limit(limit))
-            except ExecutionTimeout:
-                if time_limit == READ_MS:
-                    raise
-        raise AssertionError("unreachable")
+    ) -> Iterable[Document]:
+        """Few at a time, so that there is something to show when the time is up."""
+        rows = self._collection.find(
+            wanted, projection, max_time_ms=self._search_ms, batch_size=_ROWS_AT_ONCE
+        )
+        return rows.sort(list(sort.items())).limit(limit)
 
     def _count(self, wanted: Document, collapse_threads: bool, least: int) -> int:
         """How much matches; where counting takes too long, what is known to match."""
@@ -67,7 +82,8 @@ class SearchMessages(MessagesBase):
             stages.append({"$group": {"_id": "$thread"}})
         stages.append({"$count": "n"})
         try:
-            return next((int(r["n"]) for r in self._collection.aggregate(stages, maxTimeMS=SEARCH_MS)), 0)
+            counted = self._collection.aggregate(stages, maxTimeMS=self._search_ms)
+            return next((int(row["n"]) for row in counted), 0)
         except ExecutionTimeout:
             return least
 
@@ -76,6 +92,27 @@ class SearchMessages(MessagesBase):
         mailboxes = self._store.databases.main[self._mailboxes_name]
         rows = mailboxes.find({"user": user, "specialUse": {"$in": list(_SPAM_AND_TRASH)}}, {"_id": 1})
         return [row["_id"] for row in rows]
+
+
+def _in_time(found: Callable[[], Iterable[Document]]) -> tuple[list[Document], bool]:
+    """The rows that came in time, and whether these are all."""
+    rows: list[Document] = []
+    try:
+        for row in found():
+            rows.append(row)
+    except ExecutionTimeout:
+        return rows, False
+    return rows, True
+
+
+def _leading_on(page: Page, paging: Paging, order: Order) -> Page:
+    """The page with a cursor to what there was no time for."""
+    if not page.rows:
+        return page
+    if paging.backwards:
+        previous = encode_cursor(order.position(page.rows[0]), max(page.page - 1, 0))
+        return replace(page, previous_cursor=previous)
+    return replace(page, next_cursor=encode_cursor(order.position(page.rows[-1]), page.page + 1))
 
 
 def search_order(order: str | None) -> Order:
@@ -145,16 +182,20 @@ def _or_terms(fields: Document) -> list[Document]:
 
 
 def _header_terms(name: str, text: str) -> list[Document]:
-    pattern = re.escape(text.lower())
+    pattern = _literal(text.lower())
     return [{"headers": {"$elemMatch": {"key": key, "value": {"$regex": pattern}}}} for key in _HEADERS[name]]
 
 
 def _plain_text_terms(text: str) -> list[Document]:
-    pattern = re.escape(text)
     return [
-        {"text": {"$regex": pattern, "$options": "i"}},
-        {"headers.value": {"$regex": pattern.lower()}},
+        {"text": {"$regex": _literal(text), "$options": "i"}},
+        {"headers.value": {"$regex": _literal(text.lower())}},
     ]
+
+
+def _literal(text: str) -> str:
+    """A pattern for the text itself; the database takes NUL in a pattern only in its escaped form."""
+    return re.escape(text).replace("\0", r"\x00")
 
 
 def _any(terms: list[Document]) -> Document:

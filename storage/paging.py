@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId, json_util
+from bson.errors import BSONError
 
 from problems import InvalidInput
 from storage.database import Document
@@ -117,7 +118,7 @@ def decode_cursor(cursor: str, order: Order) -> tuple[tuple[Any, ObjectId], int 
             inner, page = decoded
             decoded = json_util.loads(inner, json_options=_OPTIONS)
         return _position(decoded, order), page
-    except (ValueError, TypeError, binascii.Error, RecursionError, OverflowError) as error:
+    except (ValueError, TypeError, BSONError, binascii.Error, RecursionError, OverflowError) as error:
         raise bad_cursor() from error
 
 

@@ -64,6 +64,12 @@ class Settings:
         )
         self._read_at = float("-inf")
 
+    def delete(self, key: str) -> bool:
+        """Put the default in force again; whether a value was stored."""
+        deleted = self._collection.delete_many({"key": key}).deleted_count
+        self._read_at = float("-inf")
+        return deleted > 0
+
     def _fresh(self) -> dict[str, Any]:
         now = time.monotonic()
         if now - self._read_at > _FRESH_SECONDS:

@@ -54,14 +54,12 @@ class Tokens:
 
         One query reads token and account; the expiry moves at most once a minute.
         """
-        now = self._clock()
         for row in self._collection.aggregate(self._pipeline(text), maxTimeMS=_READ_MS):
             if not self._is_good(row, secret, lifetime):
                 return None
             if row.get("ttl"):
                 self._touch(row)
             return TokenRecord(row["user"], row["role"], row["_id"] if row.get("ttl") else None)
-        del now
         return None
 
     def _pipeline(self, text: str) -> list[Document]:

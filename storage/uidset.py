@@ -9,6 +9,8 @@ from storage.database import Document
 
 PATTERN = re.compile(r"[0-9]+(?::(?:[0-9]+|\*))?(?:,[0-9]+(?::(?:[0-9]+|\*))?)*")
 
+_NO_UID = 2**32  # UIDs have 32 bits (RFC 3501 §2.3.1.1)
+
 
 @dataclass(frozen=True, slots=True)
 class UidSet:
@@ -27,11 +29,12 @@ class UidSet:
         for part in text.split(","):
             first, colon, last = part.partition(":")
             if not colon:
-                single.append(int(first))
+                single.append(_number(first))
             elif last == "*":
-                ranges.append((int(first), None))
+                ranges.append((_number(first), None))
             else:
-                ranges.append((min(int(first), int(last)), max(int(first), int(last))))
+                low, high = sorted((_number(first), _number(last)))
+                ranges.append((low, high))
         return cls(tuple(single), tuple(ranges))
 
     def condition(self) -> Document:
@@ -39,3 +42,9 @@ class UidSet:
         parts: list[Document] = [{"uid": {"$in": list(self.single)}}] if self.single else []
         parts += [{"uid": {"$gte": a} if b is None else {"$gte": a, "$lte": b}} for a, b in self.ranges]
         return parts[0] if len(parts) == 1 else {"$or": parts}
+
+
+def _number(digits: str) -> int:
+    """The number, or one above all UIDs: the database takes no number of any length."""
+    digits = digits.lstrip("0")
+    return int(digits or "0") if len(digits) <= 10 else _NO_UID

@@ -65,6 +65,10 @@ class Users:
             raise Problem("UserExistsError") from error
         return document
 
+    def discard(self, user: ObjectId) -> None:
+        """Take back an account just made, where the server has no transaction to do so."""
+        self._collection.delete_one({"_id": user})
+
     def get(self, user: ObjectId, projection: Mapping[str, Any] | None = None) -> Document:
         """An account's document. Raises Problem UserNotFound."""
         found = self._collection.find_one({"_id": user}, projection, max_time_ms=_READ_MS)
@@ -168,12 +172,24 @@ class Users:
             raise Problem("UserNotFound")
         return None
 
-    def set_address(self, user: ObjectId, address: str, *, only_if_none: bool = False) -> None:
+    def set_address(
+        self,
+        user: ObjectId,
+        address: str,
+        *,
+        only_if_none: bool = False,
+        session: ClientSession | None = None,
+    ) -> None:
         """Make an address the main one; with `only_if_none` unless there is one already."""
         wanted: Document = {"_id": user}
         if only_if_none:
             wanted["address"] = {"$in": ["", None]}
-        self._collection.update_one(wanted, {"$set": {"address": address}})
+        self._collection.update_one(wanted, {"$set": {"address": address}}, session=session)
+
+    def remember_keys(self, user: ObjectId, given: Document, known: Document) -> None:
+        """Keep what is known of an account's keys, if they are still the `given` ones."""
+        own = {f"mallard.{name}": value for name, value in known.items()}
+        self._collection.update_one({"_id": user, **given}, {"$set": own})
 
     def replace_hash(self, user: ObjectId, old: str, new: str) -> None:
         """Replace a password's hash by a better one of the same password, if it has not been changed meanwhile."""

@@ -1,8 +1,7 @@
-"""What all tests share: one real mongod for the run, a fresh database for each test, the whole app over it."""
+"""What all tests share: one real mongod for the run, an empty database for each test, the whole app over it."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ import orjson
 import pytest
 from bson import ObjectId
 from flask import Flask
-from handlers.users import create_user
 from pymongo import MongoClient
+from pymongo.write_concern import WriteConcern
 
 from handlers.call import Call
+from handlers.users import create_user
 from server import logging as logs
 from server.app import create_app
 from server.contract import Contract
@@ -25,7 +25,6 @@ from storage.store import Store
 
 PASSWORD = "correct horse battery"
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -50,14 +49,21 @@ def contract() -> Contract:
     return Contract()
 
 
+@pytest.fixture(scope="session")
+def databases(mongo: MongoClient[dict[str, Any]]) -> DatabaseNames:
+    """One database with all indexes: one for each test would have mongod hold tens of thousands of files open."""
+    names = DatabaseNames(main="test")
+    Store(mongo, names).ensure_indexes()
+    return names
+
+
 @pytest.fixture
-def store(mongo: MongoClient[dict[str, Any]]) -> Iterator[Store]:
-    """A store on an empty database with all indexes, dropped after the test."""
-    name = f"test_{next(_numbers)}"
-    store = Store(mongo, DatabaseNames(main=name))
-    store.ensure_indexes()
-    yield store
-    mongo.drop_database(name)
+def store(mongo: MongoClient[dict[str, Any]], databases: DatabaseNames) -> Iterator[Store]:
+    """A store on an empty database, emptied again after the test."""
+    yield Store(mongo, databases)
+    database = mongo.get_database(databases.main, write_concern=WriteConcern(w=1, j=False))
+    for collection in database.list_collection_names():
+        database[collection].delete_many({})
 
 
 @pytest.fixture
@@ -137,3 +143,17 @@ def corpus() -> list[Path]:
     if not files:
         pytest.skip(f"the corpus of real messages is not at {CORPUS}")
     return files
+
+
+@pytest.fixture(scope="session")
+def pgp_key(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PGP public key of Ada's, made by a real gpg."""
+    import gnupg
+
+    gpg = gnupg.GPG(gnupghome=str(tmp_path_factory.mktemp("gnupg")))
+    wanted = gpg.gen_key_input(
+        key_type="RSA", key_length=2048, name_real="Ada", name_email="ada@example.com", no_protection=True,
+        subkey_type="RSA", subkey_length=2048, name_comment="",
+    )  # fmt: skip
+    key = gpg.gen_key(wanted)
+    return str(gpg.export_keys(key.fingerprint))

@@ -1,0 +1,129 @@
+"""Deleting messages: one, or all of a mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import structlog
+from bson import ObjectId
+from bson.errors import BSONError
+from pymongo.client_session import ClientSession
+from pymongo.errors import ConnectionFailure, PyMongoError
+
+from problems import Problem
+from storage.database import Document
+from storage.journal import expunge
+from storage.messages_base import READ_MS, MessagesBase
+
+log = structlog.get_logger()
+
+_BATCH = 50
+_OF_DELETION = dict.fromkeys(
+    ("uid", "thread", "unseen", "draft", "size", "magic", "mimeTree.attachmentMap"), 1
+)
+
+
+class DeleteMessages(MessagesBase):
+    """The way out. Messages go to the archive, drafts for good."""
+
+    def delete(self, user: ObjectId, mailbox: ObjectId, uid: int) -> None:
+        """Delete a message, also where its mailbox is gone already. Raises Problem MessageNotFound."""
+        found = self._collection.find_one({"mailbox": mailbox, "uid": uid, "user": user}, {"_id": 1})
+        if not found:
+            raise Problem("MessageNotFound")
+        self._delete(user, mailbox, [found["_id"]], skip_archive=False)
+
+    def delete_all(self, user: ObjectId, mailbox: ObjectId, *, skip_archive: bool = False) -> tuple[int, int]:
+        """Delete the messages that are in a mailbox now, the newest first; how many went, and how many could not.
+
+        Raises Problem NoSuchMailbox.
+        """
+        below = self._store.mailboxes.get(user, mailbox)["uidNext"]
+        deleted = errors = 0
+        for ids in self._downwards(user, mailbox, below):
+            gone, failed = self._delete_batch(user, mailbox, ids, skip_archive)
+            deleted, errors = deleted + gone, errors + failed
+        return deleted, errors
+
+    def _downwards(self, user: ObjectId, mailbox: ObjectId, below: int) -> Iterator[list[ObjectId]]:
+        while True:
+            wanted = {"mailbox": mailbox, "user": user, "uid": {"$lt": below}}
+            rows = self._collection.find(wanted, {"uid": 1}, max_time_ms=READ_MS).sort("uid", -1)
+            batch = list(rows.limit(_BATCH))
+            if not batch:
+                return
+            yield [row["_id"] for row in batch]
+            below = batch[-1]["uid"]
+
+    def _delete_batch(
+        self, user: ObjectId, mailbox: ObjectId, ids: list[ObjectId], skip_archive: bool
+    ) -> tuple[int, int]:
+        """All in one; where that fails one after the other, so that one bad message keeps none of the others."""
+        try:
+            return self._delete(user, mailbox, ids, skip_archive), 0
+        except ConnectionFailure:
+            raise
+        except (PyMongoError, BSONError) as error:
+            log.warning("messages could not be deleted", mailbox=str(mailbox), reason=str(error)[:200])
+            if len(ids) == 1:
+                return 0, 1
+        results = [self._delete_batch(user, mailbox, [message], skip_archive) for message in ids]
+        return sum(gone for gone, _ in results), sum(failed for _, failed in results)
+
+    def _delete(self, user: ObjectId, mailbox: ObjectId, ids: list[ObjectId], skip_archive: bool) -> int:
+        """How many were still there. The references of those not archived are given back once that is certain."""
+        gone = self._store.transactions.run(
+            lambda session: self._delete_step(user, mailbox, ids, skip_archive, session)
+        )
+        for row in gone:
+            if skip_archive or row["draft"]:
+                files = (row["mimeTree"].get("attachmentMap") or {}).values()
+                self._store.attachments.release(files, row["magic"])
+        return len(gone)
+
+    def _delete_step(
+        self,
+        user: ObjectId,
+        mailbox: ObjectId,
+        ids: list[ObjectId],
+        skip_archive: bool,
+        session: ClientSession | None,
+    ) -> list[Document]:
+        place = {"mailbox": mailbox, "user": user}
+        rows = list(self._collection.find({"_id": {"$in": ids}, **place}, _OF_DELETION, session=session))
+        kept = [row["_id"] for row in rows if not (skip_archive or row["draft"])]
+        copies = self._store.archive.copy({"_id": {"$in": kept}, **place}, session=session)
+        gone = [row for row in rows if self._remove({"_id": row["_id"], **place}, session)]
+        if len(gone) < len(rows):
+            self._keep_the_living(copies, gone, session)
+        if gone:
+            self._account(user, mailbox, gone, session)
+        return gone
+
+    def _remove(self, wanted: Document, session: ClientSession | None) -> bool:
+        return self._collection.delete_one(wanted, session=session).deleted_count > 0
+
+    def _keep_the_living(
+        self, copies: Sequence[ObjectId], gone: list[Document], session: ClientSession | None
+    ) -> None:
+        """Without transactions a message can move away after it was copied; then it must not be archived too."""
+        doubtful = set(copies) - {row["_id"] for row in gone}
+        alive = self._collection.find({"_id": {"$in": list(doubtful)}}, {"_id": 1}, session=session)
+        self._store.archive.discard([row["_id"] for row in alive], session=session)
+
+    def _account(
+        self, user: ObjectId, mailbox: ObjectId, gone: list[Document], session: ClientSession | None
+    ) -> None:
+        """Quota, counts and journal. A mailbox that is gone has neither counts nor anybody who looks into it."""
+        store = self._store
+        store.users.release_storage(user, sum(row["size"] for row in gone), session=session)
+        unseen = sum(int(row["unseen"]) for row in gone)
+        try:
+            before = store.mailboxes.allocate(mailbox, total=-len(gone), unseen=-unseen, session=session)
+        except Problem as problem:
+            if problem.code != "NoSuchMailbox":
+                raise
+            return
+        entries = [expunge({**row, "modseq": before["modifyIndex"] + 1}) for row in gone]
+        store.journal.append(user, mailbox, entries, session=session)
+        self._settle(mailbox, session)

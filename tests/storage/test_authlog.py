@@ -1,0 +1,88 @@
+"""The log of security events."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from bson import ObjectId
+
+from storage.authlog import AuthLog, event_key
+from storage.settings import Settings
+from storage.store import Store
+from tests.storage.conftest import Document, together
+
+KEEP = "const:authlog:time"
+
+
+@pytest.fixture
+def settings(store: Store) -> Iterator[Settings]:
+    """Settings that are taken back after the test."""
+    yield store.settings
+    store.settings.delete(KEEP)
+
+
+def rows(store: Store, user: ObjectId) -> list[Document]:
+    return list(store.databases.users["authlog"].find({"user": user}).sort("created", 1))
+
+
+def test_the_key_is_the_one_of_wildduck() -> None:
+    entry = {"protocol": "API", "ip": "127.0.0.1", "action": "authentication", "result": "success"}
+    assert base64.b64encode(event_key(entry)) == b"mVJzraDuY/cCrKwU8f4Scw=="
+    assert event_key({**entry, "target": "x"}) != event_key(entry)
+
+
+def test_an_entry_as_it_stands_on_disk(store: Store) -> None:
+    user = ObjectId()
+    entry = store.authlog.write(user, "authentication", protocol="API", result="success", source="master")
+    (row,) = rows(store, user)
+    assert row["_id"] == entry
+    assert (row["action"], row["result"], row["source"], row["events"]) == (
+        "authentication",
+        "success",
+        "master",
+        1,
+    )
+    assert (row["sess"], row["ip"]) == (None, None)
+    assert row["last"] == row["created"]
+    assert row["expires"] - row["created"] == timedelta(days=30)
+    assert len(row["key"]) == 16
+
+
+def test_like_events_at_once_share_one_entry_that_counts_them_all(store: Store) -> None:
+    user = ObjectId()
+    ids = together(60, lambda _: store.authlog.write(user, "authentication", ip="192.0.2.1", result="fail"))
+    assert len(set(ids)) == 1
+    assert [row["events"] for row in rows(store, user)] == [60]
+
+
+def test_other_events_and_other_accounts_have_entries_of_their_own(store: Store) -> None:
+    one, other = ObjectId(), ObjectId()
+    for user, ip, result in (
+        (one, "192.0.2.1", "fail"),
+        (one, "192.0.2.2", "fail"),
+        (one, "192.0.2.1", "success"),
+    ):
+        store.authlog.write(user, "authentication", ip=ip, result=result)
+    store.authlog.write(other, "authentication", ip="192.0.2.1", result="fail")
+    assert (len(rows(store, one)), len(rows(store, other))) == (3, 1)
+
+
+def test_after_six_hours_a_new_entry_begins(store: Store) -> None:
+    user, now = ObjectId(), store.clock()
+    log = AuthLog(store.databases, lambda: now, store.settings)
+    log.write(user, "reset")
+    now += timedelta(hours=5)
+    log.write(user, "reset")
+    now += timedelta(hours=2)
+    log.write(user, "reset")
+    assert [row["events"] for row in rows(store, user)] == [2, 1]
+
+
+def test_nothing_is_logged_where_the_setting_is_zero(store: Store, settings: Settings) -> None:
+    user = ObjectId()
+    settings.put(KEEP, 0)
+    assert store.authlog.write(user, "reset") is None
+    assert rows(store, user) == []
