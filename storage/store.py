@@ -11,6 +11,8 @@ from storage.attachments import Attachments
 from storage.authlog import AuthLog
 from storage.counters import Counters
 from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
+from storage.domainaccess import DomainAccess
+from storage.domainaliases import DomainAliases
 from storage.files import Files
 from storage.indexes import ensure_indexes
 from storage.journal import Journal
@@ -42,6 +44,8 @@ class Store:
         self.users = Users(self.databases, clock)
         self.addresses = Addresses(self.databases, clock)
         self.addressregister = AddressRegister(self.databases, clock)
+        self.domainaliases = DomainAliases(self.databases, clock, self.transactions)
+        self.domainaccess = DomainAccess(self.databases)
         self.journal = Journal(self.databases, clock)
         self.mailboxes = Mailboxes(self.databases, clock, self.journal)
         self.attachments = Attachments(self.databases, clock)
