@@ -12,8 +12,9 @@ _HOUR, _DAY = 3_600_000, 86_400_000
 _CENTURY = 36_525 * _DAY
 _GIB = 1_073_741_824
 _LARGEST = 2**53 - 1
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_TIMES = re.compile(r"\d{1,6} ?[smhd]?(?: ?, ?\d{1,6} ?[smhd]?)*")
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_TIME = r"\d{1,6} *(?:[smhd] *)?"
+_TIMES = re.compile(f"{_TIME}(?:, *{_TIME})*", re.ASCII)
 _LONGEST_TIMES = 1024
 
 
@@ -85,7 +86,7 @@ SETTINGS: Mapping[str, Setting] = {
         "Daily recipients",
         "number",
         2000,
-        "How many recipients an account without a limit of its own has in a day",
+        "How many recipients an account without a limit of its own has in a day; 0 for any number",
     ),
     "const:max:mailboxes": Setting("Mailboxes", "number", 1500, "How many mailboxes an account may have"),
     "const:max:rcpt_to": Setting(
@@ -95,7 +96,7 @@ SETTINGS: Mapping[str, Setting] = {
         "Daily forwards",
         "number",
         2000,
-        "How many messages an account without a limit of its own forwards in a day",
+        "How many messages an account without a limit of its own forwards in a day; 0 for any number",
     ),
     "const:authlog:time": Setting(
         "Log of events", "duration", 30 * _DAY, "How long security events are kept; 0 switches their log off"

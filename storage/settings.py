@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -36,7 +36,8 @@ class Settings:
         self._collection = databases.main["settings"]
         self._clock = clock
         self._values: dict[str, Any] = {}
-        self._read_at: Any = None
+        self._read_at: datetime | None = None
+        self._changes = 0
 
     def get(self, key: str) -> Any:
         """The value in force: the stored one, else the default; None for a key that is neither."""
@@ -70,7 +71,7 @@ class Settings:
             self._upsert(key, value)
         except DuplicateKeyError:
             self._upsert(key, value)
-        self._read_at = None
+        self._forget()
 
     def _upsert(self, key: str, value: Any) -> None:
         self._collection.update_one(
@@ -85,14 +86,20 @@ class Settings:
     def delete(self, key: str) -> bool:
         """Put the default in force again; whether a value was stored."""
         deleted = self._collection.delete_many({"key": key}).deleted_count
-        self._read_at = None
+        self._forget()
         return deleted > 0
+
+    def _forget(self) -> None:
+        self._changes += 1
+        self._read_at = None
 
     def _fresh(self) -> dict[str, Any]:
         now = self._clock()
         if self._read_at is None or abs(now - self._read_at) > _FRESH:
+            changes = self._changes
             self._values = {key: found.value for key, found in self.stored().items()}
-            self._read_at = now
+            # A value stored while the rows were on their way may not be among them.
+            self._read_at = now if changes == self._changes else None
         return self._values
 
 
