@@ -22,6 +22,7 @@ TEXTS: Mapping[str, str] = {
     "ELOOP": "This message was passed on too often",
     "ENORECIPIENTS": "This message has no recipients",
     "EmptyMessage": "Empty message provided",
+    "EncryptionFailed": "The message could not be encrypted with the key of the account",
     "FileNotFound": "This file does not exist",
     "HashError": "The password hash is not one that can be used",
     "InsecurePasswordError": "Provided password was found from breached passwords list",

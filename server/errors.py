@@ -23,6 +23,7 @@ STATUS: Mapping[str, int] = {
     "ELOOP": 400,
     "ENORECIPIENTS": 400,
     "EmptyMessage": 400,
+    "EncryptionFailed": 400,
     "FileNotFound": 404,
     "HashError": 400,
     "InputValidationError": 400,
