@@ -11,6 +11,7 @@ from storage.attachments import Attachments
 from storage.authlog import AuthLog
 from storage.counters import Counters
 from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
+from storage.domainrename import DomainRename
 from storage.files import Files
 from storage.indexes import ensure_indexes
 from storage.journal import Journal
@@ -41,6 +42,7 @@ class Store:
         self.tokens = Tokens(self.databases, clock)
         self.users = Users(self.databases, clock)
         self.addresses = Addresses(self.databases, clock)
+        self.domainrename = DomainRename(self.databases, self.transactions)
         self.addressregister = AddressRegister(self.databases, clock)
         self.journal = Journal(self.databases, clock)
         self.mailboxes = Mailboxes(self.databases, clock, self.journal)

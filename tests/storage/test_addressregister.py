@@ -9,7 +9,7 @@ from storage.store import Store
 
 
 def entries(store: Store, user: ObjectId) -> list[dict[str, object]]:
-    return list(store.databases.main["addressregister"].find({"user": user}).sort("_id", 1))
+    return list(store.databases.main["addressregister"].find({"user": user}).sort("address", 1))
 
 
 def test_entered_once_and_renewed(store: Store) -> None:
