@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from hashlib import sha256
+from operator import itemgetter
 
 from bson import ObjectId
 from pymongo import UpdateOne
@@ -53,12 +54,21 @@ class AddressRegister:
         )
 
     def search(self, user: ObjectId, query: str, limit: int) -> list[Document]:
-        """Entries with this text in the address or at the start of the name, the last used first."""
-        name = {"$regex": f"^{re.escape(query)}", "$options": "i"}
-        either = [{"address": {"$regex": re.escape(search_text(query))}}, {"name": name}]
+        """Entries with this text in the address or at the start of the name, the last used first.
+
+        Two queries, as the database looks at one field in the index before it reads a document, but not at two.
+        """
+        either = (
+            {"address": {"$regex": re.escape(search_text(query))}},
+            {"name": {"$regex": f"^{re.escape(query)}", "$options": "i"}},
+        )
+        found = {row["_id"]: row for wanted in either for row in self._last_used(user, wanted, limit)}
+        return sorted(found.values(), key=itemgetter("updated"), reverse=True)[:limit]
+
+    def _last_used(self, user: ObjectId, wanted: Document, limit: int) -> list[Document]:
         rows = self._collection.find(
-            {"user": user, "disabled": {"$in": [False, None]}, "$or": either},
-            {"address": 1, "name": 1},
+            {"user": user, "disabled": {"$ne": True}, **wanted},
+            {"address": 1, "name": 1, "updated": 1},
             limit=limit,
             max_time_ms=_READ_MS,
         )

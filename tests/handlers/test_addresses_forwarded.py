@@ -53,8 +53,8 @@ def test_made_as_it_stands_on_disk(client: Any, store: Store, ada: str) -> None:
         "name": "F", "address": "f.w@example.net", "addrview": "fw@example.net", "forwards": 5, "tags": ["A", "b"],
         "tagsview": ["a", "b"], "metaData": '{"a":1}',
         "autoreply": {
-            "status": True, "start": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "end": False, "name": "Ada", "subject": "",
-            "text": "", "html": "",
+            "status": True, "start": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "end": False, "name": "Ada",
+            "subject": "", "text": "", "html": "",
         },
     }  # fmt: skip
     assert len({target.pop("id") for target in targets}) == 4

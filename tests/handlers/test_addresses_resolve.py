@@ -17,8 +17,8 @@ def resolve(client: Any, address: str, **query: Any) -> Any:
 
 REGISTERED = [
     "joe.doe@example.com", "joe*@example.com", "*sales@example.com", "*les@example.com", "sal*@example.com",
-    "*@example.com", "root@*", "joe@alias.example", "*@alias.example", "info*@alias.example", "info@b\u00fccher.example",
-    "*@single", "nobody@*",
+    "*@example.com", "root@*", "joe@alias.example", "*@alias.example", "info*@alias.example",
+    "info@b\u00fccher.example", "*@single", "nobody@*",
 ]  # fmt: skip
 ALIASES = {
     "alias.example": "example.com", "second.example": "alias.example", "other.example": "example.com",
