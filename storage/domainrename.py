@@ -17,7 +17,6 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from problems import Problem
 from storage.database import Databases, Document, Transactions
 
-_BATCH = 500
 _SCAN_MS = 30_000
 _DUPLICATE_KEY = 11000
 
@@ -35,15 +34,16 @@ class Renamed:
 
 
 class DomainRename:
-    """The one step that goes over the addresses of all accounts."""
+    """The one step that goes over the addresses of all accounts, `batch` of them at a time."""
 
-    def __init__(self, databases: Databases, transactions: Transactions) -> None:
+    def __init__(self, databases: Databases, transactions: Transactions, batch: int = 500) -> None:
         self._addresses = databases.users["addresses"]
         self._users = databases.users["users"]
         self._aliases = databases.users["domainaliases"]
         self._domains = databases.users["domaincache"]
         self._dkim = databases.main["dkim"]
         self._transactions = transactions
+        self._size = batch
 
     def run(self, old: str, new: str) -> Renamed:
         """Rename a normalised domain.
@@ -70,7 +70,7 @@ class DomainRename:
     def _batch(self, domain: str, last: str) -> list[Document]:
         wanted = {"addrview": {"$gt": last, "$regex": f"@{re.escape(domain)}$"}}
         fields = {"address": 1, "addrview": 1, "user": 1}
-        rows = self._addresses.find(wanted, fields, limit=_BATCH, max_time_ms=_SCAN_MS)
+        rows = self._addresses.find(wanted, fields, limit=self._size, max_time_ms=_SCAN_MS)
         return list(rows.sort("addrview", 1))
 
     def _refuse_conflicts(

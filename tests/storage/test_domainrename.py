@@ -12,7 +12,6 @@ from pymongo.mongo_client import MongoClient
 
 from problems import Problem
 from server.mongod import Mongod
-from storage import domainrename
 from storage.domainrename import DomainRename, Renamed
 from storage.store import Store
 from tests.storage.conftest import Account, Document, together
@@ -39,15 +38,15 @@ def addresses_at(store: Store, here: str) -> list[Document]:
     return list(store.databases.users["addresses"].find({"addrview": {"$regex": f"@{here}$"}}))
 
 
-@pytest.fixture(autouse=True)
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(domainrename, "_BATCH", 10)
+def small(store: Store) -> DomainRename:
+    """One with small batches."""
+    return DomainRename(store.databases, store.transactions, batch=10)
 
 
 def test_all_batches(account: Account) -> None:
     old, new = domain(), domain()
     fill(account, old, 35)
-    assert account.store.domainrename.run(old, new) == Renamed(addresses=36, users=1, dkim=0, aliases=0)
+    assert small(account.store).run(old, new) == Renamed(addresses=36, users=1, dkim=0, aliases=0)
     assert addresses_at(account.store, old) == []
     rows = addresses_at(account.store, new)
     assert {row["addrview"] for row in rows} == {f"n{n}@{new}" for n in range(35)} | {f"main@{new}"}
@@ -76,13 +75,13 @@ class Stopped(DomainRename):
 def test_a_repeated_call_carries_on_after_a_crash(account: Account, batches: int) -> None:
     old, new = domain(), domain()
     fill(account, old, 35)
-    stopped = Stopped(account.store.databases, account.store.transactions)
+    stopped = Stopped(account.store.databases, account.store.transactions, batch=10)
     stopped.after = batches
     with pytest.raises(AutoReconnect):
         stopped.run(old, new)
     assert len(addresses_at(account.store, old)) == 36 - 10 * batches
     assert len(addresses_at(account.store, new)) == 10 * batches
-    assert account.store.domainrename.run(old, new).addresses == 36 - 10 * batches
+    assert small(account.store).run(old, new).addresses == 36 - 10 * batches
     assert len(addresses_at(account.store, new)) == 36
     assert account.document["address"] == f"main@{new}"
 
@@ -92,7 +91,7 @@ def test_a_conflict_in_the_last_batch_leaves_the_first_alone(account: Account) -
     fill(account, old, 35)
     account.store.addresses.create(ObjectId(), f"n9@{new}", {})
     with pytest.raises(Problem, match="AddressExistsError"):
-        account.store.domainrename.run(old, new)
+        small(account.store).run(old, new)
     assert (len(addresses_at(account.store, old)), len(addresses_at(account.store, new))) == (36, 1)
     assert account.document["address"] == f"main@{old}"
 
@@ -112,7 +111,7 @@ class Overtaken(DomainRename):
 def test_one_that_comes_meanwhile_is_kept_and_no_other_is_lost(account: Account) -> None:
     old, new = domain(), domain()
     fill(account, old, 35)
-    overtaken = Overtaken(account.store.databases, account.store.transactions)
+    overtaken = Overtaken(account.store.databases, account.store.transactions, batch=10)
     with pytest.raises(Problem, match="AddressExistsError"):
         overtaken.run(old, new)
     rest, moved = addresses_at(account.store, old), addresses_at(account.store, new)
@@ -121,17 +120,17 @@ def test_one_that_comes_meanwhile_is_kept_and_no_other_is_lost(account: Account)
     assert locals_ == sorted([*(f"n{n}" for n in range(35)), "n5", "main"])
     assert account.document["address"] in {row["address"] for row in rest + moved}
     account.store.addresses.delete(overtaken.made["_id"])  # type: ignore[index]
-    account.store.domainrename.run(old, new)
+    small(account.store).run(old, new)
     assert len(addresses_at(account.store, new)) == 36
 
 
 def test_two_at_once_rename_each_address_once(ada: Account) -> None:
     old, new = domain(), domain()
     fill(ada, old, 35)
-    done = together(4, lambda _: ada.store.domainrename.run(old, new))
+    done = together(4, lambda _: small(ada.store).run(old, new))
     assert sum(found.addresses for found in done if isinstance(found, Renamed)) <= 36
     assert {type(found) for found in done} <= {Renamed, Problem}
-    ada.store.domainrename.run(old, new)
+    small(ada.store).run(old, new)
     assert (addresses_at(ada.store, old), len(addresses_at(ada.store, new))) == ([], 36)
     assert ada.document["address"] == f"main@{new}"
 
@@ -147,7 +146,7 @@ def test_a_main_address_made_so_meanwhile_is_renamed_too(ada: Account) -> None:
 
     def one(number: int) -> Any:
         if number % 8 == 0:
-            return ada.store.domainrename.run(*(names if number % 16 else reversed(names)))
+            return small(ada.store).run(*(names if number % 16 else reversed(names)))
         return update_user_address(Call(store=ada.store), ada.id, ids[number % 4], {"main": True})
 
     together(64, one)
@@ -175,8 +174,8 @@ def test_batches_are_bounded_and_found_by_the_index(ada: Account, mongod: Mongod
     fill(ada, old, 35)
     sizes = Sizes()
     with MongoClient(mongod.uri, event_listeners=[sizes]) as client:
-        Store(client, ada.store.databases.names).domainrename.run(old, new)
+        small(Store(client, ada.store.databases.names)).run(old, new)
     assert sizes.most == 10
-    for plan in plans(ada.store, lambda: ada.store.domainrename._batch(new, "")):
+    for plan in plans(ada.store, lambda: small(ada.store)._batch(new, "")):
         assert indexes(plan) <= {"address_dotless", "address_paging"}
         assert examined(plan) == 10
