@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import plistlib
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -23,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 CONTENT_TYPE = "application/x-apple-aspen-config"
 _YEARS = timedelta(days=3650)
 _AUTHENTICATION = "EmailAuthPassword"
+_NOT_IN_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class UnusableKey(ValueError):
@@ -87,7 +90,7 @@ def build(rules: ProfileRules, account: Account, scopes: Sequence[str], title: s
         "PayloadDescription": _filled(rules.description, account),
         "PayloadContent": [{**shared, **_mail(rules, account, scopes)}],
     }
-    return plistlib.dumps(outer)
+    return plistlib.dumps(_for_xml(outer))
 
 
 def _mail(rules: ProfileRules, account: Account, scopes: Sequence[str]) -> dict[str, object]:
@@ -98,7 +101,7 @@ def _mail(rules: ProfileRules, account: Account, scopes: Sequence[str]) -> dict[
         "PayloadDisplayName": "Email Account",
         "PayloadDescription": "Configures email account",
         "EmailAccountDescription": _filled(rules.account, account),
-        "EmailAccountName": _xml_text(account.name),
+        "EmailAccountName": account.name,
         "EmailAccountType": "EmailTypeIMAP" if by_imap else "EmailTypePOP",
         "EmailAddress": account.address,
         "IncomingPassword": account.password,
@@ -124,13 +127,17 @@ def _server(way: str, server: Server, account: Account) -> dict[str, object]:
 
 def _filled(text: str, account: Account) -> str:
     """The parts between are filled in once: what a name contains is never taken for a place to fill."""
-    parts = [part.replace("{name}", _xml_text(account.name)) for part in text.split("{email}")]
+    parts = [part.replace("{name}", account.name) for part in text.split("{email}")]
     return account.address.join(parts).strip()
 
 
-def _xml_text(text: str) -> str:
-    """The text without control characters, which XML 1.0 can not hold."""
-    return "".join(c for c in text if c >= " " or c in "\t\n\r").replace("\ufffe", "").replace("\uffff", "")
+def _for_xml(value: Any) -> Any:
+    """The same without the characters that XML 1.0 can not hold, in all texts within."""
+    if isinstance(value, str):
+        return _NOT_IN_XML.sub("", value)
+    if isinstance(value, dict):
+        return {name: _for_xml(part) for name, part in value.items()}
+    return [_for_xml(part) for part in value] if isinstance(value, list) else value
 
 
 def sign(data: bytes, signer: Signer) -> bytes:
