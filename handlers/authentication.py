@@ -22,7 +22,7 @@ from handlers.authentication_check import (
     refuse_shut,
     refuse_unknown,
     required_2fa,
-)  # fmt: skip
+)
 from handlers.authentication_limits import begin_anew, ip_limit, limited
 from handlers.call import Call
 from problems import InvalidInput

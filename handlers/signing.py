@@ -25,20 +25,23 @@ def profile_signer(call: Call) -> Signer:
 
 
 def _make(call: Call, instead_of: Document | None) -> Signer:
+    """A new one; where another process was faster, that one's."""
     signer: Signer = call.offload(make_signer, call.rules.profile.organization, call.now)
-    key, certificate = to_pem(signer, _password(call))
+    key, certificate = call.offload(to_pem, signer, _password(call))
     row = call.store.signingkeys.put(_PURPOSE, key, certificate, instead_of)
-    return (
-        signer
-        if row["certificate"] == certificate
-        else load_signer(row["key"], row["certificate"], _password(call))
-    )
+    return signer if row["certificate"] == certificate else _read(call, row)
+
+
+def _read(call: Call, row: Document) -> Signer:
+    """Raises UnusableKey. Decrypting takes a while, so that a stolen key is not soon open."""
+    signer: Signer = call.offload(load_signer, row["key"], row["certificate"], _password(call))
+    return signer
 
 
 def _load(call: Call, row: Document) -> Signer | None:
     """None where the key was encrypted with a secret that is not the present one; a new one takes its place."""
     try:
-        return load_signer(row["key"], row["certificate"], _password(call))
+        return _read(call, row)
     except UnusableKey as error:
         log.warning("the own key of profiles can not be used, a new one is made", reason=str(error))
         return None

@@ -255,7 +255,6 @@ class Settings:
             raise SettingsError(
                 "Access control is on with the default secret. Set MALLARD_SECRET to a random text."
             )
-
         if bool(self.profile_key) != bool(self.profile_certificate):
             raise SettingsError("MALLARD_PROFILE_KEY and MALLARD_PROFILE_CERTIFICATE need each other.")
 

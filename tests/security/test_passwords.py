@@ -11,7 +11,7 @@ from security.passwords import (
     hash_password,
     needs_rehash,
     verify_password,
-)  # fmt: skip
+)
 
 VECTORS = [
     (

@@ -25,7 +25,7 @@ from security.profile import (
     make_signer,
     sign,
     to_pem,
-)  # fmt: skip
+)
 
 NOW = datetime.now(UTC)
 ACCOUNT = Account("5d48a1f5fd1a4d1be0d4a1c1", "Ada <&> {email} $&", "ada@example.com", "owmlfwonfelqvewd")
