@@ -19,6 +19,7 @@ STATUS: Mapping[str, int] = {
     "AliasChain": 400,
     "AliasExists": 400,
     "AliasNotFound": 404,
+    "AspNotFound": 404,
     "AttachmentNotFound": 404,
     "AuthFailed": 403,
     "ChangeNotAllowed": 400,
@@ -28,6 +29,7 @@ STATUS: Mapping[str, int] = {
     "ENORECIPIENTS": 400,
     "EmptyMessage": 400,
     "EncryptionFailed": 400,
+    "EventNotFound": 404,
     "FileNotFound": 404,
     "HashError": 400,
     "InputValidationError": 400,
@@ -35,6 +37,7 @@ STATUS: Mapping[str, int] = {
     "InternalError": 500,
     "InvalidAuthScope": 403,
     "InvalidContent": 400,
+    "InvalidProfileScope": 400,
     "InvalidToken": 403,
     "MailboxExistsError": 400,
     "MessageNotFound": 404,
@@ -61,12 +64,16 @@ STATUS: Mapping[str, int] = {
     "WildcardNotPermitted": 400,
 }
 
+# Clients know these under a name that has another status elsewhere.
+_PUBLISHED: Mapping[str, str] = {"InvalidProfileScope": "InvalidAuthScope"}
+
 log = structlog.get_logger()
 
 
 def problem_response(problem: Problem) -> Response:
     """The answer to a caller's own problem, in both error shapes that clients know."""
-    body = {"error": problem.text, "message": problem.text, "code": problem.code, **problem.extra}
+    code = _PUBLISHED.get(problem.code, problem.code)
+    body = {"error": problem.text, "message": problem.text, "code": code, **problem.extra}
     return Response(dumps(body), STATUS[problem.code], mimetype="application/json")
 
 

@@ -103,6 +103,11 @@ class Addresses:
         """All addresses of an account, sorted."""
         return list(self._collection.find({"user": user}, max_time_ms=_READ_MS).sort("addrview", 1))
 
+    def owned(self, user: ObjectId, address: str) -> Document | None:
+        """An account's own address by any spelling of it, no alias and no wildcard; None where it has none such."""
+        wanted = {"addrview": lookup_address(address), "user": user}
+        return None if "*" in address else self._collection.find_one(wanted, max_time_ms=_READ_MS)
+
     def views_of_user(self, user: ObjectId) -> set[str]:
         """The addresses of an account in the form to compare with."""
         rows = self._collection.find({"user": user}, {"addrview": 1, "_id": 0}, max_time_ms=_READ_MS)

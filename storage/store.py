@@ -7,7 +7,9 @@ from pymongo import MongoClient
 from storage.addresses import Addresses
 from storage.addressregister import AddressRegister
 from storage.archive import Archive
+from storage.asps import Asps
 from storage.attachments import Attachments
+from storage.attempts import Attempts
 from storage.authlog import AuthLog
 from storage.counters import Counters
 from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
@@ -21,6 +23,7 @@ from storage.mailboxes import Mailboxes
 from storage.messages import Messages
 from storage.outbound import Outbound
 from storage.settings import Settings
+from storage.signingkeys import SigningKeys
 from storage.threads import Threads
 from storage.tokens import Tokens
 from storage.users import Users
@@ -41,6 +44,9 @@ class Store:
         self.settings = Settings(self.databases, clock)
         self.counters = Counters(self.databases, clock)
         self.authlog = AuthLog(self.databases, clock, self.settings)
+        self.attempts = Attempts(self.databases, clock)
+        self.asps = Asps(self.databases, clock)
+        self.signingkeys = SigningKeys(self.databases)
         self.tokens = Tokens(self.databases, clock)
         self.users = Users(self.databases, clock)
         self.addresses = Addresses(self.databases, clock)

@@ -69,6 +69,10 @@ class Users:
         """Take back an account just made, where the server has no transaction to do so."""
         self._collection.delete_one({"_id": user})
 
+    def find(self, user: ObjectId) -> Document | None:
+        """An account's document, None where there is none."""
+        return self._collection.find_one({"_id": user}, max_time_ms=_READ_MS)
+
     def get(
         self,
         user: ObjectId,
@@ -208,6 +212,16 @@ class Users:
     def replace_hash(self, user: ObjectId, old: str, new: str) -> None:
         """Replace a password's hash by a better one of the same password, if it has not been changed meanwhile."""
         self._collection.update_one({"_id": user, "password": old}, {"$set": {"password": new}})
+
+    def end_temporary(self, user: ObjectId, temporary: str) -> None:
+        """Take away a temporary password by its hash, unless there is another one meanwhile."""
+        wanted = {"_id": user, "tempPassword.password": temporary}
+        self._collection.update_one(wanted, {"$set": {"tempPassword": False}})
+
+    def note_breach(self, user: Document, pwned: bool) -> None:
+        """Remember whether a password is known from a breach, unless it was changed since `user` was read."""
+        same = {"_id": user["_id"], "passwordChange": user.get("passwordChange")}
+        self._collection.update_one(same, {"$set": {"lastPwnedCheck": self._clock(), "passwordPwned": pwned}})
 
     def note_login(self, user: ObjectId, event: ObjectId | None, ip: str | None) -> None:
         """Remember the last log-in."""
