@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from typing import Any
 
 TEXTS: Mapping[str, str] = {
+    "AccountFound": "An account with this user name exists by now",
+    "AccountNotFound": "There is no deleted account with this id",
     "AddressExistsError": "This email address already exists",
     "AddressNotFound": "Invalid or unknown address identifier",
     "AttachmentNotFound": "This attachment does not exist",
     "AuthFailed": "Authentication failed",
     "ChangeNotAllowed": "Can not change a wildcard address",
+    "DeleteInProgress": "The deletion has begun, the account can not be restored",
     "DisallowedMailboxMethod": "This mailbox can not be changed in that way",
     "EmptyMessage": "Empty message provided",
     "FileNotFound": "This file does not exist",

@@ -10,7 +10,14 @@ from bson import ObjectId
 
 from handlers.call import Call
 from handlers.users_answer import account, listed
+from handlers.users_deletion import delete_user as delete_user
+from handlers.users_deletion import restore_user as restore_user
+from handlers.users_deletion import restore_user_info as restore_user_info
 from handlers.users_input import checked_keys, checked_names, password_hash, password_matches, stored_input
+from handlers.users_upkeep import logout_user as logout_user
+from handlers.users_upkeep import recalculate_quota as recalculate_quota
+from handlers.users_upkeep import recalculate_quota_all_users as recalculate_quota_all_users
+from handlers.users_upkeep import reset_user_password as reset_user_password
 from problems import InvalidInput, Problem
 from security.normalise import normalise_address
 from storage.database import Document
@@ -149,6 +156,8 @@ def update_user(call: Call, user: ObjectId, body: Document) -> Document:
         push=change.get("push"),
         increase={"authVersion": 1} if revoking else None,
     )
+    if revoking:
+        call.store.notices.logout(user, "Authentication required")
     _after_update(call, before, body, fields)
     return {"success": True}
 

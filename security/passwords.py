@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import string
 import warnings
 from collections.abc import Callable, Mapping
 
@@ -21,6 +22,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import crypt
 
+_ALPHABET = string.ascii_letters + string.digits
 _BCRYPT_COST = 12
 _BCRYPT_BYTES = 72
 _MOST_PBKDF2 = 5_000_000
@@ -56,6 +58,11 @@ def hash_password(password: str, scheme: str = "argon2id") -> str:
 
 
 DUMMY_HASH = hash_password(secrets.token_hex(16))
+
+
+def temporary_password() -> str:
+    """A new password of 12 letters and digits, some 71 bits of randomness."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(12))
 
 
 def verify_password(password: str, stored: str) -> bool:

@@ -14,11 +14,14 @@ from server.context import request_id
 from server.json import dumps
 
 STATUS: Mapping[str, int] = {
+    "AccountFound": 400,
+    "AccountNotFound": 404,
     "AddressExistsError": 400,
     "AddressNotFound": 404,
     "AttachmentNotFound": 404,
     "AuthFailed": 403,
     "ChangeNotAllowed": 400,
+    "DeleteInProgress": 400,
     "DisallowedMailboxMethod": 400,
     "EmptyMessage": 400,
     "FileNotFound": 404,

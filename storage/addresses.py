@@ -13,6 +13,7 @@ from pymongo.errors import DuplicateKeyError
 from problems import Problem
 from security.normalise import domain_of, lookup_address, sorted_tags, view, wildcard_candidates
 from storage.database import Clock, Databases, Document
+from storage.heldnames import HeldNames
 
 _READ_MS = 3000
 
@@ -24,6 +25,7 @@ class Addresses:
         self._collection = databases.users["addresses"]
         self._aliases = databases.users["domainaliases"]
         self._domains = databases.users["domaincache"]
+        self._held = HeldNames(databases, clock)
         self._clock = clock
 
     def create(
@@ -38,6 +40,8 @@ class Addresses:
             "created": self._clock(),
             **_custom(fields),
         }
+        if self._held.has_address(document["addrview"], session):
+            raise Problem("AddressExistsError")
         try:
             self._collection.insert_one(document, session=session)
         except DuplicateKeyError as error:

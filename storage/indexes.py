@@ -53,7 +53,11 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "entry_autoexpire": ("expires", _EXPIRES),
         },
         "domaincache": {"by_domain": ("domain", _UNIQUE)},
-        "deletedusers": {"deletedusers_dotless": ("unameview", {}), "deletedusers_address": ("address", {})},
+        "deletedusers": {
+            "deletedusers_dotless": ("unameview", {}),
+            "deletedusers_address": ("address", {}),
+            "deletedusers_addresses": ("deleteInfo.addresses.addrview", {}),
+        },
         "webhooks": {"by_type": ("type user", {}), "by_user_type": ("user type", {})},
         "accesstokens": {"by_user": ("user -created", {}), "entry_autoexpire": ("expires", _EXPIRES)},
     },
@@ -115,6 +119,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         },
         "tasks": {
             "task": ("locked lockedUntil", {}),
+            "task_due": ("lockedUntil _id", {}),
             "task_data_user": ("task data.user", {}),
             "clear_folder_task": (
                 "task data.user data.mailbox",
