@@ -122,6 +122,15 @@ class Settings:
     password_hash: str = _setting(
         "argon2id", _choice("argon2id", "bcrypt"), "Format of new password hashes. WildDuck verifies both."
     )
+    redis_url: str = _setting(
+        "",
+        str,
+        "Redis of a WildDuck on the same database, redis://…; its IMAP sessions are told of changes there.",
+        secret=True,
+    )
+    sweep: bool = _setting(
+        True, _switch, "`off`: leave expired messages to the task runner of a WildDuck on the same database."
+    )
     log_format: str = _setting(
         "auto", _choice("auto", "console", "json"), "`auto`: console on a terminal, JSON otherwise."
     )
