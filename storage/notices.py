@@ -35,6 +35,11 @@ class Notices:
         """Close the IMAP sessions that are in a mailbox which is no more."""
         self._publish({"e": str(user), "p": {"command": "DROP", "mailbox": str(mailbox)}})
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        if self._redis is not None:
+            self._redis.close()
+
     def _publish(self, notice: dict[str, Any]) -> None:
         if self._redis is None or time.monotonic() < self._not_before:
             return
@@ -54,5 +59,5 @@ def _connect(url: str) -> Any:
     from redis.retry import Retry
 
     return redis.Redis.from_url(
-        url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, retry=Retry(NoBackoff(), 1)
+        url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, retry=Retry(NoBackoff(), 1), protocol=2
     )

@@ -96,7 +96,7 @@ class Tasks:
         found = self._collection.find_one_and_delete(unbegun, {"_id": 1}, session=session)
         if found:
             return ObjectId(found["_id"])
-        if self._collection.find_one(wanted, {"_id": 1}, session=session):
+        if self._collection.find_one({**wanted, "runCount": {"$ne": None}}, {"_id": 1}, session=session):
             raise Problem("DeleteInProgress")
         return None
 
