@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 from bson import ObjectId
@@ -19,16 +20,16 @@ from delivery.drafts import (
     referred,
     unique_addresses,
 )
-from delivery.queue import Submission, enqueue
+from delivery.limits import give_back_recipients, reserve_recipients
+from delivery.queue import Submission, queueing
 from delivery.senders import permitted_sender
 from handlers.call import Call
+from handlers.messages_outbound import FLAGS_OF, active_account
 from mail.compose import Mailbox
 from problems import Problem
 from storage.database import DatabaseError, Document
 
 log = structlog.get_logger()
-
-_FLAGS_OF = {"reply": ["\\Answered"], "replyAll": ["\\Answered"], "forward": ["\\Answered", "$Forwarded"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +56,18 @@ class Outgoing:
 
 
 def submit_message(call: Call, user: ObjectId, body: Document) -> Document:
-    """Send a message and keep a copy, or only keep it.
-
-    Everything that can refuse is asked first. Then the copy is stored, then the message is queued: after a crash
-    in between there is a copy that says it was not sent, and no message sent twice.
-    """
+    """Send a message and keep a copy, or only keep it. Everything that can refuse is asked first."""
     outgoing = _compose(call, user, body)
     if outgoing.is_sent:
-        _reserve(call, outgoing)
-    copy = _copy_if_room(call, outgoing)
-    queue_id = _queue(call, outgoing, copy) if outgoing.is_sent else False
+        copy, queue_id = _send(call, outgoing)
+    else:
+        copy, queue_id = _keep(call, outgoing), ""
     _delete_draft(call, user, body.get("draft"), replaced=bool(copy or queue_id))
     return _answer(outgoing, copy, queue_id)
 
 
 def _compose(call: Call, user: ObjectId, body: Document) -> Outgoing:
-    account = call.store.users.get(user)
-    if account.get("disabled") or account.get("suspended"):
-        raise Problem("UserDisabled")
+    account = active_account(call, user)
     place = _place(call, user, body)
     source = referred(call.store, account, body.get("reference"))
     header_sender, envelope_sender = _senders(call, account, body)
@@ -115,57 +110,52 @@ def _recipients(body: Document, composed: Composed) -> list[str]:
     return unique_addresses(m.address for m in given) if given else composed.recipients
 
 
-def _reserve(call: Call, outgoing: Outgoing) -> None:
-    """Count the recipients before anything is done. Raises Problem TooMany or RateLimitedError."""
-    settings, user, count = call.store.settings, outgoing.user, len(outgoing.recipients)
-    most = int(settings.get("const:max:rcpt_to"))
-    if count > most:
-        raise Problem("TooMany", f"Too many recipients, at most {most} are allowed", allowed=most)
-    limit = int(user.get("recipients") or settings.get("const:max:recipients"))
-    counted = call.store.counters.add(_counter(user), count, limit)
-    if not counted.allowed:
-        until = f", it ends in {_span(counted.seconds_left)}" if counted.seconds_left else ""
-        raise Problem("RateLimitedError", f"You reached a daily sending limit for your account{until}")
-
-
-def _give_back(call: Call, outgoing: Outgoing) -> None:
-    call.store.counters.give_back(_counter(outgoing.user), len(outgoing.recipients))
-
-
-def _counter(user: Document) -> str:
-    return f"wdr:{user['_id']}"
-
-
-def _span(seconds: int) -> str:
-    for size, name in ((3600, "hours"), (60, "minutes")):
-        if seconds >= size:
-            return f"{round(seconds / size)} {name}"
-    return f"{seconds} seconds"
-
-
-def _copy_if_room(call: Call, outgoing: Outgoing) -> Document | None:
-    """The stored copy. A full account still sends, without one."""
+def _send(call: Call, outgoing: Outgoing) -> tuple[Document | None, str]:
+    """The stored copy and the queue id. Copy and queue entries come about together: neither is there alone."""
+    reserve_recipients(call.store, outgoing.user, len(outgoing.recipients))
+    copy_id = ObjectId()
     try:
-        return _store_copy(call, outgoing)
-    except Exception as error:
-        if isinstance(error, Problem) and error.code == "OverQuotaError":
-            return None
-        if outgoing.is_sent:
-            _give_back(call, outgoing)
+        with queueing(call.store, _submission(call, outgoing, copy_id)) as queued:
+            copy = _keep(call, outgoing, message_id=copy_id, outbound=queued.id, together=queued.release)
+            if copy is None:
+                queued.release()
+    except Exception:
+        give_back_recipients(call.store, outgoing.user, len(outgoing.recipients))
         raise
+    _after_sending(call, outgoing, queued.id)
+    return copy, queued.id
 
 
-def _store_copy(call: Call, outgoing: Outgoing) -> Document:
-    source = outgoing.source
-    return call.store.messages.add(
-        outgoing.user,
-        outgoing.place,
-        outgoing.composed.raw,
-        flags=["\\Seen", "\\Draft"] if outgoing.is_draft else ["\\Seen"],
-        meta=_meta(call, outgoing),
-        thread_of=source.message if source else None,
-        offload=call.offload,
+def _submission(call: Call, outgoing: Outgoing, copy_id: ObjectId) -> Submission:
+    return Submission(
+        user=outgoing.user,
+        raw=outgoing.composed.raw,
+        sender=outgoing.sender,
+        recipients=outgoing.recipients,
+        send_at=outgoing.send_at,
+        parent=copy_id,
+        origin=call.ip or "127.0.0.1",
     )
+
+
+def _keep(call: Call, outgoing: Outgoing, **options: Any) -> Document | None:
+    """The stored copy, None where the account has no room for it: a full account still sends."""
+    source = outgoing.source
+    try:
+        return call.store.messages.add(
+            outgoing.user,
+            outgoing.place,
+            outgoing.composed.raw,
+            flags=["\\Seen", "\\Draft"] if outgoing.is_draft else ["\\Seen"],
+            meta=_meta(call, outgoing),
+            thread_of=source.message if source else None,
+            offload=call.offload,
+            **options,
+        )
+    except Problem as problem:
+        if problem.code != "OverQuotaError":
+            raise
+        return None
 
 
 def _meta(call: Call, outgoing: Outgoing) -> Document:
@@ -186,35 +176,13 @@ def _meta(call: Call, outgoing: Outgoing) -> Document:
     return meta
 
 
-def _queue(call: Call, outgoing: Outgoing, copy: Document | None) -> str:
-    """Queue the message, and note on the copy and on the message referred to that it is."""
-    submission = Submission(
-        user=outgoing.user,
-        raw=outgoing.composed.raw,
-        sender=outgoing.sender,
-        recipients=outgoing.recipients,
-        send_at=outgoing.send_at,
-        parent=copy["_id"] if copy else ObjectId(),
-        origin=call.ip or "127.0.0.1",
-    )
-    try:
-        queue_id = enqueue(call.store, submission)
-    except Exception:
-        _give_back(call, outgoing)
-        raise
-    _after_sending(call, outgoing, copy, queue_id)
-    return queue_id
-
-
-def _after_sending(call: Call, outgoing: Outgoing, copy: Document | None, queue_id: str) -> None:
+def _after_sending(call: Call, outgoing: Outgoing, queue_id: str) -> None:
     """The message is on its way by now: an answer that says otherwise would have the caller send it twice."""
     user, source = outgoing.user["_id"], outgoing.source
     try:
-        if copy:
-            call.store.messages.note_outbound(copy["_id"], queue_id)
         call.store.addressregister.note(user, dict.fromkeys(outgoing.recipients, ""))
         if source:
-            call.store.messages.add_flags(user, source.message, _FLAGS_OF[source.action])
+            call.store.messages.add_flags(user, source.message, FLAGS_OF[source.action])
     except (DatabaseError, Problem) as error:
         log.warning("a message was sent but not noted", queue_id=queue_id, reason=str(error)[:200])
 
@@ -229,9 +197,10 @@ def _delete_draft(call: Call, user: ObjectId, draft: Document | None, *, replace
         log.warning("a draft was not deleted", user=str(user), reason=str(error)[:200])
 
 
-def _answer(outgoing: Outgoing, copy: Document | None, queue_id: str | bool) -> Document:
+def _answer(outgoing: Outgoing, copy: Document | None, queue_id: str) -> Document:
+    queued = queue_id or False
     if copy is None:
-        message: Document = {"id": False, "mailbox": False, "queueId": queue_id, "overQuota": True}
+        message: Document = {"id": False, "mailbox": False, "queueId": queued, "overQuota": True}
     else:
-        message = {"id": copy["uid"], "mailbox": outgoing.place["_id"], "queueId": queue_id}
+        message = {"id": copy["uid"], "mailbox": outgoing.place["_id"], "queueId": queued}
     return {"success": True, "message": message}

@@ -93,6 +93,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "mailbox_draft_flag": ("mailbox draft", {}),
             "has_attachment": ("mailbox ha", {}),
             "retention_time": ("exp rdate", _partial(exp=True)),
+            "mallard_search": ("user mallard.search", {}),
         },
         "addressregister": {
             "by_address": ("user addrview -updated", {}),

@@ -48,6 +48,20 @@ class DeleteMessages(MessagesBase):
             raise Problem("MessageNotFound")
         self._delete(user, mailbox, [found["_id"]], BUT_DRAFTS)
 
+    def take_draft(self, draft: Document, session: ClientSession | None) -> None:
+        """Remove a draft for good as one step of sending it. Raises Problem MessageNotFound if it is none any more.
+
+        Its references to attachments are given back with `release_files`, once all steps are done.
+        """
+        gone = self._delete_step(draft["user"], draft["mailbox"], [draft["_id"]], FOR_GOOD, session)
+        if not gone or not gone[0]["draft"]:
+            raise Problem("MessageNotFound")
+
+    def release_files(self, message: Document, session: ClientSession | None = None) -> None:
+        """Give back the references to attachments of a message that is gone, one for each time it used them."""
+        files = (message["mimeTree"].get("attachmentMap") or {}).values()
+        self._store.attachments.release(files, message["magic"], session=session)
+
     def delete_all(self, user: ObjectId, mailbox: ObjectId, *, skip_archive: bool = False) -> tuple[int, int]:
         """Delete the messages that are in a mailbox now, the newest first; how many went, and how many could not.
 
@@ -86,10 +100,16 @@ class DeleteMessages(MessagesBase):
         return sum(gone for gone, _ in results), sum(failed for _, failed in results)
 
     def _delete(self, user: ObjectId, mailbox: ObjectId, ids: list[ObjectId], deletion: Deletion) -> int:
-        """How many were still there."""
-        return self._store.transactions.run(
-            lambda session: self._delete_step(user, mailbox, ids, deletion, session)
-        )
+        """How many were still there. The references of those not archived are given back in the same step."""
+
+        def steps(session: ClientSession | None) -> int:
+            gone = self._delete_step(user, mailbox, ids, deletion, session)
+            for row in gone:
+                if not deletion.archives(row):
+                    self.release_files(row, session)
+            return len(gone)
+
+        return self._store.transactions.run(steps)
 
     def _delete_step(
         self,
@@ -98,7 +118,7 @@ class DeleteMessages(MessagesBase):
         ids: list[ObjectId],
         deletion: Deletion,
         session: ClientSession | None,
-    ) -> int:
+    ) -> list[Document]:
         place = {"mailbox": mailbox, "user": user, **deletion.only}
         rows = list(self._collection.find({"_id": {"$in": ids}, **place}, _OF_DELETION, session=session))
         kept = [row["_id"] for row in rows if deletion.archives(row)]
@@ -108,10 +128,7 @@ class DeleteMessages(MessagesBase):
             self._keep_the_living(copies, gone, session)
         if gone:
             self._account(user, mailbox, gone, session)
-        for row in gone:
-            if not deletion.archives(row):
-                self._store.attachments.release(references(row), row["magic"], session=session)
-        return len(gone)
+        return gone
 
     def _remove(self, wanted: Document, session: ClientSession | None) -> bool:
         return self._collection.delete_one(wanted, session=session).deleted_count > 0
@@ -140,8 +157,3 @@ class DeleteMessages(MessagesBase):
         entries = [expunge({**row, "modseq": before["modifyIndex"] + 1}) for row in gone]
         store.journal.append(user, mailbox, entries, session=session)
         self._settle(mailbox, session)
-
-
-def references(row: Document) -> list[bytes]:
-    """The attachments that a message refers to, one as often as it is used."""
-    return list((row["mimeTree"].get("attachmentMap") or {}).values())

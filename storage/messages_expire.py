@@ -14,7 +14,7 @@ from pymongo.errors import ConnectionFailure
 from problems import Problem
 from storage.database import Document
 from storage.messages_base import READ_MS
-from storage.messages_delete import BAD_MESSAGE, DeleteMessages, Deletion, references
+from storage.messages_delete import BAD_MESSAGE, DeleteMessages, Deletion
 from storage.retention import milliseconds
 
 log = structlog.get_logger()
@@ -81,7 +81,7 @@ class ExpireMessages(DeleteMessages):
 
     def _purge(self, copy: ObjectId, session: ClientSession | None) -> None:
         if row := self._store.archive.purge(copy, session=session):
-            self._store.attachments.release(references(row), row["magic"], session=session)
+            self.release_files(row, session)
 
     def renew_retention(self, user: ObjectId, mailbox: ObjectId) -> None:
         """Date the messages of a mailbox by its retention anew; dates that were set by hand stay.
