@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from problems import Problem
+from problems import InvalidInput, Problem
 from security.normalise import domain_of, lookup_address, sorted_tags, view, wildcard_candidates
 from storage.database import Clock, Databases, Document
 from storage.heldnames import HeldNames
@@ -31,7 +31,12 @@ class Addresses:
     def create(
         self, user: ObjectId, address: str, fields: Document, session: ClientSession | None = None
     ) -> Document:
-        """Add a normalised address to an account. Raises Problem AddressExistsError."""
+        """Add a normalised address to an account. Raises Problem AddressExistsError, InvalidInput.
+
+        An aliased domain has no addresses of its own: its mail is that of the domain it stands for.
+        """
+        if target := self._alias_target(domain_of(address)):
+            raise InvalidInput({"address": f"The domain is an alias, use the address at {target[0]}"})
         document = {
             "user": user,
             "name": fields.get("name"),

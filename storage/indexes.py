@@ -34,6 +34,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "users_dotless": ("unameview", _UNIQUE),
             "show_new": ("-created", {}),
             "users_tags": ("tagsview", _SPARSE),
+            "users_tags_paging": ("tagsview _id", _SPARSE),
         },
         "addresses": {
             "address_dotless": ("addrview", _UNIQUE),

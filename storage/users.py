@@ -252,8 +252,8 @@ def stored_fields(fields: Document) -> Document:
         stored["tags"], stored["tagsview"] = sorted_tags(stored["tags"])
     if "targets" in stored:
         stored["targets"] = [stored_target(value) for value in stored["targets"]]
-    if stored.get("mtaRelay"):
-        stored["mtaRelay"] = stored_target(stored["mtaRelay"])
+    if "mtaRelay" in stored:
+        stored["mtaRelay"] = stored_target(stored["mtaRelay"]) if stored["mtaRelay"] else False
     return stored
 
 
