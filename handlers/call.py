@@ -33,12 +33,16 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Settings of the service that operations follow: how tokens are signed and live, how passwords are hashed."""
+    """Settings of the service that operations follow: how tokens are signed and live, how passwords are hashed.
+
+    `welcome_dir` has the templates of what new accounts find in their mailboxes.
+    """
 
     secret: str = "a secret cat"
     token_ttl: int = 1_209_600
     password_scheme: str = "argon2id"
     email_domain: str = ""
+    welcome_dir: str = ""
 
 
 def run_here(function: Callable[..., Result], *arguments: Any) -> Result:

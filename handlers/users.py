@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from bson import ObjectId
 
+from delivery.welcome import greet
 from handlers.call import Call
 from handlers.users_answer import account, listed
 from handlers.users_deletion import delete_user as delete_user
@@ -119,6 +121,8 @@ def _insert_address(call: Call, body: Document, user: Document, session: Any) ->
 def _note_creation(call: Call, user: Document, body: Document) -> None:
     if user["address"]:
         call.store.addresses.remember_domain(user["address"])
+        if call.rules.welcome_dir:
+            greet(call.store, user, Path(call.rules.welcome_dir))
     call.log_event(user["_id"], "account created", result="success")
     _note_targets(call, user["_id"], body.get("targets") or ())
 

@@ -40,7 +40,13 @@ def create_app(settings: Settings, store: Store, contract: Contract | None = Non
     errors.install(app)
     Cors(settings.cors_origins).install(app)
     _log_requests(app)
-    rules = Rules(settings.secret, settings.token_ttl, settings.password_hash, settings.email_domain)
+    rules = Rules(
+        settings.secret,
+        settings.token_ttl,
+        settings.password_hash,
+        settings.email_domain,
+        settings.welcome_dir,
+    )
     gate = Gate(settings, store)
     api = ContractApi(contract or Contract(), store, gate, rules, check_responses=settings.validate_responses)
     app.register_blueprint(api.blueprint)

@@ -119,6 +119,11 @@ class Settings:
     email_domain: str = _setting(
         "", str, "Domain of the address that a user without one gets. Empty: the host's name."
     )
+    welcome_dir: str = _setting(
+        "",
+        lambda value: str(Path(value).expanduser().absolute()) if value else "",
+        "Folder with templates of the messages that a new account finds. Empty: none.",
+    )
     password_hash: str = _setting(
         "argon2id", _choice("argon2id", "bcrypt"), "Format of new password hashes. WildDuck verifies both."
     )
