@@ -21,7 +21,7 @@ from handlers.users_upkeep import recalculate_quota as recalculate_quota
 from handlers.users_upkeep import recalculate_quota_all_users as recalculate_quota_all_users
 from handlers.users_upkeep import reset_user_password as reset_user_password
 from problems import InvalidInput, Problem
-from security.normalise import normalise_address
+from security.normalise import domain_of, normalise_address
 from storage.database import Document
 from storage.paging import Paging
 from storage.users import COUNTER_OF, listing_filter
@@ -79,7 +79,11 @@ def _first_address(call: Call, body: Document) -> str:
         raise InvalidInput({"address": '"address" can not contain *'})
     username = body["username"]
     derived = username if "@" in username else f"{username}@{call.email_domain or socket.gethostname()}"
-    return normalise_address(given or derived, without_label=True)
+    address = normalise_address(given or derived, without_label=True)
+    if target := call.store.addresses.alias_targets([domain_of(address)]):
+        domain = next(iter(target.values()))
+        raise InvalidInput({"address": f"The domain is an alias, use the address at {domain}"})
+    return address
 
 
 def _first_password(call: Call, body: Document) -> Document:

@@ -6,6 +6,7 @@ A setting comes from the environment (`MALLARD_<NAME>`), else from the TOML file
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
 import tomllib
@@ -179,6 +180,8 @@ class Settings:
                 "read all mail. Set MALLARD_ACCESS_CONTROL=on (then `mallard token provision` makes tokens) or "
                 "MALLARD_TOKEN, or bind to 127.0.0.1."
             )
+        if self.redis_url and importlib.util.find_spec("redis") is None:
+            raise SettingsError("MALLARD_REDIS_URL is set without its library: pip install 'mallard[redis]'")
         if self.access_control and self.secret == DEFAULT_SECRET and not _is_loopback(self.host):
             raise SettingsError(
                 "Access control is on with the default secret. Set MALLARD_SECRET to a random text."

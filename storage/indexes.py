@@ -24,6 +24,7 @@ def _partial(**wanted: Any) -> dict[str, Any]:
     return {"partialFilterExpression": wanted}
 
 
+# `addresses.address_targets` and `addressregister.completion` are Mallard's own: what is searched for stands in them.
 # `webhooks` and `authlog.user_by_ip`: WildDuck makes the former in `main` while its data is in `users`, and the
 # latter can match nothing. Both are made as WildDuck makes them, and again so that they serve.
 # role → collection → name → keys (`field` ascending, `-field` descending, `#field` hashed, `~field` text), options
@@ -40,6 +41,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "address_dotless": ("addrview", _UNIQUE),
             "address_tags": ("tagsview", _SPARSE),
             "address_paging": ("addrview _id", {}),
+            "address_targets": ("targets.value", _SPARSE),
             "user": ("user", {}),
         },
         "domainaliases": {"domainalias": ("alias", _UNIQUE), "domainlist": ("domain", {})},
@@ -100,6 +102,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "by_address": ("user addrview -updated", {}),
             "by_user_disabled_partial": ("user -updated", _partial(disabled=False)),
             "by_user_disabled": ("user disabled", {}),
+            "completion": ("user -updated address name disabled", {}),
         },
         "archived": {
             "user_messages": ("user _id", {}),
