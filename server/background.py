@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import closing
 from types import FrameType
 
 import structlog
@@ -38,7 +39,9 @@ def run_jobs(settings: Settings) -> None:
 
 def listing(settings: Settings, *, as_json: bool) -> str:
     """All tasks that are to do, run, or have failed, the longest due first."""
-    tasks = open_store(settings).tasks.all()
+    store = open_store(settings)
+    with closing(store.databases.client):
+        tasks = store.tasks.all()
     if as_json:
         return dumps(tasks).decode()
     return "\n".join(_line(task) for task in tasks)
@@ -53,4 +56,8 @@ def _line(task: Document) -> str:
 
 def retry(settings: Settings, task: str) -> bool:
     """Start a failed task again, where it stood; whether there was one."""
-    return ObjectId.is_valid(task) and open_store(settings).tasks.retry(ObjectId(task))
+    if not ObjectId.is_valid(task):
+        return False
+    store = open_store(settings)
+    with closing(store.databases.client):
+        return store.tasks.retry(ObjectId(task))

@@ -70,15 +70,16 @@ class DeletedUsers:
         return self._transactions.run(lambda session: self._bury(user, due, session))
 
     def _bury(self, user: ObjectId, due: datetime | None, session: ClientSession | None) -> Burial:
+        """The task comes last: it does nothing to an account that is still there."""
         document = self._users.find_one({"_id": user}, session=session)
         if document:
             self._keep(document, due, session)
         elif not self._reschedule(user, due, session):
             raise Problem("UserNotFound")
-        task = self._tasks.ensure(TASK, {"data.user": user}, {"user": user}, due, session)
         deleted = self._addresses.delete_many({"user": user}, session=session).deleted_count
         self._users.delete_one({"_id": user}, session=session)
         self._tokens.clear(user, session=session)
+        task = self._tasks.ensure(TASK, {"data.user": user}, {"user": user}, due, session)
         return Burial(deleted, task, due or self._clock())
 
     def _keep(self, document: Document, due: datetime | None, session: ClientSession | None) -> None:
