@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 TEXTS: Mapping[str, str] = {
+    "AccountFound": "An account with this user name exists by now",
+    "AccountNotFound": "There is no deleted account with this id",
     "AddressExistsError": "This email address already exists",
     "AddressNotFound": "Invalid or unknown address identifier",
     "AliasChain": "A domain alias can not lead to another alias",
@@ -22,6 +24,7 @@ TEXTS: Mapping[str, str] = {
     "AttachmentNotFound": "This attachment does not exist",
     "AuthFailed": "Authentication failed",
     "ChangeNotAllowed": "Can not change a wildcard address",
+    "DeleteInProgress": "The deletion has begun, the account can not be restored",
     "DisallowedMailboxMethod": "This mailbox can not be changed in that way",
     "DomainNotFound": "Domain was not found",
     "ELOOP": "This message was passed on too often",

@@ -43,6 +43,7 @@ class Rules:
     `ip_failures` are the failed log-ins that one client address has, 0 for any number; those of `free_networks` have
     no limit at all. `pwned_check` says what a breached password is at log-in, `is_pwned` whether it is one (it may
     raise OSError). `profile` is what configuration profiles for mail programs hold.
+    `welcome_dir` has the templates of what new accounts find in their mailboxes.
     """
 
     secret: str = "a secret cat"
@@ -54,6 +55,7 @@ class Rules:
     pwned_check: str = "none"
     is_pwned: Callable[[str], bool] = is_pwned
     profile: ProfileRules = field(default_factory=ProfileRules)
+    welcome_dir: str = ""
 
 
 def run_here(function: Callable[..., Result], *arguments: Any) -> Result:

@@ -14,6 +14,8 @@ from server.context import request_id
 from server.json import dumps
 
 STATUS: Mapping[str, int] = {
+    "AccountFound": 400,
+    "AccountNotFound": 404,
     "AddressExistsError": 400,
     "AddressNotFound": 404,
     "AliasChain": 400,
@@ -23,6 +25,7 @@ STATUS: Mapping[str, int] = {
     "AttachmentNotFound": 404,
     "AuthFailed": 403,
     "ChangeNotAllowed": 400,
+    "DeleteInProgress": 400,
     "DisallowedMailboxMethod": 400,
     "DomainNotFound": 404,
     "ELOOP": 400,

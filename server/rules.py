@@ -24,6 +24,7 @@ def rules_of(settings: Settings) -> Rules:
         pwned_check=settings.pwned_check,
         is_pwned=asker(settings.pwned_url),
         profile=_profile(settings),
+        welcome_dir=settings.welcome_dir,
     )
 
 
