@@ -23,7 +23,6 @@ PENDING: frozenset[str] = frozenset(
         "deleteDkimKey",
         "deleteDomainAlias",
         "deleteDomainListing",
-        "deleteFile",
         "deleteFilter",
         "deleteForwardedAddress",
         "deleteOutboundMessage",
@@ -54,8 +53,6 @@ PENDING: frozenset[str] = frozenset(
         "getDkimKeys",
         "getDomainAlias",
         "getDomainAliases",
-        "getFile",
-        "getFiles",
         "getFilter",
         "getFilters",
         "getForwardedAddress",
@@ -63,7 +60,6 @@ PENDING: frozenset[str] = frozenset(
         "getSettings",
         "getTLSCerticate",
         "getTLSCerticates",
-        "getUpdates",
         "getUserAddress",
         "getUserAddressregister",
         "getWebhooks",
@@ -88,7 +84,6 @@ PENDING: frozenset[str] = frozenset(
         "updateForwardedAddress",
         "updateTLSCertificate",
         "updateUserAddress",
-        "uploadFile",
         "deleteMessagesInMailbox",
     }
 )

@@ -8,7 +8,9 @@ from typing import Any
 
 from bson import ObjectId
 
+from handlers.answer import Stream
 from handlers.call import Call
+from handlers.updates import open_stream
 from handlers.users_answer import account, listed
 from handlers.users_input import checked_keys, checked_names, password_hash, password_matches, stored_input
 from problems import InvalidInput, Problem
@@ -153,6 +155,11 @@ def update_user(call: Call, user: ObjectId, body: Document) -> Document:
     return {"success": True}
 
 
+def get_updates(call: Call, user: ObjectId, last_event_id: ObjectId | None = None) -> Stream:
+    """Follow the changes of an account, from an event on or from now on."""
+    return open_stream(call, user, last_event_id)
+
+
 def _check_existing_password(call: Call, user: Document, body: Document) -> None:
     given = body.get("existingPassword")
     if not given or not user.get("password"):
@@ -187,6 +194,8 @@ def _after_update(call: Call, before: Document, body: Document, fields: Document
     changed = [name for name in COUNTER_OF if name in fields and fields[name] != before.get(name)]
     if changed:
         call.store.counters.reset(f"{COUNTER_OF[name]}:{user}" for name in changed)
+    if "password" in body or (body.get("suspended") and not before.get("suspended")):
+        call.store.notices.log_out(user, "Authentication required")
     if "password" in body:
         call.log_event(user, "password change", result="success", protocol=body.get("protocol", "API"))
         call.keep_session(user)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import structlog
@@ -10,6 +11,7 @@ from flask import Flask, Response, g, redirect, request
 from werkzeug.routing import Rule
 
 from handlers.call import Rules
+from jobs.streams import Streams
 from server import errors
 from server.access import Gate
 from server.api import ContractApi
@@ -42,7 +44,13 @@ def create_app(settings: Settings, store: Store, contract: Contract | None = Non
     _log_requests(app)
     rules = Rules(settings.secret, settings.token_ttl, settings.password_hash, settings.email_domain)
     gate = Gate(settings, store)
-    api = ContractApi(contract or Contract(), store, gate, rules, check_responses=settings.validate_responses)
+    streams = Streams(
+        store, partial(store.tokens.living, secret=settings.secret, lifetime=settings.token_lifetime)
+    )
+    app.extensions["streams"] = streams
+    api = ContractApi(
+        contract or Contract(), store, gate, rules, streams, check_responses=settings.validate_responses
+    )
     app.register_blueprint(api.blueprint)
     app.add_url_rule("/", "start", lambda: redirect("/ui/"))
     return app

@@ -16,10 +16,12 @@ from storage.indexes import ensure_indexes
 from storage.journal import Journal
 from storage.mailboxes import Mailboxes
 from storage.messages import Messages
+from storage.notices import Notices
 from storage.outbound import Outbound
 from storage.settings import Settings
 from storage.threads import Threads
 from storage.tokens import Tokens
+from storage.updates import Updates
 from storage.users import Users
 
 
@@ -43,9 +45,11 @@ class Store:
         self.addresses = Addresses(self.databases, clock)
         self.addressregister = AddressRegister(self.databases, clock)
         self.journal = Journal(self.databases, clock)
-        self.mailboxes = Mailboxes(self.databases, clock, self.journal)
+        self.notices = Notices(self.databases, clock)
+        self.updates = Updates(self.databases, clock)
+        self.mailboxes = Mailboxes(self.databases, clock, self.journal, self.notices)
         self.attachments = Attachments(self.databases, clock)
-        self.files = Files(self.databases)
+        self.files = Files(self.databases, clock)
         self.threads = Threads(self.databases, clock)
         self.archive = Archive(self.databases, clock, self.settings)
         self.outbound = Outbound(self.databases, clock)
