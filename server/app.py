@@ -78,9 +78,14 @@ def _facts(response: Response) -> dict[str, Any]:
         "route": request.url_rule.rule if request.url_rule else None,
         "status": response.status_code,
         "ms": round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1),
-        "bytes": response.calculate_content_length(),
+        "bytes": _length(response),
         "user": caller.user if caller else None,
         "role": caller.role if caller else None,
         "client": request.remote_addr,
         **({"input": masked(g.input)} if "input" in g else {}),
     }
+
+
+def _length(response: Response) -> int | None:
+    """Asking a streamed answer for its length would read all of it into memory."""
+    return response.content_length if response.is_streamed else response.calculate_content_length()
