@@ -100,6 +100,13 @@ class Events:
     def status(self) -> int:
         return int(self.head.split()[1])
 
+    @property
+    def code(self) -> str:
+        """The code of an answer that is no stream."""
+        while not self.data.endswith(b"}\n") and self._receive(10):
+            pass
+        return str(json.loads(self.data)["code"])
+
     def _receive(self, seconds: float) -> bool:
         self.socket.settimeout(max(seconds, 0.001))
         try:

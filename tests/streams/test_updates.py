@@ -367,27 +367,22 @@ def test_what_is_refused(
     listen: Listen, user: User, path: str, options: dict[str, str], status: int, code: str
 ) -> None:
     client = listen(path.format(user=user["_id"]), **options)
-    assert client.status == status
-    assert f'"code": "{code}"'.encode() in client.data
+    assert (client.status, client.code) == (status, code)
 
 
 def test_streams_of_others_and_wrong_roles(
     listen: Listen, store: Store, user: User, make_user: Callable[..., ObjectId]
 ) -> None:
     bob = store.users.get(make_user("bob"))
-    for token in (session_of(store, bob), store.tokens.provision("x", "ppm", secret="a secret cat")):
+    for token in (session_of(store, bob), store.tokens.provision("x", "settings", secret="a secret cat")):
         client = listen(user["_id"], token=token)
-        assert (client.status, b"MissingPrivileges" in client.data or b"InvalidToken" in client.data) == (
-            403,
-            True,
-        )
+        assert (client.status, client.code) == (403, "MissingPrivileges")
     assert listen("me", token=session_of(store, user)).status == 200
 
 
 def test_a_disabled_account(listen: Listen, store: Store, make_user: Callable[..., ObjectId]) -> None:
     client = listen(make_user("grace", disabled=True))
-    assert client.status == 403
-    assert b"UserDisabled" in client.data
+    assert (client.status, client.code) == (403, "UserDisabled")
 
 
 def test_one_account_can_not_take_all_places(listen: Listen, user: User) -> None:
