@@ -6,6 +6,7 @@ The contract is compiled once, before the workers are forked; each worker opens 
 from __future__ import annotations
 
 import gc
+import resource
 from types import FrameType
 from typing import Any
 
@@ -56,7 +57,7 @@ class Workers(BaseApplication):  # type: ignore[misc]
             "accesslog": None,
             "loglevel": "warning",
             "limit_request_line": 8190,
-            "post_fork": _end_with_arbiter,
+            "post_fork": _prepare,
             "when_ready": _freeze,
         }
         for name, value in options.items():
@@ -69,8 +70,11 @@ class Workers(BaseApplication):  # type: ignore[misc]
         return create_app(self._settings, open_store(self._settings), self._contract)
 
 
-def _end_with_arbiter(server: Any, worker: Any) -> None:
+def _prepare(server: Any, worker: Any) -> None:
+    """In the new worker: end with the arbiter, and open as many files as allowed; each connection is one."""
     die_with_parent()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _freeze(server: Any) -> None:
