@@ -194,10 +194,10 @@ def _after_update(call: Call, before: Document, body: Document, fields: Document
     changed = [name for name in COUNTER_OF if name in fields and fields[name] != before.get(name)]
     if changed:
         call.store.counters.reset(f"{COUNTER_OF[name]}:{user}" for name in changed)
-    if "password" in body or (body.get("suspended") and not before.get("suspended")):
-        call.store.notices.log_out(user, "Authentication required")
     if "password" in body:
         call.log_event(user, "password change", result="success", protocol=body.get("protocol", "API"))
         call.keep_session(user)
+    if "password" in body or (body.get("suspended") and not before.get("suspended")):
+        call.store.notices.log_out(user, "Authentication required")
     known = {target["value"] for target in before.get("targets") or ()}
     _note_targets(call, user, [t for t in body.get("targets") or () if t not in known])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -227,15 +227,22 @@ class Streams:
                 log.warning("streams were not checked, trying again", reason=str(error)[:200])
 
     def _end_those_without_right(self, listeners: list[Listener]) -> None:
-        """Accounts that are gone or shut, and tokens that ended: a few queries for all streams together."""
+        """Accounts that are gone or shut, and tokens that ended: a few queries for all streams together.
+
+        Looked at twice, as a change of the password ends all sessions and then carries the caller's own over.
+        """
+        if doubtful := self._without_right(listeners):
+            time.sleep(_RETRY_SECONDS)
+            for listener in self._without_right(doubtful):
+                listener.end()
+
+    def _without_right(self, listeners: list[Listener]) -> list[Listener]:
         if not listeners:
-            return
+            return []
         accounts = self._store.users.active({listener.user for listener in listeners})
         tokens = self._living_tokens({listener.token for listener in listeners if listener.token})
-        reasons: Counter[str] = Counter()
-        for listener in listeners:
-            if listener.user not in accounts or (listener.token and listener.token not in tokens):
-                reasons["account" if listener.user not in accounts else "token"] += 1
-                listener.end()
-        if reasons:
-            log.info("streams ended", **reasons)
+        return [
+            listener
+            for listener in listeners
+            if listener.user not in accounts or (listener.token and listener.token not in tokens)
+        ]
