@@ -58,6 +58,7 @@ TEXTS: Mapping[str, str] = {
     "SettingNotFound": "There is no such setting",
     "TempPasswordNotYetValid": "Temporary password is not yet activated",
     "TooMany": "Too many recipients",
+    "TooManyStreams": "Too many event streams are open",
     "UnsupportedMediaType": "content encoding not supported",
     "UserDisabled": "User account is disabled",
     "UserExistsError": "This username already exists",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Bytes sent as they come; `headers` go beside the content type."""
+    """Bytes sent as they come; `headers` go beside the content type.
+
+    A `live` one lasts until it ends by itself, and its connection with it. `on_end` is called when the last byte
+    was sent or the client has gone.
+    """
 
     chunks: Iterable[bytes]
     content_type: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    live: bool = False
+    on_end: Callable[[], None] | None = None

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 
+from jobs.streams import Streams
 from security.profile import ProfileRules
 from security.pwned import is_pwned
 from security.roles import speaks_for_others
@@ -23,12 +24,14 @@ Network = IPv4Network | IPv6Network
 class Caller:
     """Who asks: the label of the token (an account's id or an operator's name), its role, its record's id.
 
-    `token` is None for the static root token, for tokens without a time to live, and where none is needed.
+    `token` is None for the static root token, for tokens without a time to live, and where none is needed; `record`
+    is None for the first and the last of these.
     """
 
     user: str = "root"
     role: str = "root"
     token: str | None = None
+    record: str | None = None
 
     @property
     def user_id(self) -> ObjectId | None:
@@ -63,12 +66,17 @@ def run_here(function: Callable[..., Result], *arguments: Any) -> Result:
     return function(*arguments)
 
 
+def do_nothing() -> None:
+    """There is no connection that could be cut."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request: the store, the caller, and the labels that go to logs.
 
     `offload` runs CPU-heavy functions where they do not stall other requests. `own_only` is the account that a
-    listing must be restricted to, None when the caller may list all.
+    listing must be restricted to, None when the caller may list all. `streams` are the event streams of this
+    process, `disconnect` cuts the connection that the request came by.
     """
 
     store: Store
@@ -78,6 +86,8 @@ class Call:
     ip: str | None = None
     offload: Callable[..., Any] = run_here
     own_only: ObjectId | None = None
+    streams: Streams | None = None
+    disconnect: Callable[[], None] = do_nothing
 
     @property
     def now(self) -> datetime:

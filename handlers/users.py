@@ -10,7 +10,9 @@ from typing import Any
 from bson import ObjectId
 
 from delivery.welcome import greet
+from handlers.answer import Stream
 from handlers.call import Call
+from handlers.updates import open_stream
 from handlers.users_answer import account, listed
 from handlers.users_deletion import delete_user as delete_user
 from handlers.users_deletion import restore_user as restore_user
@@ -165,9 +167,14 @@ def update_user(call: Call, user: ObjectId, body: Document) -> Document:
         increase={"authVersion": 1} if revoking else None,
     )
     if revoking:
-        call.store.notices.logout(user, "Authentication required")
+        call.store.notices.log_out(user, "Authentication required")
     _after_update(call, before, body, fields)
     return {"success": True}
+
+
+def get_updates(call: Call, user: ObjectId, last_event_id: ObjectId | None = None) -> Stream:
+    """Follow the changes of an account, from an event on or from now on."""
+    return open_stream(call, user, last_event_id)
 
 
 def _check_existing_password(call: Call, user: Document, body: Document) -> None:

@@ -17,7 +17,7 @@ def delete_user(
     """Delete an account: at once for log-in and mail, its data by a job."""
     due = delete_after if delete_after and delete_after > call.now else None
     burial = call.store.deletedusers.bury(user, due)
-    call.store.notices.logout(user, "The account was deleted")
+    call.store.notices.log_out(user, "The account was deleted")
     call.log_event(user, "delete user", result="success")
     return {
         "success": True,

@@ -26,7 +26,7 @@ def recalculate_quota_all_users(call: Call) -> Document:
 def logout_user(call: Call, user: ObjectId, body: Document) -> Document:
     """Close the IMAP sessions of an account; its access tokens stay."""
     call.store.users.require(user)
-    call.store.notices.logout(user, body.get("reason") or "Logout requested from API")
+    call.store.notices.log_out(user, body.get("reason") or "Logout requested from API")
     return {"success": True}
 
 
@@ -45,6 +45,6 @@ def reset_user_password(call: Call, user: ObjectId, body: Document) -> Document:
         unset=("lastPwnedCheck", "passwordPwned"),
         increase={"authVersion": 1},
     )
-    call.store.notices.logout(user, "Authentication required")
+    call.store.notices.log_out(user, "Authentication required")
     call.log_event(user, "reset")
     return {"success": True, "password": password, "validAfter": valid_after}

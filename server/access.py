@@ -55,7 +55,7 @@ class Gate:
         )
         if record is None:
             raise Problem("InvalidToken")
-        return Caller(user=record.user, role=record.role, token=record.session)
+        return Caller(record.user, record.role, token=record.session, record=record.record)
 
 
 class Permission:

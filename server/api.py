@@ -17,6 +17,7 @@ from flask import Response
 
 from handlers.call import Rules
 from handlers.pending import PENDING, not_implemented
+from jobs.streams import Streams
 from server.access import Gate
 from server.contract import Contract, Operation
 from server.endpoint import Endpoint
@@ -50,7 +51,14 @@ class ContractApi(FlaskApi):  # type: ignore[misc]
     """Connexion's Flask API whose view functions are endpoints."""
 
     def __init__(
-        self, contract: Contract, store: Store, gate: Gate, rules: Rules, *, check_responses: bool
+        self,
+        contract: Contract,
+        store: Store,
+        gate: Gate,
+        rules: Rules,
+        streams: Streams,
+        *,
+        check_responses: bool,
     ) -> None:
         self._document = orjson.dumps(contract.document)
         endpoints = {
@@ -61,6 +69,7 @@ class ContractApi(FlaskApi):  # type: ignore[misc]
                 gate,
                 rules,
                 ResponseCheck(contract, operation) if check_responses else None,
+                streams,
             )
             for operation in contract.operations
         }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import structlog
 from flask import Flask, Response, g, redirect, request
 from werkzeug.routing import Rule
 
+from jobs.streams import Streams
 from server import errors
 from server.access import Gate
 from server.api import ContractApi
@@ -42,7 +44,13 @@ def create_app(settings: Settings, store: Store, contract: Contract | None = Non
     _log_requests(app)
     rules = rules_of(settings)
     gate = Gate(settings, store)
-    api = ContractApi(contract or Contract(), store, gate, rules, check_responses=settings.validate_responses)
+    streams = Streams(
+        store, partial(store.tokens.living, secret=settings.secret, lifetime=settings.token_lifetime)
+    )
+    app.extensions["streams"] = streams
+    api = ContractApi(
+        contract or Contract(), store, gate, rules, streams, check_responses=settings.validate_responses
+    )
     app.register_blueprint(api.blueprint)
     app.add_url_rule("/", "start", lambda: redirect("/ui/"))
     return app
@@ -70,9 +78,14 @@ def _facts(response: Response) -> dict[str, Any]:
         "route": request.url_rule.rule if request.url_rule else None,
         "status": response.status_code,
         "ms": round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1),
-        "bytes": response.calculate_content_length(),
+        "bytes": _length(response),
         "user": caller.user if caller else None,
         "role": caller.role if caller else None,
         "client": request.remote_addr,
         **({"input": masked(g.input)} if "input" in g else {}),
     }
+
+
+def _length(response: Response) -> int | None:
+    """Asking a streamed answer for its length would read all of it into memory."""
+    return response.content_length if response.is_streamed else response.calculate_content_length()

@@ -13,10 +13,12 @@ from werkzeug.datastructures import MultiDict
 
 from problems import Problem
 from server.contract import Operation
+from server.incoming import Upload, read_form, read_pieces, too_large
 
 Fields = dict[str, Any]
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json", re.I)
 _FORM = "application/x-www-form-urlencoded"
+_PARTS = "multipart/form-data"
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 _MOST_PARAMETERS = 1000
 
@@ -35,13 +37,15 @@ def _fields(given: MultiDict[str, str]) -> Fields:
     return fields
 
 
-def read_body(request: Request, operation: Operation) -> tuple[Fields, bytes | None]:
+def read_body(request: Request, operation: Operation) -> tuple[Fields, bytes | Upload | None]:
     """The body's fields, or its bytes where the operation takes them as they are.
 
     Raises Problem: InvalidContent, RequestTooLarge or UnsupportedMediaType.
     """
     if request.method == "GET" or not _has_body(request):
         return {}, None
+    if operation.streams and not _is_fields(request.mimetype):
+        return _streamed(request, operation)
     data = _decoded(request, _read(request, operation.largest_body), operation.largest_body)
     if not data.strip():
         return {}, None
@@ -57,23 +61,30 @@ def read_body(request: Request, operation: Operation) -> tuple[Fields, bytes | N
     )
 
 
+def _is_fields(kind: str) -> bool:
+    return kind == _FORM or bool(_JSON.fullmatch(kind))
+
+
+def _streamed(request: Request, operation: Operation) -> tuple[Fields, Upload | None]:
+    """What is neither JSON nor a short form is read while the operation works on it."""
+    if request.mimetype == _PARTS and operation.form_content:
+        return read_form(request, operation.largest_body, operation.form_content)
+    return {}, Upload(read_pieces(request, operation.largest_body))
+
+
 def _has_body(request: Request) -> bool:
     return bool(request.content_length) or "chunked" in request.headers.get("Transfer-Encoding", "").lower()
 
 
 def _read(request: Request, limit: int) -> bytes:
     if (request.content_length or 0) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     data = request.environ["wsgi.input"].read(request.content_length or limit + 1)
     if len(data) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
+    if len(data) < (request.content_length or 0):
+        raise Problem("InvalidContent", "The request body ended early")
     return bytes(data)
-
-
-def _too_large(limit: int) -> Problem:
-    return Problem(
-        "RequestTooLarge", f"The request body is larger than the {limit} bytes that this operation takes"
-    )
 
 
 def _decoded(request: Request, data: bytes, limit: int) -> bytes:
@@ -88,7 +99,7 @@ def _decoded(request: Request, data: bytes, limit: int) -> bytes:
     except zlib.error as error:
         raise Problem("InvalidContent", f"Invalid gzip: {error}") from error
     if len(inflated) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     return inflated
 
 

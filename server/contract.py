@@ -44,6 +44,7 @@ class Operation:
     responses: Mapping[str, Any] = field(default_factory=dict)
     ignores_unknown: bool = False
     largest_body: int = _LARGEST_BODY
+    streams: bool = False
 
     @property
     def module(self) -> str:
@@ -69,6 +70,13 @@ class Operation:
     def takes_raw(self) -> bool:
         """Whether a body may be something else than fields."""
         return any(media.get("schema", {}).get("format") == "binary" for media in self.content_types.values())
+
+    @cached_property
+    def form_content(self) -> str | None:
+        """The part of a `multipart/form-data` body that is bytes and no field."""
+        schema = self.content_types.get("multipart/form-data", {}).get("schema", {})
+        parts: Mapping[str, Any] = schema.get("properties", {})
+        return next((name for name, part in parts.items() if part.get("format") == "binary"), None)
 
     @cached_property
     def body_properties(self) -> dict[str, Any]:
@@ -122,6 +130,7 @@ class Contract:
             responses=raw["responses"],
             ignores_unknown=raw.get("x-unknown") == "ignored",
             largest_body=raw.get("x-max-body", _LARGEST_BODY),
+            streams=raw.get("x-stream-body", False),
         )
 
     def _resolved(self, parameter: Mapping[str, Any]) -> dict[str, Any]:

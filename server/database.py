@@ -6,8 +6,8 @@ from pymongo import MongoClient
 
 from server.settings import Settings
 from storage.database import DatabaseNames, Document
-from storage.notices import Notices
 from storage.store import Store
+from storage.wildduck import WildDuck
 
 _SELECTION_MS = 20_000
 
@@ -25,7 +25,7 @@ def open_store(settings: Settings) -> Store:
         retryReads=True,
         maxPoolSize=100,
     )
-    return Store(client, database_names(settings), notices=Notices(settings.redis_url))
+    return Store(client, database_names(settings), wildduck=WildDuck(settings.redis_url))
 
 
 def database_names(settings: Settings) -> DatabaseNames:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing, nullcontext
 from typing import Any
 
 import structlog
@@ -10,10 +11,13 @@ from flask import Response, g, request, stream_with_context
 
 from handlers.answer import Stream
 from handlers.call import Call, Caller, Rules
+from jobs.streams import Streams
 from problems import Problem
 from server.access import Gate, Permission, permit, token_of
 from server.bodies import read_body, read_query
+from server.connection import disconnector
 from server.contract import Operation
+from server.incoming import Upload
 from server.inputs import Arguments, InputReader
 from server.json import dumps
 from server.offload import offload
@@ -37,6 +41,7 @@ class Endpoint:
         gate: Gate,
         rules: Rules,
         check: ResponseCheck | None,
+        streams: Streams | None = None,
     ) -> None:
         self.operation = operation
         self._function = function
@@ -44,6 +49,8 @@ class Endpoint:
         self._gate = gate
         self._rules = rules
         self._check = check
+        self._streams = streams
+        self._headers = [p["name"] for p in operation.parameters if p["in"] == "header"]
         self._reader = InputReader(operation)
         self._arguments = Arguments(operation, function)
 
@@ -52,17 +59,26 @@ class Endpoint:
             raise Problem("ResourceNotFound", f"{request.path} does not exist")
         g.operation_id = self.operation.operation_id
         caller = g.caller = self._gate.identify(token_of(request))
-        values, raw = self._input(path, caller)
-        permission = permit(self.operation.access, caller, values)
-        return self._response(self._result(permission, caller, values, raw), permission)
-
-    def _input(self, path: Mapping[str, str], caller: Caller) -> tuple[Values, bytes | None]:
+        if self.operation.streams:
+            self._admit(path, caller)
         body, raw = read_body(request, self.operation)
-        values = self._reader.read(path, read_query(request), body, caller.user_id)
-        g.input = values
-        return values, raw
+        with closing(raw) if isinstance(raw, Upload) else nullcontext():
+            values = g.input = self._reader.read(path, self._query(), body, caller.user_id)
+            permission = permit(self.operation.access, caller, values)
+            return self._response(self._result(permission, caller, values, raw), permission)
 
-    def _result(self, permission: Permission, caller: Caller, values: Values, raw: bytes | None) -> Any:
+    def _admit(self, path: Mapping[str, str], caller: Caller) -> None:
+        """Before a large body is read: what path and query say must be right, and the caller allowed to send it."""
+        permit(self.operation.access, caller, self._reader.read(path, self._query(), {}, caller.user_id))
+
+    def _query(self) -> Values:
+        """The query's fields; those that the contract takes from headers as well win over them."""
+        headers = {name: request.headers[name] for name in self._headers if name in request.headers}
+        return {**read_query(request), **headers}
+
+    def _result(
+        self, permission: Permission, caller: Caller, values: Values, raw: bytes | Upload | None
+    ) -> Any:
         arguments, body = self._reader.split(permission.filter_input(values))
         if raw is not None:
             body["raw"] = raw
@@ -74,14 +90,26 @@ class Endpoint:
             ip=values.get("ip"),
             offload=offload,
             own_only=permission.own_only,
+            streams=self._streams,
+            disconnect=disconnector(request.environ),
         )
         return self._function(call=call, **self._arguments.fit(arguments, body))
 
     def _response(self, result: Any, permission: Permission) -> Response:
         if isinstance(result, Stream):
-            chunks = stream_with_context(iter(result.chunks))
-            return Response(chunks, headers=dict(result.headers), content_type=result.content_type)
+            return _stream_response(result)
         data = dumps(permission.filter_answer(result))
         if self._check:
             self._check.verify(200, data)
         return Response(data, content_type="application/json; charset=utf-8")
+
+
+def _stream_response(stream: Stream) -> Response:
+    """A live stream outlasts its request by hours, so it holds on to nothing of it."""
+    chunks = iter(stream.chunks) if stream.live else stream_with_context(iter(stream.chunks))
+    response = Response(chunks, headers=dict(stream.headers), content_type=stream.content_type)
+    if stream.on_end:
+        response.call_on_close(stream.on_end)
+    if stream.live:
+        response.call_on_close(disconnector(request.environ))
+    return response

@@ -60,6 +60,7 @@ STATUS: Mapping[str, int] = {
     "SettingNotFound": 404,
     "TempPasswordNotYetValid": 403,
     "TooMany": 403,
+    "TooManyStreams": 429,
     "UnsupportedMediaType": 415,
     "UserDisabled": 403,
     "UserExistsError": 400,

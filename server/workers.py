@@ -6,9 +6,13 @@ The contract is compiled once, before the workers are forked; each worker opens 
 from __future__ import annotations
 
 import gc
+import resource
+from types import FrameType
 from typing import Any
 
+import gevent
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.ggevent import GeventWorker
 
 from server import logging as logs
 from server.app import create_app
@@ -17,7 +21,16 @@ from server.database import open_store
 from server.mongod import die_with_parent
 from server.settings import Settings
 
-_CONNECTIONS_PER_WORKER = 2000
+_CONNECTIONS_PER_WORKER = 10_000
+
+
+class Worker(GeventWorker):  # type: ignore[misc]
+    """A worker that ends its event streams with the first signal to stop; other requests have time to finish."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by gunicorn on SIGTERM. Signal handlers may not wait for locks, so a greenlet does it."""
+        gevent.spawn(self.wsgi.extensions["streams"].shut_down)
+        super().handle_exit(sig, frame)
 
 
 class Workers(BaseApplication):  # type: ignore[misc]
@@ -34,7 +47,7 @@ class Workers(BaseApplication):  # type: ignore[misc]
         options: dict[str, Any] = {
             "bind": self._settings.bind,
             "workers": self._settings.workers,
-            "worker_class": "gevent",
+            "worker_class": Worker,
             "worker_connections": _CONNECTIONS_PER_WORKER,
             "graceful_timeout": self._settings.graceful_timeout,
             "timeout": 120,
@@ -44,7 +57,7 @@ class Workers(BaseApplication):  # type: ignore[misc]
             "accesslog": None,
             "loglevel": "warning",
             "limit_request_line": 8190,
-            "post_fork": _end_with_arbiter,
+            "post_fork": _prepare,
             "when_ready": _freeze,
         }
         for name, value in options.items():
@@ -57,8 +70,11 @@ class Workers(BaseApplication):  # type: ignore[misc]
         return create_app(self._settings, open_store(self._settings), self._contract)
 
 
-def _end_with_arbiter(server: Any, worker: Any) -> None:
+def _prepare(server: Any, worker: Any) -> None:
+    """In the new worker: end with the arbiter, and open as many files as allowed; each connection is one."""
     die_with_parent()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _freeze(server: Any) -> None:

@@ -7,7 +7,7 @@ from bson import ObjectId
 from storage.database import Databases
 
 # collection → role of its database. Not here: messages and archived ones, which give attachments back; files; the
-# security log, the journal and counters, which end by themselves; audits, which the law may ask for.
+# security log, the journal, notices and counters, which end by themselves; audits, which the law may ask for.
 _ROLES = {
     "mailboxes": "main",
     "asps": "users",
@@ -15,6 +15,7 @@ _ROLES = {
     "autoreplies": "main",
     "addressregister": "main",
     "threads": "main",
+    "updates": "main",
     "webhooks": "users",
 }
 KINDS = tuple(_ROLES)

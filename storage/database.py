@@ -74,12 +74,33 @@ class Transactions:
     def __init__(self, databases: Databases) -> None:
         self._client = databases.client
         self._available = databases.has_transactions
+        self._waiting: dict[int, list[Callable[[], None]]] = {}
 
     def run(self, steps: Callable[[ClientSession | None], Result]) -> Result:
         """Call `steps` with a session, again from the start if it lost a race against another transaction."""
         if not self._available:
             return steps(None)
         with self._client.start_session() as session:
-            return session.with_transaction(
-                steps, read_concern=ReadConcern("snapshot"), write_concern=ACKNOWLEDGED
+            return self._run_in(session, steps)
+
+    def _run_in(self, session: ClientSession, steps: Callable[[ClientSession | None], Result]) -> Result:
+        def attempt(session: ClientSession) -> Result:
+            self._waiting[id(session)] = []
+            return steps(session)
+
+        try:
+            result = session.with_transaction(
+                attempt, read_concern=ReadConcern("snapshot"), write_concern=ACKNOWLEDGED
             )
+        finally:
+            waiting = self._waiting.pop(id(session), [])
+        for callback in waiting:
+            callback()
+        return result
+
+    def afterwards(self, session: ClientSession | None, callback: Callable[[], None]) -> None:
+        """Call back once the transaction of `session` is committed, not at all if it is not; without one at once."""
+        if session is None:
+            callback()
+        else:
+            self._waiting[id(session)].append(callback)

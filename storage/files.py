@@ -1,21 +1,106 @@
-"""Files that an account keeps to attach them to drafts."""
+"""Files that an account keeps to attach them to drafts: the bucket `storage`.
+
+The chunks of a file are written first and its document last, and taken away the other way round: a file that is
+there is whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
-from bson import ObjectId
+from bson import Binary, ObjectId
 
 from problems import Problem
-from storage.database import Databases, Document
+from storage.attachments import CHUNK_SIZE
+from storage.database import Clock, Databases, Document
+from storage.paging import Order, Page, Paging, read_page
+
+MOST_FILES = 10_000
+_CHUNKS_AT_ONCE = 8
+_READ_MS = 10_000
+_BY_NAME = Order("filename")
+_LISTED = dict.fromkeys(("filename", "contentType", "length", "uploadDate", "md5", "metadata.cid"), 1)
 
 
 class Files:
-    """Repository of kept files."""
+    """Repository of kept files. Every look-up goes by the owner as well."""
 
-    def __init__(self, databases: Databases) -> None:
+    def __init__(self, databases: Databases, clock: Clock) -> None:
         self._files = databases.gridfs["storage.files"]
         self._chunks = databases.gridfs["storage.chunks"]
+        self._clock = clock
+
+    def page(self, user: ObjectId, query: str | None, paging: Paging) -> tuple[Page, int]:
+        """A page of an account's files by name, those whose name contains `query`, and how many there are."""
+        wanted: Document = {"metadata.user": user}
+        if query:
+            wanted["filename"] = {"$regex": re.escape(query)}
+        total = self._files.count_documents(wanted, maxTimeMS=_READ_MS, hint="user_files_paging")
+
+        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
+            rows = self._files.find({"$and": [wanted, condition]}, _LISTED, max_time_ms=_READ_MS)
+            return list(rows.hint("user_files_paging").sort(list(sort.items())).limit(limit))
+
+        return read_page(read, paging, _BY_NAME), total
+
+    def usage(self, user: ObjectId) -> tuple[int, int]:
+        """(bytes, files) that an account keeps, read from an index."""
+        pipeline: list[Document] = [
+            {"$match": {"metadata.user": user}},
+            {"$group": {"_id": None, "bytes": {"$sum": "$length"}, "files": {"$sum": 1}}},
+        ]
+        for row in self._files.aggregate(pipeline, hint="user_file_sizes", maxTimeMS=_READ_MS):
+            return int(row["bytes"]), int(row["files"])
+        return 0, 0
+
+    def create(
+        self, user: ObjectId, pieces: Iterable[bytes], *, filename: str, content_type: str, cid: str | None
+    ) -> ObjectId:
+        """Keep a file whose content comes in pieces of any size; what they raise leaves nothing behind."""
+        file_id = ObjectId()
+        try:
+            length = self._write(file_id, pieces)
+            document = {
+                "_id": file_id,
+                "length": length,
+                "chunkSize": CHUNK_SIZE,
+                "uploadDate": self._clock(),
+                "filename": filename,
+                "contentType": content_type,
+                "metadata": {"user": user, **({"cid": cid} if cid else {})},
+            }
+            self._files.insert_one(document)
+        except BaseException:
+            self._chunks.delete_many({"files_id": file_id})
+            raise
+        return file_id
+
+    def _write(self, file_id: ObjectId, pieces: Iterable[bytes]) -> int:
+        batch: list[Document] = []
+        length = 0
+        for number, data in enumerate(_in_chunks(pieces)):
+            batch.append({"_id": ObjectId(), "files_id": file_id, "n": number, "data": Binary(data)})
+            length += len(data)
+            if len(batch) == _CHUNKS_AT_ONCE:
+                self._chunks.insert_many(batch)
+                batch = []
+        if batch:
+            self._chunks.insert_many(batch)
+        return length
+
+    def get(self, user: ObjectId, file_id: ObjectId) -> Document:
+        """The document of a file. Raises Problem FileNotFound."""
+        found = self._files.find_one({"_id": file_id, "metadata.user": user}, max_time_ms=_READ_MS)
+        if not found:
+            raise Problem("FileNotFound")
+        return found
+
+    def delete(self, user: ObjectId, file_id: ObjectId) -> None:
+        """Remove a file. Raises Problem FileNotFound, also for the later of two who remove it at once."""
+        if not self._files.delete_one({"_id": file_id, "metadata.user": user}).deleted_count:
+            raise Problem("FileNotFound")
+        self._chunks.delete_many({"files_id": file_id})
 
     def of_user(self, user: ObjectId, ids: Sequence[ObjectId]) -> list[Document]:
         """The documents of files, in the order of the ids. Raises Problem FileNotFound if one is not there."""
@@ -36,11 +121,28 @@ class Files:
 
     def content(self, file: Document) -> bytes:
         """The bytes of a file."""
+        return b"".join(self.pieces(file))
+
+    def pieces(self, file: Document) -> Iterator[bytes]:
+        """The bytes of a file, chunk by chunk."""
         rows = self._chunks.find({"files_id": file["_id"]}, {"_id": 0, "data": 1}).sort("n", 1)
-        return b"".join(bytes(row["data"]) for row in rows)
+        for row in rows.batch_size(_CHUNKS_AT_ONCE):
+            yield bytes(row["data"])
 
     def delete_some(self, user: ObjectId, most: int) -> int:
         """Delete at most `most` of an account's files; how many there were."""
         ids = [row["_id"] for row in self._files.find({"metadata.user": user}, {"_id": 1}).limit(most)]
         self._chunks.delete_many({"files_id": {"$in": ids}})
         return self._files.delete_many({"_id": {"$in": ids}}).deleted_count
+
+
+def _in_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of the bucket's chunk size."""
+    waiting = bytearray()
+    for piece in pieces:
+        waiting += piece
+        while len(waiting) >= CHUNK_SIZE:
+            yield bytes(waiting[:CHUNK_SIZE])
+            del waiting[:CHUNK_SIZE]
+    if waiting:
+        yield bytes(waiting)

@@ -150,9 +150,16 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         "webhooks": {"by_type": ("type user", {}), "by_user_type": ("user type", {})},
         "settings": {"key_unique": ("key enumerable", _UNIQUE), "enumerable_key": ("enumerable key", {})},
         "counters": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "updates": {"user_order": ("user n", _UNIQUE), "entry_autoexpire": ("expires", _EXPIRES)},
+        "notices": {"entry_autoexpire": ("expires", _EXPIRES)},
     },
     "gridfs": {
-        "storage.files": {"storage_id_hashed": ("#_id", {}), "user_files": ("metadata.user filename", {})},
+        "storage.files": {
+            "storage_id_hashed": ("#_id", {}),
+            "user_files": ("metadata.user filename", {}),
+            "user_files_paging": ("metadata.user filename _id", {}),
+            "user_file_sizes": ("metadata.user length", {}),
+        },
         "storage.chunks": {"chunks_shard": ("#files_id", {}), "files_id_1_n_1": ("files_id n", _UNIQUE)},
         "attachments.files": {
             "attachment_id_hashed": ("#_id", {}),

@@ -7,15 +7,20 @@ from collections.abc import Iterable
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 
-from storage.database import Clock, Databases, Document
+from storage.database import Clock, Databases, Document, Transactions
+from storage.wildduck import WildDuck
 
 
 class Journal:
     """Repository of the log. Callers give each entry its `modseq`, which they took with the change itself."""
 
-    def __init__(self, databases: Databases, clock: Clock) -> None:
+    def __init__(
+        self, databases: Databases, clock: Clock, transactions: Transactions, wildduck: WildDuck
+    ) -> None:
         self._collection = databases.main["journal"]
         self._clock = clock
+        self._transactions = transactions
+        self._wildduck = wildduck
 
     def append(
         self,
@@ -29,6 +34,7 @@ class Journal:
         rows = [{"user": user, "mailbox": mailbox, "created": created, **entry} for entry in entries]
         if rows:
             self._collection.insert_many(rows, session=session)
+            self._transactions.afterwards(session, lambda: self._wildduck.changed(user, mailbox))
 
 
 def exists(message: Document, junk: int | None = None) -> Document:

@@ -22,6 +22,7 @@ from storage.journal import Journal
 from storage.mailboxnames import mailbox_names
 from storage.mailboxpaths import checked_path
 from storage.mailboxpaths import normalise_path as normalise_path
+from storage.notices import Notices
 
 _READ_MS = 3000
 _COUNT_MS = 120_000
@@ -32,12 +33,13 @@ _SPARE_RETENTION = ("\\Trash", "\\Junk")
 class Mailboxes:
     """Repository of mailboxes."""
 
-    def __init__(self, databases: Databases, clock: Clock, journal: Journal) -> None:
+    def __init__(self, databases: Databases, clock: Clock, journal: Journal, notices: Notices) -> None:
         self._collection = databases.main["mailboxes"]
         self._messages = databases.main["messages"]
         self._filters = databases.main["filters"]
         self._clock = clock
         self._journal = journal
+        self._notices = notices
 
     def create_defaults(
         self,
@@ -81,6 +83,12 @@ class Mailboxes:
     def of_user(self, user: ObjectId) -> list[Document]:
         """All mailboxes of an account."""
         return list(self._collection.find({"user": user}, max_time_ms=_READ_MS))
+
+    def some(self, user: ObjectId, mailboxes: Sequence[ObjectId]) -> list[Document]:
+        """Those of some mailboxes that are there and the account's."""
+        return list(
+            self._collection.find({"_id": {"$in": list(mailboxes)}, "user": user}, max_time_ms=_READ_MS)
+        )
 
     def create(self, user: ObjectId, path: str, fields: Document, most: int) -> ObjectId:
         """Make a mailbox. Raises Problem MailboxExistsError or DisallowedMailboxMethod."""
@@ -150,6 +158,7 @@ class Mailboxes:
         user, mailbox_id = mailbox["user"], mailbox["_id"]
         self._collection.delete_one({"_id": mailbox_id, "user": user}, session=session)
         self._filters.delete_many({"user": user, "action.mailbox": mailbox_id}, session=session)
+        self._notices.drop(user, mailbox_id, session=session)
         entry = {"command": "DELETE", "modseq": mailbox["modifyIndex"]}
         self._journal.append(user, mailbox_id, [entry], session=session)
 

@@ -144,7 +144,7 @@ class DeleteMessages(MessagesBase):
     def _account(
         self, user: ObjectId, mailbox: ObjectId, gone: list[Document], session: ClientSession | None
     ) -> None:
-        """Quota, counts and journal. A mailbox that is gone has neither counts nor anybody who looks into it."""
+        """Quota, counts and journal. A mailbox that is gone has no counts; event streams hear of it all the same."""
         store = self._store
         store.users.release_storage(user, sum(row["size"] for row in gone), session=session)
         unseen = sum(int(row["unseen"]) for row in gone)
@@ -153,7 +153,18 @@ class DeleteMessages(MessagesBase):
         except Problem as problem:
             if problem.code != "NoSuchMailbox":
                 raise
+            self._tell(user, mailbox, gone, 0, session)
             return
-        entries = [expunge({**row, "modseq": before["modifyIndex"] + 1}) for row in gone]
-        store.journal.append(user, mailbox, entries, session=session)
+        self._tell(user, mailbox, gone, before["modifyIndex"] + 1, session)
         self._settle(mailbox, session)
+
+    def _tell(
+        self,
+        user: ObjectId,
+        mailbox: ObjectId,
+        gone: list[Document],
+        modseq: int,
+        session: ClientSession | None,
+    ) -> None:
+        entries = [expunge({**row, "modseq": modseq}) for row in gone]
+        self._store.journal.append(user, mailbox, entries, session=session)

@@ -1,63 +1,39 @@
-"""Notices to WildDuck's IMAP servers, which listen on a channel of Redis. Best effort: nobody depends on one."""
+"""What is told to those who listen at that moment, and to nobody later: a log-out, a mailbox that goes away."""
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from datetime import timedelta
 
-import orjson
-import structlog
 from bson import ObjectId
+from pymongo.client_session import ClientSession
 
-log = structlog.get_logger()
+from storage.database import Clock, Databases, Document, Transactions
+from storage.wildduck import WildDuck
 
-CHANNEL = "wd_events"
-_SECONDS = 1.0
-_PAUSE_SECONDS = 10.0
+NAME = "notices"
+_KEPT = timedelta(minutes=2)
 
 
 class Notices:
-    """Publishes notices; without a URL it does nothing. A Redis that is down is left alone for a while."""
+    """Repository of notices, which event streams follow; a TTL index takes them away. WildDuck hears of them, too."""
 
-    def __init__(self, url: str = "") -> None:
-        self._redis = _connect(url) if url else None
-        self._not_before = 0.0
+    def __init__(
+        self, databases: Databases, clock: Clock, transactions: Transactions, wildduck: WildDuck
+    ) -> None:
+        self._collection = databases.main[NAME]
+        self._clock = clock
+        self._transactions = transactions
+        self._wildduck = wildduck
 
-    def changed(self, user: ObjectId) -> None:
-        """Something was added to the journal of an account."""
-        self._publish({"e": str(user)})
+    def log_out(self, user: ObjectId, reason: str) -> None:
+        """Tell the clients of an account that their sessions have ended."""
+        self._send(user, {"command": "LOGOUT", "reason": reason}, None)
 
-    def logout(self, user: ObjectId, reason: str) -> None:
-        """Close all IMAP sessions of an account, which are told the reason."""
-        self._publish({"e": str(user), "p": {"command": "LOGOUT", "reason": reason}})
+    def drop(self, user: ObjectId, mailbox: ObjectId, session: ClientSession | None = None) -> None:
+        """Tell the clients of an account to let go of a mailbox."""
+        self._send(user, {"command": "DROP", "mailbox": mailbox}, session)
 
-    def drop(self, user: ObjectId, mailbox: ObjectId) -> None:
-        """Close the IMAP sessions that are in a mailbox which is no more."""
-        self._publish({"e": str(user), "p": {"command": "DROP", "mailbox": str(mailbox)}})
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        if self._redis is not None:
-            self._redis.close()
-
-    def _publish(self, notice: dict[str, Any]) -> None:
-        if self._redis is None or time.monotonic() < self._not_before:
-            return
-        import redis
-
-        try:
-            self._redis.publish(CHANNEL, orjson.dumps(notice))
-        except redis.RedisError as error:
-            self._not_before = time.monotonic() + _PAUSE_SECONDS
-            log.warning("Redis takes no notices", reason=str(error)[:200], pause=_PAUSE_SECONDS)
-
-
-def _connect(url: str) -> Any:
-    """Raises ImportError where the library is missing: a URL that is set is meant to be used."""
-    import redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    return redis.Redis.from_url(
-        url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, retry=Retry(NoBackoff(), 1), protocol=2
-    )
+    def _send(self, user: ObjectId, payload: Document, session: ClientSession | None) -> None:
+        row = {"user": user, "payload": payload, "expires": self._clock() + _KEPT}
+        self._collection.insert_one(row, session=session)
+        self._transactions.afterwards(session, lambda: self._wildduck.tell(user, payload))

@@ -32,7 +32,9 @@ from storage.signingkeys import SigningKeys
 from storage.tasks import Tasks
 from storage.threads import Threads
 from storage.tokens import Tokens
+from storage.updates import Updates
 from storage.users import Users
+from storage.wildduck import WildDuck
 
 
 class Store:
@@ -43,12 +45,12 @@ class Store:
         client: MongoClient[Document],
         names: DatabaseNames | None = None,
         clock: Clock = utc_now,
-        notices: Notices | None = None,
+        wildduck: WildDuck | None = None,
     ) -> None:
         self.databases = Databases(client, names or DatabaseNames())
         self.clock = clock
         self.transactions = Transactions(self.databases)
-        self.notices = notices or Notices()
+        self.wildduck = wildduck or WildDuck()
         self.tasks = Tasks(self.databases, clock)
         self.locks = Locks(self.databases, clock)
         self.settings = Settings(self.databases, clock)
@@ -64,10 +66,12 @@ class Store:
         self.addressregister = AddressRegister(self.databases, clock)
         self.domainaliases = DomainAliases(self.databases, clock, self.transactions)
         self.domainaccess = DomainAccess(self.databases)
-        self.journal = Journal(self.databases, clock)
-        self.mailboxes = Mailboxes(self.databases, clock, self.journal)
+        self.journal = Journal(self.databases, clock, self.transactions, self.wildduck)
+        self.notices = Notices(self.databases, clock, self.transactions, self.wildduck)
+        self.updates = Updates(self.databases, clock)
+        self.mailboxes = Mailboxes(self.databases, clock, self.journal, self.notices)
         self.attachments = Attachments(self.databases, clock)
-        self.files = Files(self.databases)
+        self.files = Files(self.databases, clock)
         self.threads = Threads(self.databases, clock)
         self.archive = Archive(self.databases, clock, self.settings)
         self.outbound = Outbound(self.databases, clock)

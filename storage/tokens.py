@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,11 +20,12 @@ _READ_MS = 3000
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord:
-    """Whose token it is. `session` is the record's id where the token is a session, that is, has a time to live."""
+    """Whose token it is. `record` is its id; so is `session` where the token is one, that is, has a time to live."""
 
     user: str
     role: str
     session: str | None
+    record: str
 
 
 class Tokens:
@@ -55,21 +57,26 @@ class Tokens:
 
         One query reads token and account; the expiry moves at most once a minute.
         """
-        for row in self._collection.aggregate(self._pipeline(text), maxTimeMS=_READ_MS):
+        for row in self._collection.aggregate(self._pipeline([token_hash(text)]), maxTimeMS=_READ_MS):
             if not self._is_good(row, secret, lifetime):
                 return None
             if row.get("ttl"):
                 self._touch(row)
-            return TokenRecord(row["user"], row["role"], row["_id"] if row.get("ttl") else None)
+            return TokenRecord(row["user"], row["role"], row["_id"] if row.get("ttl") else None, row["_id"])
         return None
 
-    def _pipeline(self, text: str) -> list[Document]:
+    def living(self, records: Iterable[str], *, secret: str, lifetime: int) -> set[str]:
+        """Those of some records that are still good; none of them counts as used."""
+        rows = self._collection.aggregate(self._pipeline(list(records)), maxTimeMS=_READ_MS)
+        return {row["_id"] for row in rows if self._is_good(row, secret, lifetime)}
+
+    def _pipeline(self, records: list[str]) -> list[Document]:
         account = {"$convert": {"input": "$user", "to": "objectId", "onError": None, "onNull": None}}
         wanted = {"authVersion": 1, "disabled": 1, "suspended": 1}
         return [
             {
                 "$match": {
-                    "_id": token_hash(text),
+                    "_id": {"$in": records},
                     "$or": [{"expires": {"$gt": self._clock()}}, {"expires": None}],
                 }
             },

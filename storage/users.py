@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -96,6 +96,11 @@ class Users:
     def exists(self, user: ObjectId) -> bool:
         """Whether there is such an account."""
         return self._collection.find_one({"_id": user}, {"_id": 1}, max_time_ms=_READ_MS) is not None
+
+    def active(self, users: Collection[ObjectId]) -> set[ObjectId]:
+        """Those of some accounts that are there and neither disabled nor suspended."""
+        wanted = {"_id": {"$in": list(users)}, "disabled": {"$ne": True}, "suspended": {"$ne": True}}
+        return {row["_id"] for row in self._collection.find(wanted, {"_id": 1}, max_time_ms=_READ_MS)}
 
     def by_username(self, username: str) -> Document | None:
         """The account with this user name, dots being of no importance."""

@@ -6,16 +6,20 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
+from pymongo import MongoClient
 
 from jobs.runner import Runner
-from storage.notices import Notices
+from server.app import create_app
+from server.contract import Contract
+from server.settings import Settings
 from storage.store import Store
+from storage.wildduck import WildDuck
 from tests.conftest import PASSWORD, Client
 
 
@@ -26,6 +30,7 @@ class FakeRedis:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self._server.getsockname()[1]}/0"
         self.published: list[tuple[bytes, bytes]] = []
+        self.deleted: list[bytes] = []
         self._connections: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -44,7 +49,9 @@ class FakeRedis:
                 words = [self._word(lines) for _ in range(int(header[1:]))]
                 if words[0] == b"PUBLISH":
                     self.published.append((words[1], words[2]))
-                answer = {b"PUBLISH": b":1\r\n", b"HELLO": b"-ERR unknown command\r\n"}
+                if words[0] == b"DEL":
+                    self.deleted += words[1:]
+                answer = {b"PUBLISH": b":1\r\n", b"DEL": b":1\r\n", b"HELLO": b"-ERR unknown command\r\n"}
                 connection.sendall(answer.get(words[0], b"+OK\r\n"))
 
     @staticmethod
@@ -66,20 +73,39 @@ def redis() -> Iterator[FakeRedis]:
 
 
 @pytest.fixture
-def told(redis: FakeRedis, store: Store) -> Iterator[FakeRedis]:
-    """A Redis that the store publishes to."""
-    store.notices = Notices(redis.url)
-    yield redis
-    store.notices.close()
+def beside(
+    mongo: MongoClient[dict[str, Any]], store: Store, settings: Settings, contract: Contract
+) -> Callable[[str], Client]:
+    """`beside(url)`: a client of an app beside a WildDuck whose Redis has this URL."""
+
+    def make(url: str) -> Client:
+        return Client(
+            create_app(settings, Store(mongo, store.databases.names, wildduck=WildDuck(url)), contract)
+        )
+
+    return make
+
+
+@pytest.fixture
+def client(beside: Callable[[str], Client], redis: FakeRedis) -> Client:
+    """All tests here run beside a WildDuck."""
+    return beside(redis.url)
+
+
+@pytest.fixture
+def told(redis: FakeRedis) -> FakeRedis:
+    """The Redis that the app publishes to."""
+    return redis
 
 
 def test_notices_as_wildduck_reads_them(redis: FakeRedis) -> None:
     user, mailbox = ObjectId("5d48a1f5fd1a4d1be0d4a1c1"), ObjectId("5d48a1f5fd1a4d1be0d4a1c2")
-    notices = Notices(redis.url)
-    notices.changed(user)
-    notices.logout(user, "Bye")
-    notices.drop(user, mailbox)
-    notices.close()
+    wildduck = WildDuck(redis.url)
+    wildduck.changed(user, mailbox)
+    wildduck.tell(user, {"command": "LOGOUT", "reason": "Bye"})
+    wildduck.tell(user, {"command": "DROP", "mailbox": mailbox})
+    wildduck.close()
+    assert redis.deleted == [b"total:5d48a1f5fd1a4d1be0d4a1c2", b"unseen:5d48a1f5fd1a4d1be0d4a1c2"]
     assert redis.published == [
         (b"wd_events", b'{"e":"5d48a1f5fd1a4d1be0d4a1c1"}'),
         (b"wd_events", b'{"e":"5d48a1f5fd1a4d1be0d4a1c1","p":{"command":"LOGOUT","reason":"Bye"}}'),
@@ -91,21 +117,20 @@ def test_notices_as_wildduck_reads_them(redis: FakeRedis) -> None:
     assert len(redis.published[0][1]) == 32, "WildDuck has a fast path for this length"
 
 
-def test_a_redis_that_is_down_fails_no_request(client: Any, store: Store, ada: str) -> None:
+def test_a_redis_that_is_down_fails_no_request(beside: Callable[[str], Client], ada: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    store.notices = Notices(f"redis://127.0.0.1:{port}/0")
+    client = beside(f"redis://127.0.0.1:{port}/0")
     assert client.put(f"/users/{ada}/logout", json={}).json == {"success": True}
 
 
-def test_a_redis_that_hangs_is_left_alone(client: Any, store: Store, ada: str) -> None:
+def test_a_redis_that_hangs_is_left_alone(beside: Callable[[str], Client], ada: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        store.notices = Notices(f"redis://127.0.0.1:{server.getsockname()[1]}/0")
+        client = beside(f"redis://127.0.0.1:{server.getsockname()[1]}/0")
         began = time.monotonic()
         for _ in range(20):
             assert client.put(f"/users/{ada}/logout", json={}).json == {"success": True}
         assert time.monotonic() - began < 10, "only the first one waits"
-        store.notices.close()
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def row(store: Store, text: str) -> Any:
 
 def test_a_session_and_its_record(ada: Account) -> None:
     text = issue(ada)
-    assert find(ada.store, text) == TokenRecord(str(ada.id), "user", token_hash(text))
+    assert find(ada.store, text) == TokenRecord(str(ada.id), "user", token_hash(text), token_hash(text))
     stored = row(ada.store, text)
     assert text not in str(stored)
     assert (stored["user"], stored["role"], stored["ttl"], stored["authVersion"]) == (
@@ -50,7 +50,7 @@ def test_a_session_and_its_record(ada: Account) -> None:
 
 def test_a_token_of_a_program_does_not_end(store: Store) -> None:
     text = store.tokens.provision("webmail", "webmail", secret=SECRET)
-    expected = TokenRecord("webmail", "webmail", None)
+    expected = TokenRecord("webmail", "webmail", None, token_hash(text))
     assert find(store, text) == expected
     assert at(store, 10**8).find(text, secret=SECRET, lifetime=LIFETIME) == expected
 
@@ -142,3 +142,14 @@ def test_ends(ada: Account) -> None:
     assert all("s" not in record for record in ada.store.tokens.list(str(ada.id)))
     assert ada.store.tokens.clear(ada.id) == 2
     assert find(ada.store, two) is None
+
+
+def test_which_of_some_records_are_still_good(ada: Account) -> None:
+    texts = [issue(ada), issue(ada), ada.store.tokens.provision("x", "webmail", secret=SECRET)]
+    records = [token_hash(text) for text in texts]
+    good = ada.store.tokens.living(records, secret=SECRET, lifetime=LIFETIME)
+    assert good == set(records)
+    ada.store.tokens.delete_text(texts[0])
+    assert ada.store.tokens.living(records, secret=SECRET, lifetime=LIFETIME) == set(records[1:])
+    assert at(ada.store, TTL + 1).living(records, secret=SECRET, lifetime=LIFETIME) == {records[2]}
+    assert ada.store.tokens.living([], secret=SECRET, lifetime=LIFETIME) == set()

@@ -1,0 +1,150 @@
+"""`python -m bench.streams`: what an idle event stream costs a worker in memory, and how soon 1,000 hear of a change.
+
+One gevent worker as `mallard api` runs it, clients with real sockets. The memory is the worker's own (private and
+dirty pages), read after the streams have been open for a moment, with a thousand more each time.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from bson import ObjectId
+
+from bench.mailbox import DATABASE, open_store
+from handlers.call import Call
+from handlers.users import create_user
+from server.mongod import Mongod
+from storage.store import Store
+
+STREAMS = 1000
+ROUNDS = 3
+OF_ONE_USER = 50
+_RAW = b"From: grace@example.com\r\nSubject: Hello\r\n\r\nDear Ada"
+
+
+def main() -> None:
+    """Open streams, read the worker's memory, make changes and see when they arrive."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        server = Mongod(Path(folder), cache=512)
+        server.start()
+        stack.callback(server.stop)
+        store = open_store(server.uri)
+        store.ensure_indexes()
+        users = [make_user(store, number) for number in range(STREAMS * ROUNDS // OF_ONE_USER)]
+        port, process = start(server.uri)
+        stack.callback(stop, process)
+        measure(store, users, port, process.pid)
+
+
+def make_user(store: Store, number: int) -> ObjectId:
+    """An account."""
+    body = {"username": f"u{number}", "password": "", "address": f"u{number}@example.com"}
+    return ObjectId(create_user(call=Call(store=store), body=body)["id"])
+
+
+def start(uri: str) -> tuple[int, subprocess.Popen[bytes]]:
+    """`mallard api` with one worker."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    own = {
+        "MALLARD_MONGO_URI": uri, "MALLARD_DATABASE": DATABASE, "MALLARD_BIND": f"127.0.0.1:{port}",
+        "MALLARD_WORKERS": "1", "MALLARD_LOG_LEVEL": "error",
+    }  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "server", "api"], env={**os.environ, **own})
+    for _ in range(300):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return port, process
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("mallard api did not start")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to stop."""
+    begin = time.monotonic()
+    process.terminate()
+    process.wait(60)
+    print(f"stopped with all streams open in {time.monotonic() - begin:.1f} s")
+
+
+def measure(store: Store, users: list[ObjectId], port: int, parent: int) -> None:
+    """Rounds of a thousand streams each."""
+    clients = [connect(port, users[0])]
+    before = memory(parent)
+    for _ in range(ROUNDS):
+        begin, count = time.monotonic(), len(clients)
+        clients += [
+            connect(port, users[(count + number) // OF_ONE_USER % len(users)]) for number in range(STREAMS)
+        ]
+        seconds = time.monotonic() - begin
+        time.sleep(2)
+        now = memory(parent)
+        print(f"{len(clients) - 1:,} streams: {(now - before) / STREAMS:.1f} kB per stream, "
+              f"opened in {seconds:.1f} s, worker {now / 1024:.0f} MiB")  # fmt: skip
+        before = now
+    print(f"idle for 10 s: {cpu(parent, 10):.2f} % of a core")
+    latencies = [latency(store, users[number], clients[number * OF_ONE_USER]) for number in range(1, 21)]
+    print(f"change → event: median {statistics.median(latencies):.0f} ms, largest {max(latencies):.0f} ms")
+
+
+def connect(port: int, user: ObjectId) -> socket.socket:
+    """A stream, open."""
+    client = socket.create_connection(("127.0.0.1", port), 30)
+    client.sendall(f"GET /users/{user}/updates HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    data = b""
+    while b"idling" not in data:
+        data += client.recv(4096)
+    return client
+
+
+def latency(store: Store, user: ObjectId, client: socket.socket) -> float:
+    """Milliseconds from the storing of a message to its event."""
+    client.setblocking(False)
+    with suppress(BlockingIOError):
+        client.recv(1 << 20)
+    client.settimeout(10)
+    store.messages.add(store.users.get(user), store.mailboxes.by_path(user, "INBOX"), _RAW, meta={})
+    begin = time.monotonic()
+    while b"EXISTS" not in client.recv(65536):
+        pass
+    return (time.monotonic() - begin) * 1000
+
+
+def worker_of(parent: int) -> int:
+    """The one child of the arbiter."""
+    return int(Path(f"/proc/{parent}/task/{parent}/children").read_text("ascii").split()[0])
+
+
+def memory(parent: int) -> int:
+    """kB that the worker alone uses."""
+    lines = Path(f"/proc/{worker_of(parent)}/smaps_rollup").read_text("ascii").splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Dirty", "Private_Clean")))
+
+
+def cpu(parent: int, seconds: float) -> float:
+    """Per cent of a core that the worker takes in that time."""
+    stat = Path(f"/proc/{worker_of(parent)}/stat")
+
+    def ticks() -> int:
+        fields = stat.read_text("ascii").rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = ticks()
+    time.sleep(seconds)
+    return (ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds * 100
+
+
+if __name__ == "__main__":
+    main()
