@@ -13,12 +13,15 @@ from werkzeug.datastructures import MultiDict
 
 from problems import Problem
 from server.contract import Operation
+from server.json import is_deeper
 
 Fields = dict[str, Any]
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json", re.I)
 _FORM = "application/x-www-form-urlencoded"
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
+_MULTIPART = "multipart/form-data"
 _MOST_PARAMETERS = 1000
+_DEEPEST = 100
 
 
 def read_query(request: Request) -> Fields:
@@ -40,21 +43,25 @@ def read_body(request: Request, operation: Operation) -> tuple[Fields, bytes | N
 
     Raises Problem: InvalidContent, RequestTooLarge or UnsupportedMediaType.
     """
-    if request.method == "GET" or not _has_body(request):
-        return {}, None
-    data = _decoded(request, _read(request, operation.largest_body), operation.largest_body)
-    if not data.strip():
+    if request.method == "GET":
         return {}, None
     kind = request.mimetype
+    data = _data(request, operation.largest_body)
+    if not data.strip():
+        return {}, data if operation.takes_raw and kind.startswith("message/") else None
     if _JSON.fullmatch(kind) or (not kind and not operation.takes_raw):
         return _object(data), None
     if kind == _FORM:
         return _form(data), None
-    if operation.takes_raw:
+    if operation.takes_raw and kind != _MULTIPART:
         return {}, data
     raise Problem(
         "UnsupportedMediaType", f"A body of type {kind or 'unknown'} is not taken here, send application/json"
     )
+
+
+def _data(request: Request, limit: int) -> bytes:
+    return _decoded(request, _read(request, limit), limit) if _has_body(request) else b""
 
 
 def _has_body(request: Request) -> bool:
@@ -101,6 +108,8 @@ def _object(data: bytes) -> Fields:
         return {}
     if not isinstance(value, dict):
         raise Problem("InvalidContent", "Invalid JSON: the body must be an object")
+    if is_deeper(value, _DEEPEST):
+        raise Problem("InvalidContent", f"Invalid JSON: nested deeper than {_DEEPEST} levels")
     return value
 
 
