@@ -127,9 +127,7 @@ def get_message_attachment(
     found = call.store.messages.find(user, mailbox, message, OF_ATTACHMENT)
     declared, disposition, chunks = call.store.messages.attachment(found, attachment.upper())
     kind = safe_type(declared)
-    name = next(
-        (a["filename"] for a in found.get("attachments") or () if a["id"] == attachment.upper()), ""
-    )
+    name = next((a["filename"] for a in found.get("attachments") or () if a["id"] == attachment.upper()), "")
     headers = {"Content-Disposition": safe_disposition(kind, disposition, name or attachment.upper())}
     if send_as_string and kind.startswith("text/"):
         charset = _charset(found["mimeTree"], attachment.upper())

@@ -58,7 +58,9 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
     if name == "style":
         return _passive(value) or None
     bare = _IGNORED_IN_URLS.sub("", value[:1000]).lower()
-    if bare.startswith("data:") and not (tag == "img" and name == "src" and _SAFE_DATA.fullmatch(value.strip())):
+    if bare.startswith("data:") and not (
+        tag == "img" and name == "src" and _SAFE_DATA.fullmatch(value.strip())
+    ):
         return None
     if name == "cite" and not bare.startswith(("http:", "https:")):
         return None

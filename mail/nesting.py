@@ -14,13 +14,13 @@ MOST_TAGS = 5000
 DEEPEST = 250
 
 _BLANK = r"[\t\n\f\r ]"
-_ATTRIBUTE = (
-    rf"{_BLANK}++[A-Za-z_:][\w:.\-]*+(?:{_BLANK}*+={_BLANK}*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[^\t\n\f\r \"'<>=`]++))?+"
-)
+_ATTRIBUTE = rf"{_BLANK}++[A-Za-z_:][\w:.\-]*+(?:{_BLANK}*+={_BLANK}*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[^\t\n\f\r \"'<>=`]++))?+"
 _TOKEN = re.compile(
     rf"<(/?)([A-Za-z][A-Za-z0-9:\-]*+)((?:{_ATTRIBUTE})*+){_BLANK}*+/?>|<!--[^<>\-]*+(?:-[^<>\-]++)*+-->|<![^<>\-]*+>|<"
 )
-_VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
+_VOID = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
+)
 _CLOSED_BY_THEMSELVES = frozenset(
     {"p", "li", "dt", "dd", "option", "td", "th", "tr", "tbody", "thead", "tfoot", "html", "head", "body"}
 )

@@ -87,9 +87,7 @@ def test_the_order_of_a_listing(client: Any, ada: str, make: Make) -> None:
     ("query", "hidden", "ordinary"),
     [("", False, True), ("showHidden=1", True, True), ("specialUse=yes", False, False)],
 )
-def test_listing_filters(
-    client: Any, ada: str, make: Make, query: str, hidden: bool, ordinary: bool
-) -> None:
+def test_listing_filters(client: Any, ada: str, make: Make, query: str, hidden: bool, ordinary: bool) -> None:
     make("Hidden", hidden=True)
     make("Ordinary")
     listed = names(client.get(f"/users/{ada}/mailboxes?{query}"))
@@ -108,11 +106,19 @@ def test_what_is_written_of_a_new_one(client: Any, store: Store, ada: str, make:
         "encryptMessages": True,
     }  # fmt: skip
     assert journal(store) == [
-        {"user": ObjectId(ada), "mailbox": found["_id"], "command": "CREATE", "path": "INBOX/Work", "modseq": 1}
+        {
+            "user": ObjectId(ada),
+            "mailbox": found["_id"],
+            "command": "CREATE",
+            "path": "INBOX/Work",
+            "modseq": 1,
+        }
     ]
 
 
-@pytest.mark.parametrize(("given", "kept"), [({}, MONTH), ({"retention": 0}, 0), ({"retention": "5e3"}, 5000)])
+@pytest.mark.parametrize(
+    ("given", "kept"), [({}, MONTH), ({"retention": 0}, 0), ({"retention": "5e3"}, 5000)]
+)
 def test_the_retention_of_a_new_one(
     client: Any, store: Store, make_user: Callable[..., ObjectId], given: Document, kept: int
 ) -> None:
@@ -312,7 +318,10 @@ def test_unknown_accounts_and_ids(client: Any, ada: str) -> None:
     assert failure(client.get(f"{nobody}/{ObjectId()}")) == missing
     assert failure(client.put(f"{nobody}/{ObjectId()}", json={"hidden": True})) == (404, "NoSuchMailbox")
     assert details(client.get("/users/123/mailboxes")) == {"user"}
-    for answer in (client.get(f"/users/{ada}/mailboxes/x"), client.put(f"/users/{ada}/mailboxes/resolve", json={})):
+    for answer in (
+        client.get(f"/users/{ada}/mailboxes/x"),
+        client.put(f"/users/{ada}/mailboxes/resolve", json={}),
+    ):
         assert details(answer) == {"mailbox"}
 
 

@@ -30,10 +30,14 @@ def details(answer: Any) -> set[str]:
 
 def test_what_a_row_shows(client: Any, store: Store, box: Box, put: Put) -> None:
     headers = "Message-ID: <1@x>\r\nReferences: <0@x> <00@x>\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\nCc: a@b.de\r\n"
-    put("Minutes", headers=headers, unseen=True, flagged=True, metaData='{"a":1}', date="2026-11-25T00:00:00Z")
+    put(
+        "Minutes", headers=headers, unseen=True, flagged=True, metaData='{"a":1}', date="2026-11-25T00:00:00Z"
+    )
     stored = store.databases.main["messages"].find_one({})
     assert stored
-    answer = listing(client, box, metaData=1, threadCounters=1, includeHasDrafts=1, includeHeaders="subject,CC").json
+    answer = listing(
+        client, box, metaData=1, threadCounters=1, includeHasDrafts=1, includeHeaders="subject,CC"
+    ).json
     assert answer == {
         "success": True, "total": 1, "page": 1, "previousCursor": False, "nextCursor": False, "specialUse": None,
         "results": [{
@@ -60,7 +64,9 @@ def test_what_is_only_there_when_asked_for(client: Any, box: Box, put: Put) -> N
 
 
 @pytest.mark.parametrize(("order", "expected"), [(None, [2, 3, 1]), ("desc", [2, 3, 1]), ("asc", [1, 3, 2])])
-def test_by_the_time_of_arrival(client: Any, box: Box, put: Put, order: str | None, expected: list[int]) -> None:
+def test_by_the_time_of_arrival(
+    client: Any, box: Box, put: Put, order: str | None, expected: list[int]
+) -> None:
     for day in (1, 3, 2):
         put(date=f"2026-01-0{day}T00:00:00Z")
     query = {"order": order} if order else {}
@@ -130,7 +136,15 @@ def test_bad_input_names_the_fields(client: Any, box: Box, query: dict[str, Any]
 
 def test_unknown_fields_and_empty_ones_are_passed_over(client: Any, box: Box, put: Put) -> None:
     put()
-    query = {"foo": 1, "limit": "", "next": "", "page": "7", "unseen[$ne]": "x", "order": "", "includeHeaders": ""}
+    query = {
+        "foo": 1,
+        "limit": "",
+        "next": "",
+        "page": "7",
+        "unseen[$ne]": "x",
+        "order": "",
+        "includeHeaders": "",
+    }
     answer = listing(client, box, **query)
     assert (uids(answer), answer.json["page"]) == ([1], 1)
 

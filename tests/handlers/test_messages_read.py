@@ -40,7 +40,9 @@ def failure(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json["code"]
 
 
-def test_what_a_message_shows(client: Any, store: Store, ada: str, box: Box, store_raw: Callable[[bytes], str]) -> None:
+def test_what_a_message_shows(
+    client: Any, store: Store, ada: str, box: Box, store_raw: Callable[[bytes], str]
+) -> None:
     path = store_raw(
         b"From: =?utf-8?q?Gr=C3=A4ce?= <grace@xn--e1aybc.example>\r\nTo: ada@example.com\r\nReply-To: r@example.com\r\n"
         b"Cc: Team: a@example.com, b@example.com;\r\nSubject: Minutes\r\nMessage-ID: <1@x>\r\nReferences: <0@x>\r\n"
@@ -90,7 +92,9 @@ def test_links_to_parts(client: Any, box: Box) -> None:
 
 
 def test_html_is_safe_to_show(client: Any, store_raw: Callable[[bytes], str]) -> None:
-    path = store_raw(b"Content-Type: text/html\r\n\r\n<p onclick=x()>Hi<script>x()</script><a href=javascript:x()>y</a>")
+    path = store_raw(
+        b"Content-Type: text/html\r\n\r\n<p onclick=x()>Hi<script>x()</script><a href=javascript:x()>y</a>"
+    )
     assert client.get(path).json["html"] == ['<p>Hi<a rel="noopener noreferrer nofollow">y</a></p>']
 
 
@@ -128,7 +132,18 @@ def test_what_could_run_is_only_downloaded(client: Any, store_raw: Callable[[byt
 
 
 @pytest.mark.parametrize(
-    "kind", ["тест/тест", "text", "a/b/c", "text/pl ain", "", ";", "te\x00xt/html", "text/html\r\n\tX: y/z", "x" * 5000]
+    "kind",
+    [
+        "тест/тест",
+        "text",
+        "a/b/c",
+        "text/pl ain",
+        "",
+        ";",
+        "te\x00xt/html",
+        "text/html\r\n\tX: y/z",
+        "x" * 5000,
+    ],
 )
 def test_a_type_that_is_none(client: Any, store_raw: Callable[[bytes], str], kind: str) -> None:
     answer = client.get(f"{store_raw(with_part(kind, disposition='attachment'))}/attachments/ATT00001")
@@ -148,7 +163,9 @@ def test_a_type_that_is_none(client: Any, store_raw: Callable[[bytes], str], kin
         ("=?utf-8?q?a=00b?=", 'attachment; filename="ab"'),
     ],
 )  # fmt: skip
-def test_file_names_inject_nothing(client: Any, store_raw: Callable[[bytes], str], name: str, shown: str) -> None:
+def test_file_names_inject_nothing(
+    client: Any, store_raw: Callable[[bytes], str], name: str, shown: str
+) -> None:
     raw = with_part("application/pdf", disposition=f"attachment; filename={name}")
     answer = client.get(f"{store_raw(raw)}/attachments/ATT00001")
     assert answer.headers["Content-Disposition"].startswith(shown)
@@ -173,7 +190,11 @@ def test_what_is_not_there(client: Any, ada: str, box: Box, put: Put, make_user:
     put()
     inbox = box("INBOX")
     elsewhere = f"/users/{make_user('bob')}/mailboxes/{inbox[-24:]}"
-    for path in (f"{inbox}/messages/2", f"{elsewhere}/messages/1", f"/users/{ada}/mailboxes/{ObjectId()}/messages/1"):
+    for path in (
+        f"{inbox}/messages/2",
+        f"{elsewhere}/messages/1",
+        f"/users/{ada}/mailboxes/{ObjectId()}/messages/1",
+    ):
         for rest in ("", "/message.eml", "/attachments/ATT00001"):
             assert failure(client.get(path + rest)) == (404, "MessageNotFound")
         assert failure(client.delete(path)) == (404, "MessageNotFound")
@@ -197,9 +218,15 @@ def test_bad_input_names_the_field(client: Any, box: Box, put: Put, rest: str, a
     assert set(answer.json["details"]) == {at_fault}
 
 
-def test_who_may(as_role: Callable[..., Any], client: Any, ada: str, box: Box, store_raw: Callable[[bytes], str]) -> None:
+def test_who_may(
+    as_role: Callable[..., Any], client: Any, ada: str, box: Box, store_raw: Callable[[bytes], str]
+) -> None:
     path = store_raw(with_part("application/pdf"))
-    for rest, roles in (("", {"downloader"}), ("/message.eml", {"downloader"}), ("/attachments/ATT00001", {"attachments"})):
+    for rest, roles in (
+        ("", {"downloader"}),
+        ("/message.eml", {"downloader"}),
+        ("/attachments/ATT00001", {"attachments"}),
+    ):
         assert failure(as_role(None).get(path + rest)) == (403, "InvalidToken")
         for role in ("downloader", "attachments", "auth", "export"):
             answer = as_role(role).get(path + rest)
