@@ -14,9 +14,11 @@ MOST_TAGS = 5000
 DEEPEST = 250
 
 _BLANK = r"[\t\n\f\r ]"
-_ATTRIBUTE = rf"{_BLANK}++[A-Za-z_:][\w:.\-]*+(?:{_BLANK}*+={_BLANK}*+(?:\"[^\"<>]*+\"|'[^'<>]*+'|[^\t\n\f\r \"'<>=`]++))?+"
+_VALUE = r"(?:\"[^\"<>]*+\"|'[^'<>]*+'|[^\t\n\f\r \"'<>=`]++)"
+_ATTRIBUTE = rf"{_BLANK}++[A-Za-z_:][\w:.\-]*+(?:{_BLANK}*+={_BLANK}*+{_VALUE})?+"
 _TOKEN = re.compile(
-    rf"<(/?)([A-Za-z][A-Za-z0-9:\-]*+)((?:{_ATTRIBUTE})*+){_BLANK}*+/?>|<!--[^<>\-]*+(?:-[^<>\-]++)*+-->|<![^<>\-]*+>|<"
+    rf"<(/?)([A-Za-z][A-Za-z0-9:\-]*+)((?:{_ATTRIBUTE})*+){_BLANK}*+/?>|<!--[^<>\-]*+(?:-[^<>\-]++)*+-->"
+    r"|<![^<>\-]*+>|<"
 )
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}

@@ -41,7 +41,7 @@ def test_the_tour_of_the_readme(serve: Callable[[], Any]) -> None:
 def test_the_interface_lists_all_operations(serve: Callable[[], Any]) -> None:
     served = serve()
     document = requests.get(f"{served.base}/openapi.json", timeout=10).json()
-    assert sum(len(item) for item in document["paths"].values()) == 106
+    assert sum(len(item) for item in document["paths"].values()) == 107
     assert "swagger-ui" in requests.get(f"{served.base}/ui/", timeout=10).text
 
 

@@ -31,7 +31,15 @@ def journal(store: Store, command: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("message", "updated"),
-    [("2", [2]), ("1,3,3", [1, 3]), ("3:2", [2, 3]), ("2:*", [2, 3, 4]), ("1,3:*", [1, 3, 4]), (2, [2]), ("4,99", [4])],
+    [
+        ("2", [2]),
+        ("1,3,3", [1, 3]),
+        ("3:2", [2, 3]),
+        ("2:*", [2, 3, 4]),
+        ("1,3:*", [1, 3, 4]),
+        (2, [2]),
+        ("4,99", [4]),
+    ],
 )
 @pytest.mark.parametrize("in_path", [False, True])
 def test_sets_of_messages(
@@ -40,7 +48,11 @@ def test_sets_of_messages(
     for _ in range(4):
         put()
     path, body = f"{box('INBOX')}/messages", {"flagged": True}
-    answer = client.put(f"{path}/{message}", json=body) if in_path else client.put(path, json={"message": message, **body})
+    answer = (
+        client.put(f"{path}/{message}", json=body)
+        if in_path
+        else client.put(path, json={"message": message, **body})
+    )
     assert answer.json == {"success": True, "updated": len(updated)}
     assert [row["uid"] for row in rows(store, flagged=True)] == updated
     assert [entry["uid"] for entry in journal(store, "FETCH")] == updated
@@ -73,7 +85,9 @@ def test_moved_with_new_uids_and_flags(client: Any, store: Store, box: Box, put:
     answer = client.put(f"{box('INBOX')}/messages", json={"message": "2:*", "moveTo": trash, "seen": True})
     assert answer.json == {"success": True, "mailbox": trash, "id": [[2, 2], [3, 3]], "updated": 2}
     moved = rows(store, mailbox=ObjectId(trash), uid={"$gt": 1})
-    assert [(row["unseen"], row["exp"], row["rdate"] > row["retentionTime"]) for row in moved] == [(False, True, True)] * 2
+    assert [(row["unseen"], row["exp"], row["rdate"] > row["retentionTime"]) for row in moved] == [
+        (False, True, True)
+    ] * 2
     assert [entry["uid"] for entry in journal(store, "EXPUNGE")] == [2, 3]
     assert (client.get(box("INBOX")).json["total"], client.get(box("Trash")).json["total"]) == (1, 3)
     client.put(f"{box('Trash')}/messages/2:3", json={"moveTo": box("INBOX")[-24:]})
@@ -87,7 +101,10 @@ def test_no_spam(client: Any, store: Store, box: Box, put: Put) -> None:
     assert client.put(path, json={"markHam": True}).json == {"success": True, "updated": 1}
     assert rows(store) == before
     assert not journal(store, "FETCH")
-    assert failure(client.put(f"{box('Junk')}/messages/9", json={"markHam": True})) == (404, "MessageNotFound")
+    assert failure(client.put(f"{box('Junk')}/messages/9", json={"markHam": True})) == (
+        404,
+        "MessageNotFound",
+    )
     client.put(path, json={"markHam": True, "moveTo": box("INBOX")[-24:]})
     arrived = journal(store, "EXISTS")[-1]
     assert (arrived["junk"], arrived["markHam"]) == (-1, True)
@@ -105,7 +122,10 @@ def test_no_spam(client: Any, store: Store, box: Box, put: Put) -> None:
         ({"message": -1, "seen": True}, {"message"}),
         ({"message": 1.5, "seen": True}, {"message"}),
         ({"seen": True}, {"message"}),
-        ({"message": "1", "seen": None, "flagged": "perhaps", "moveTo": "INBOX"}, {"seen", "flagged", "moveTo"}),
+        (
+            {"message": "1", "seen": None, "flagged": "perhaps", "moveTo": "INBOX"},
+            {"seen", "flagged", "moveTo"},
+        ),
         ({"message": "1", "moveTo": {"$ne": None}, "foo": 1}, {"moveTo", "foo"}),
         ({"message": "1", "expires": True}, {"expires"}),
         ({"message": "1", "expires": "soon"}, {"expires"}),
@@ -130,7 +150,9 @@ def test_bad_input_names_the_fields(
     assert rows(store) == before
 
 
-def test_what_can_not_be_changed(client: Any, ada: str, box: Box, put: Put, make_user: Callable[..., Any]) -> None:
+def test_what_can_not_be_changed(
+    client: Any, ada: str, box: Box, put: Put, make_user: Callable[..., Any]
+) -> None:
     put()
     inbox, other = box("INBOX"), str(ObjectId())
     foreign = f"/users/{make_user('bob')}/mailboxes/{inbox[-24:]}"
@@ -143,7 +165,9 @@ def test_what_can_not_be_changed(client: Any, ada: str, box: Box, put: Put, make
         assert failure(client.put(f"{inbox}/messages/7:9", json=body)) == (404, "MessageNotFound")
 
 
-def test_deleted_into_the_archive_and_drafts_for_good(client: Any, store: Store, ada: str, box: Box, put: Put) -> None:
+def test_deleted_into_the_archive_and_drafts_for_good(
+    client: Any, store: Store, ada: str, box: Box, put: Put
+) -> None:
     put(unseen=True)
     put(draft=True)
     before = rows(store)
@@ -164,7 +188,10 @@ def test_who_may(as_role: Callable[..., Any], client: Any, ada: str, box: Box, p
                                   ("PUT", "/1", {"json": {"seen": True}}), ("DELETE", "/1", {})):  # fmt: skip
         assert failure(as_role(None).request(method, path + rest, **options)) == (403, "InvalidToken")
         for role in ("downloader", "attachments", "auth"):
-            assert failure(as_role(role).request(method, path + rest, **options)) == (403, "MissingPrivileges")
+            assert failure(as_role(role).request(method, path + rest, **options)) == (
+                403,
+                "MissingPrivileges",
+            )
         assert as_role("user", ada).request(method, path + rest, **options).status_code == 200
 
 
@@ -174,7 +201,9 @@ def test_sixteen_writers_of_one_mailbox(app: Any, store: Store, box: Box) -> Non
 
     def work(number: int) -> set[int]:
         client = Client(app)
-        stored = client.post(f"{inbox}/messages?unseen=true", data=b"Subject: %d\r\n\r\nx" % number, headers=RAW)
+        stored = client.post(
+            f"{inbox}/messages?unseen=true", data=b"Subject: %d\r\n\r\nx" % number, headers=RAW
+        )
         uid = stored.json["message"]["id"]
         steps = [stored, client.put(f"{inbox}/messages/{uid}", json={"seen": True})]
         if number % 2:
@@ -190,7 +219,9 @@ def test_sixteen_writers_of_one_mailbox(app: Any, store: Store, box: Box) -> Non
     for path, there in ((inbox, 24), (trash, 0)):
         shown, here = Client(app).get(path).json, rows(store, mailbox=ObjectId(path[-24:]))
         assert (shown["total"], len(here), shown["unseen"]) == (there, there, 0)
-        entries = list(store.databases.main["journal"].find({"mailbox": ObjectId(path[-24:])}).sort("modseq", 1))
+        entries = list(
+            store.databases.main["journal"].find({"mailbox": ObjectId(path[-24:])}).sort("modseq", 1)
+        )
         uids = [entry["uid"] for entry in entries if entry["command"] == "EXISTS"]
         assert uids == sorted(set(uids))
         assert [entry["modseq"] for entry in entries] == list(range(2, len(entries) + 2))

@@ -58,7 +58,8 @@ def test_bodies(client: Any, path_of: Callable[[str], str], method: str, path: s
 def test_paths_and_queries(client: Any, path_of: Callable[[str], str], method: str, path: str) -> None:
     where = path_of(path)
     queries = [
-        "%ff=%fe", "path=%ff", "path=%00", "a[$ne]=x", "path[$ne]=x", "user[$gt]=", "from[$regex]=.*", "$where=1", "or[$ne]=1",
+        "%ff=%fe", "path=%ff", "path=%00", "a[$ne]=x", "path[$ne]=x", "user[$gt]=", "from[$regex]=.*",
+        "$where=1", "or[$ne]=1",
         "limit[]=1", "next=%00", "=&&==&", "order[a][b][c]=1", "x" * 4000, "&".join(f"a{n}=1" for n in range(2000)),
         "sess[$ne]=1", "ip=1.2.3.4%0d%0aX:1", "accessToken[$ne]=x", "unseen=%EF%BF%BF", "query=%22%22-%22",
     ]  # fmt: skip
@@ -145,8 +146,10 @@ def test_operators_in_data_are_data(client: Any, box: Box) -> None:
 
 
 NAMES = st.sampled_from(
-    ["path", "hidden", "retention", "subscribed", "message", "moveTo", "seen", "flagged", "draft", "expires", "metaData",
-     "raw", "from", "to", "cc", "bcc", "replyTo", "subject", "text", "html", "headers", "attachments", "files", "date",
+    ["path", "hidden", "retention", "subscribed", "message", "moveTo", "seen", "flagged", "draft", "expires",
+     "metaData",
+     "raw", "from", "to", "cc", "bcc", "replyTo", "subject", "text", "html", "headers", "attachments", "files",
+     "date",
      "reference", "replacePrevious", "limit", "next", "order", "unseen", "query", "or.from", "or[query]", "datestart",
      "minSize", "id", "mailbox", "thread", "includeHeaders", "user", "sess", "ip", "address", "name", "key", "value",
      "content", "encoding", "cid", "filename", "contentType", "action"]

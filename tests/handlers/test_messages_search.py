@@ -22,7 +22,14 @@ def search(client: Any, ada: str) -> Callable[..., Any]:
 def mail(put: Put) -> None:
     """Four messages, each by its subject."""
     put("One", "invoice for apples", "Amy Lee <amy@example.org>", date="2026-01-01T00:00:00Z", unseen=True)
-    put("Two", "invoice for pears", "bob@example.org", headers="Cc: carl@example.org\r\n", date="2026-01-02", flagged=True)
+    put(
+        "Two",
+        "invoice for pears",
+        "bob@example.org",
+        headers="Cc: carl@example.org\r\n",
+        date="2026-01-02",
+        flagged=True,
+    )
     put("Three (.*)", "nothing", "amy@example.net", mailbox="Trash", date="2026-01-03T00:00:00Z")
     attachment = "Content-Type: application/pdf\r\n"
     put("Four", "%PDF" * 100, "dora@example.org", headers=attachment, date="2026-01-04T00:00:00Z")
@@ -87,7 +94,9 @@ def test_in_one_mailbox(search: Callable[..., Any], box: Box) -> None:
 
 @pytest.mark.usefixtures("mail")
 def test_rows_are_those_of_a_listing(client: Any, search: Callable[..., Any], box: Box) -> None:
-    listed = client.get(f"{box('Trash')}/messages?metaData=1&threadCounters=1&includeHeaders=to").json["results"]
+    listed = client.get(f"{box('Trash')}/messages?metaData=1&threadCounters=1&includeHeaders=to").json[
+        "results"
+    ]
     answer = search(query="nothing", metaData=1, threadCounters=1, includeHeaders="to").json
     assert answer == {
         "success": True, "query": "nothing", "total": 1, "page": 1, "previousCursor": False, "nextCursor": False,
@@ -103,7 +112,9 @@ def test_each_is_visited_once(search: Callable[..., Any], order: dict[str, str])
     seen = [row["subject"] for page in pages for row in page["results"]]
     assert len(seen) == len(set(seen)) == 4
     assert (pages[0]["total"], pages[1]["page"], pages[1]["nextCursor"]) == (4, 2, False)
-    assert search(limit=3, previous=pages[1]["previousCursor"], **order).json["results"] == pages[0]["results"]
+    assert (
+        search(limit=3, previous=pages[1]["previousCursor"], **order).json["results"] == pages[0]["results"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,13 +123,18 @@ def test_each_is_visited_once(search: Callable[..., Any], order: dict[str, str])
         ({"mailbox": "INBOX", "thread": "x", "id": "1:2:3"}, {"mailbox", "thread", "id"}),
         ({"query": "x" * 256, "from": "x" * 256, "or.to": "x" * 256}, {"query", "from", "or.to"}),
         ({"datestart": "soon", "dateend": "9" * 17}, {"datestart", "dateend"}),
-        ({"minSize": "-1", "maxSize": "1.5", "unseen": "perhaps", "limit": "251"}, {"minSize", "maxSize", "unseen", "limit"}),
+        (
+            {"minSize": "-1", "maxSize": "1.5", "unseen": "perhaps", "limit": "251"},
+            {"minSize", "maxSize", "unseen", "limit"},
+        ),
         ({"subject": "a\0b"}, {"subject"}),
         ({"from": ["a", "b"]}, {"from"}),
         ({"next": "W10"}, {"next"}),
     ],
 )
-def test_bad_input_names_the_fields(search: Callable[..., Any], query: dict[str, Any], at_fault: set[str]) -> None:
+def test_bad_input_names_the_fields(
+    search: Callable[..., Any], query: dict[str, Any], at_fault: set[str]
+) -> None:
     answer = search(**query)
     assert (answer.status_code, answer.json["code"]) == (400, "InputValidationError"), answer.json
     assert set(answer.json["details"]) == at_fault
@@ -127,7 +143,11 @@ def test_bad_input_names_the_fields(search: Callable[..., Any], query: dict[str,
 @pytest.mark.usefixtures("mail")
 def test_others_find_nothing(client: Any, box: Box, make_user: Callable[..., Any]) -> None:
     path = f"/users/{make_user('bob')}/search"
-    assert client.get(path).json["total"] == client.get(f"{path}?mailbox={box('INBOX')[-24:]}").json["total"] == 0
+    assert (
+        client.get(path).json["total"]
+        == client.get(f"{path}?mailbox={box('INBOX')[-24:]}").json["total"]
+        == 0
+    )
     answer = client.get(f"/users/{ObjectId()}/search")
     assert (answer.status_code, answer.json["code"]) == (404, "UserNotFound")
 

@@ -63,7 +63,9 @@ def test_whole_as_the_body(client: Any, store: Store, box: Box, kind: str | None
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("raw", [MESSAGE.decode(), b64encode(MESSAGE).decode(), b64encode(MESSAGE).decode() + "\r\n"])
+@pytest.mark.parametrize(
+    "raw", [MESSAGE.decode(), b64encode(MESSAGE).decode(), b64encode(MESSAGE).decode() + "\r\n"]
+)
 def test_whole_as_text(client: Any, box: Box, upload: Callable[..., Any], raw: str) -> None:
     assert source(client, box, upload(raw=raw)) == MESSAGE
 
@@ -88,7 +90,9 @@ def test_the_stored_document_field_by_field(client: Any, store: Store, ada: str,
         "forwardTargets": "missing",
     }  # fmt: skip
     kinds = {name: {"$type": f"${name}"} for name in fields}
-    found = next(store.databases.main["messages"].aggregate([{"$project": {**kinds, "_id": {"$type": "$_id"}}}]))
+    found = next(
+        store.databases.main["messages"].aggregate([{"$project": {**kinds, "_id": {"$type": "$_id"}}}])
+    )
     assert found == fields
     document = last(store)
     assert set(document) - set(fields) <= {"mallard"}
@@ -127,11 +131,13 @@ def test_the_stored_document_field_by_field(client: Any, store: Store, ada: str,
 
 def test_made_of_fields(client: Any, store: Store, box: Box, upload: Callable[..., Any]) -> None:
     answer = upload(
-        to=[GRACE, {"address": "no address"}, {"address": "a@b.de, c@d.de"}, {"name": "x"}], cc=[{"address": "c@x.org"}],
-        replyTo={"address": "r@x.org"}, bcc=[{"address": "secret@x.org"}], subject="Ümläut\r\nBcc: evil@x.org",
+        to=[GRACE, {"address": "no address"}, {"address": "a@b.de, c@d.de"}, {"name": "x"}],
+        cc=[{"address": "c@x.org"}], replyTo={"address": "r@x.org"}, bcc=[{"address": "secret@x.org"}], subject="Ümläut\r\nBcc: evil@x.org",
         text="Hällo", html="<b>Hällo</b>", date=1_767_225_600_000, bimi={"domain": "example.com"},
-        headers=[{"key": "X-A", "value": "1\r\nX-Evil: 2"}, {"key": "From", "value": "evil"}, {"value": "x"}],
-        attachments=[{"content": "68690a", "encoding": "hex", "filename": "ä\r\nX-Evil: 1.txt", "contentDisposition": " INLINE "},
+        headers=[{"key": "X-A", "value": "1\r\nX-Evil: 2"}, {"key": "From", "value": "evil"},
+                 {"value": "x"}],
+        attachments=[{"content": "68690a", "encoding": "hex", "filename": "ä\r\nX-Evil: 1.txt",
+                      "contentDisposition": " INLINE "},
                      {"content": "iVBORw0=", "contentType": "image/png", "cid": "p"}],
     )  # fmt: skip
     mail = parsed(client, box, answer)
@@ -141,7 +147,8 @@ def test_made_of_fields(client: Any, store: Store, box: Box, upload: Callable[..
     assert mail["Date"] == "Thu, 01 Jan 2026 00:00:00 +0000"
     kinds = [part.get_content_type() for part in mail.walk()]
     assert kinds == [
-        "multipart/mixed", "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png", "text/plain",
+        "multipart/mixed", "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png",
+        "text/plain",
     ]  # fmt: skip
     assert last(store)["meta"]["envelope"] == {
         "from": "ada@example.com", "to": ["grace@example.org", "c@x.org", "secret@x.org"],
@@ -166,24 +173,38 @@ def test_drafts_that_refer(
     pdf = {"content": "JVBERi0=", "filename": "a.pdf"}
     first = upload(
         subject="Plan", attachments=[pdf], to=[{"address": "ada@example.com"}, {"address": "b@x.org"}],
-        cc=[{"address": "c@x.org"}], headers=[{"key": "Message-ID", "value": "<1@x>"}, {"key": "References", "value": "<0@x>"}],
+        cc=[{"address": "c@x.org"}],
+        headers=[{"key": "Message-ID", "value": "<1@x>"}, {"key": "References", "value": "<0@x>"}],
         **{"from": GRACE},
     ).json["message"]  # fmt: skip
     before = last(store)
-    reference = {"mailbox": first["mailbox"], "id": first["id"], "action": action, "attachments": action == "forward"}
+    reference = {
+        "mailbox": first["mailbox"],
+        "id": first["id"],
+        "action": action,
+        "attachments": action == "forward",
+    }
     answer = upload(reference=reference, raw="", text="Yes")
     mail, stored = parsed(client, box, answer), last(store)
     assert (stored["draft"], stored["thread"]) == (True, before["thread"])
     assert stored["meta"]["reference"] == {"action": action, "mailbox": first["mailbox"], "id": first["id"]}
     assert mail["References"] == "<0@x> <1@x>"
     assert mail["Subject"] == ("Fwd: Plan" if action == "forward" else "Re: Plan")
-    to = {"reply": "Grace <grace@example.org>", "replyAll": "Grace <grace@example.org>, b@x.org", "forward": None}
+    to = {
+        "reply": "Grace <grace@example.org>",
+        "replyAll": "Grace <grace@example.org>, b@x.org",
+        "forward": None,
+    }
     assert (mail["To"], mail["Cc"]) == (to[action], "c@x.org" if action == "replyAll" else None)
     assert mail["In-Reply-To"] == (None if action == "forward" else "<1@x>")
-    assert [part.get_filename() for part in mail.iter_attachments()] == (["a.pdf"] if action == "forward" else [])
+    assert [part.get_filename() for part in mail.iter_attachments()] == (
+        ["a.pdf"] if action == "forward" else []
+    )
 
 
-def test_a_draft_takes_the_place_of_another(client: Any, store: Store, box: Box, upload: Callable[..., Any]) -> None:
+def test_a_draft_takes_the_place_of_another(
+    client: Any, store: Store, box: Box, upload: Callable[..., Any]
+) -> None:
     first = upload(draft=True, text="one").json["message"]["id"]
     second = upload(draft=True, text="two", replacePrevious={"id": first}).json
     assert second["previousDeleted"] is True
@@ -200,10 +221,18 @@ def test_a_message_never_takes_its_own_place(client: Any, box: Box, upload: Call
     assert client.get(f"{box('INBOX')}/messages/{answer['message']['id']}").status_code == 200
 
 
-def test_kept_files(client: Any, store: Store, ada: str, box: Box, upload: Callable[..., Any], make_user: Any) -> None:
+def test_kept_files(
+    client: Any, store: Store, ada: str, box: Box, upload: Callable[..., Any], make_user: Any
+) -> None:
     def keep(user: Any) -> ObjectId:
         file_id = ObjectId()
-        row = {"_id": file_id, "filename": "a.txt", "contentType": "text/plain", "length": 5, "metadata": {"user": user}}
+        row = {
+            "_id": file_id,
+            "filename": "a.txt",
+            "contentType": "text/plain",
+            "length": 5,
+            "metadata": {"user": user},
+        }
         store.databases.gridfs["storage.files"].insert_one(row)
         store.databases.gridfs["storage.chunks"].insert_one({"files_id": file_id, "n": 0, "data": b"hello"})
         return file_id
@@ -225,7 +254,9 @@ def test_drafts_are_written_in_ones_own_name(client: Any, box: Box, upload: Call
 
 
 def test_the_quota_holds_for_many_at_once(app: Any, store: Store, ada: str, box: Box) -> None:
-    store.databases.users["users"].update_one({"_id": ObjectId(ada)}, {"$set": {"quota": 5 * len(MESSAGE) + 1}})
+    store.databases.users["users"].update_one(
+        {"_id": ObjectId(ada)}, {"$set": {"quota": 5 * len(MESSAGE) + 1}}
+    )
     path = f"{box('INBOX')}/messages"
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: Client(app).post(path, data=MESSAGE, headers=RAW), range(12)))
@@ -254,7 +285,9 @@ def test_the_quota_holds_for_many_at_once(app: Any, store: Store, ada: str, box:
         ({"html": "x" * 1_048_577}, {"html"}),
     ],
 )  # fmt: skip
-def test_bad_input_names_the_fields(store: Store, upload: Callable[..., Any], body: dict[str, Any], at_fault: set[str]) -> None:
+def test_bad_input_names_the_fields(
+    store: Store, upload: Callable[..., Any], body: dict[str, Any], at_fault: set[str]
+) -> None:
     answer = upload(**body)
     assert failure(answer) == (400, "InputValidationError"), answer.json
     assert set(answer.json["details"]) == at_fault
@@ -268,7 +301,10 @@ def test_what_is_refused(client: Any, store: Store, ada: str, box: Box, upload: 
     assert failure(client.post(f"{inbox}/messages", data=b"", headers=RAW)) == (400, "EmptyMessage")
     assert failure(upload(raw=" ")) == (400, "EmptyMessage")
     form = {"Content-Type": "multipart/form-data; boundary=b"}
-    assert failure(client.post(f"{inbox}/messages", data=b"--b--", headers=form)) == (415, "UnsupportedMediaType")
+    assert failure(client.post(f"{inbox}/messages", data=b"--b--", headers=form)) == (
+        415,
+        "UnsupportedMediaType",
+    )
     missing = {"mailbox": inbox[-24:], "id": 9, "action": "reply"}
     assert failure(upload(reference=missing)) == (404, "MessageNotFound")
     for path in (f"/users/{ada}/mailboxes/{ObjectId()}", f"/users/{ObjectId()}/mailboxes/{inbox[-24:]}"):
@@ -277,7 +313,9 @@ def test_what_is_refused(client: Any, store: Store, ada: str, box: Box, upload: 
     assert failure(upload(text="x")) == (403, "UserDisabled")
 
 
-def test_who_may(as_role: Callable[..., Any], client: Any, ada: str, box: Box, make_user: Callable[..., Any]) -> None:
+def test_who_may(
+    as_role: Callable[..., Any], client: Any, ada: str, box: Box, make_user: Callable[..., Any]
+) -> None:
     path = f"{box('INBOX')}/messages"
     assert failure(as_role(None).post(path, data=MESSAGE, headers=RAW)) == (403, "InvalidToken")
     for caller in (as_role("downloader"), as_role("auth"), as_role("user", str(make_user("bob")))):

@@ -36,11 +36,13 @@ HOSTILE = [
     "<p style='width:exp/**/ression(x())'>", "<p style='-moz-binding:url(//x)'>", "<p style='behavior:url(//x)'>",
     "<p style='color:red;position:fixed;top:0'>", "<p style='list-style-type:url(//x)'>", "<p style='color:@import'>",
     "<p style='color:red\"onclick=x()'>", "<p id=cookie>", "<a name=body>", "<blockquote cite='javascript:x'>q",
-    "<noscript><p title='</noscript><img src=x onerror=1>'>", "<!--><img src=x onerror=alert(1)>-->", "<!-- <script>1 -->",
+    "<noscript><p title='</noscript><img src=x onerror=1>'>", "<!--><img src=x onerror=alert(1)>-->",
+    "<!-- <script>1 -->",
     "<![CDATA[<script>1</script>]]>", "<?xml version=1?><script>1</script>", "<textarea><script>1</textarea>",
     "<title><img src=x onerror=1></title>", "<plaintext><script>1", "<xmp><script>1</xmp>", "<a href='x' onclick='1",
     "<table><td background='javascript:1'>", "<img srcset='javascript:1'>", "<isindex action='javascript:1'>",
-    "<a href=\"x\"onmouseover=\"1\">", "<img/src/onerror=alert(1)>", "<<script>1//<</script>", "\ufeff<script>1</script>",
+    "<a href=\"x\"onmouseover=\"1\">", "<img/src/onerror=alert(1)>", "<<script>1//<</script>",
+    "\ufeff<script>1</script>",
 ]  # fmt: skip
 
 
