@@ -93,7 +93,7 @@ class Order:
 def encode_cursor(position: Any, page: int) -> str:
     """The cursor that leads to `page`, starting beside `position`."""
     short = [position[0], str(position[1])] if isinstance(position, list) else position
-    inner = json_util.dumps(short, json_options=_SHORT, separators=(",", ":"))
+    inner = json_util.dumps(short, json_options=_SHORT, separators=(",", ":"), ensure_ascii=False)
     return _base64url(json.dumps([inner, page], separators=(",", ":"), ensure_ascii=False))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from connexion.spec import OpenAPISpecification
+from flask import Flask
 
 from server.app import create_app
 from server.contract import Contract
@@ -64,8 +65,8 @@ def _document_is_valid() -> Iterator[None]:
 
 
 @pytest.fixture
-def as_role(store: Store, contract: Contract) -> Callable[..., Any]:
-    """`as_role("auth")`: a client of a server that asks for tokens, with one of that role; None for none."""
+def as_caller(store: Store, contract: Contract) -> Callable[..., Any]:
+    """`as_caller("auth")`: a client of a server that asks for tokens, with one of that role; None for none."""
     settings = Settings(access_control=True, secret="s", log_level="error", mongo_uri="mongodb://unused")
     guarded = create_app(settings, store, contract)
 
@@ -77,3 +78,17 @@ def as_role(store: Store, contract: Contract) -> Callable[..., Any]:
         return Client(guarded, store.tokens.provision(user, role, secret="s"))
 
     return client_of
+
+
+@pytest.fixture
+def as_role(app: Flask, store: Store, settings: Settings) -> Callable[..., Client]:
+    """`as_role("manager")` is a client of that role; `as_role("user", ada)` one of the account itself."""
+
+    def client(role: str, user: str = "") -> Client:
+        if user:
+            return Client(
+                app, store.tokens.issue(store.users.get(ObjectId(user)), secret=settings.secret, ttl=60)
+            )
+        return Client(app, store.tokens.provision("operator", role, secret=settings.secret))
+
+    return client

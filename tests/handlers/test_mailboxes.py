@@ -325,7 +325,7 @@ def test_unknown_accounts_and_ids(client: Any, ada: str) -> None:
         assert details(answer) == {"mailbox"}
 
 
-def test_who_may(as_role: Callable[..., Any], ada: str) -> None:
+def test_who_may(as_caller: Callable[..., Any], ada: str) -> None:
     requests: list[tuple[str, str, Document]] = [
         ("GET", f"/users/{ada}/mailboxes", {}),
         ("POST", f"/users/{ada}/mailboxes", {"json": {"path": "Work"}}),
@@ -334,18 +334,18 @@ def test_who_may(as_role: Callable[..., Any], ada: str) -> None:
         ("DELETE", f"/users/{ada}/mailboxes/{ObjectId()}", {}),
     ]
     for method, path, options in requests:
-        assert failure(as_role(None).request(method, path, **options)) == (403, "InvalidToken")
+        assert failure(as_caller(None).request(method, path, **options)) == (403, "InvalidToken")
         for role in ("auth", "downloader", "attachments", "export"):
-            answer = as_role(role).request(method, path, **options)
+            answer = as_caller(role).request(method, path, **options)
             assert failure(answer) == (403, "MissingPrivileges"), (role, method, path)
-        assert as_role("webmail").request(method, path, **options).status_code in (200, 404)
+        assert as_caller("webmail").request(method, path, **options).status_code in (200, 404)
 
 
 def test_only_ones_own(
-    as_role: Callable[..., Any], client: Any, ada: str, make_user: Callable[..., ObjectId]
+    as_caller: Callable[..., Any], client: Any, ada: str, make_user: Callable[..., ObjectId]
 ) -> None:
     bob = make_user("bob")
-    own = as_role("user", str(bob))
+    own = as_caller("user", str(bob))
     assert own.get(f"/users/{bob}/mailboxes").status_code == 200
     assert own.get("/users/me/mailboxes").status_code == 200
     assert failure(own.get(f"/users/{ada}/mailboxes")) == (403, "MissingPrivileges")

@@ -181,18 +181,18 @@ def test_deleted_into_the_archive_and_drafts_for_good(
     assert (shown["total"], shown["unseen"], shown["modifyIndex"]) == (0, 0, 5)
 
 
-def test_who_may(as_role: Callable[..., Any], client: Any, ada: str, box: Box, put: Put) -> None:
+def test_who_may(as_caller: Callable[..., Any], client: Any, ada: str, box: Box, put: Put) -> None:
     put()
     path = f"{box('INBOX')}/messages"
     for method, rest, options in (("PUT", "", {"json": {"message": "1", "seen": True}}),
                                   ("PUT", "/1", {"json": {"seen": True}}), ("DELETE", "/1", {})):  # fmt: skip
-        assert failure(as_role(None).request(method, path + rest, **options)) == (403, "InvalidToken")
+        assert failure(as_caller(None).request(method, path + rest, **options)) == (403, "InvalidToken")
         for role in ("downloader", "attachments", "auth"):
-            assert failure(as_role(role).request(method, path + rest, **options)) == (
+            assert failure(as_caller(role).request(method, path + rest, **options)) == (
                 403,
                 "MissingPrivileges",
             )
-        assert as_role("user", ada).request(method, path + rest, **options).status_code == 200
+        assert as_caller("user", ada).request(method, path + rest, **options).status_code == 200
 
 
 def test_sixteen_writers_of_one_mailbox(app: Any, store: Store, box: Box) -> None:

@@ -96,10 +96,14 @@ def test_a_hundred_megabytes(client: Any, path_of: Callable[[str], str], method:
     assert body.given == limit + 1
 
 
-def test_without_a_token_nothing_is_read(as_role: Callable[..., Any], path_of: Callable[[str], str]) -> None:
+def test_without_a_token_nothing_is_read(
+    as_caller: Callable[..., Any], path_of: Callable[[str], str]
+) -> None:
     body = Endless()
     chunked = {"wsgi.input": body, "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
-    answer = as_role(None).post(path_of("/mailboxes/{box}/messages"), headers=RAW, environ_overrides=chunked)
+    answer = as_caller(None).post(
+        path_of("/mailboxes/{box}/messages"), headers=RAW, environ_overrides=chunked
+    )
     assert (answer.status_code, body.given) == (403, 0)
 
 

@@ -158,11 +158,11 @@ def test_mailboxes_that_are_not_there(client: Any, ada: str, box: Box, make_user
     assert details(client.get(f"/users/{ada}/mailboxes/%ff%fe/messages")) == {"mailbox"}
 
 
-def test_who_may(as_role: Callable[..., Any], client: Any, box: Box, make_user: Callable[..., Any]) -> None:
+def test_who_may(as_caller: Callable[..., Any], client: Any, box: Box, make_user: Callable[..., Any]) -> None:
     path = f"{box('INBOX')}/messages"
-    assert as_role(None).get(path).json["code"] == "InvalidToken"
-    assert as_role("user", str(make_user("bob"))).get(path).json["code"] == "MissingPrivileges"
+    assert as_caller(None).get(path).json["code"] == "InvalidToken"
+    assert as_caller("user", str(make_user("bob"))).get(path).json["code"] == "MissingPrivileges"
     for role in ("auth", "attachments", "export"):
-        answer = as_role(role).get(path)
+        answer = as_caller(role).get(path)
         assert (answer.status_code, answer.json["code"]) == (403, "MissingPrivileges")
-    assert as_role("downloader").get(path).status_code == 200
+    assert as_caller("downloader").get(path).status_code == 200

@@ -220,7 +220,7 @@ def test_bad_input_names_the_field(client: Any, box: Box, put: Put, rest: str, a
 
 
 def test_who_may(
-    as_role: Callable[..., Any], client: Any, ada: str, box: Box, store_raw: Callable[[bytes], str]
+    as_caller: Callable[..., Any], client: Any, ada: str, box: Box, store_raw: Callable[[bytes], str]
 ) -> None:
     path = store_raw(with_part("application/pdf"))
     for rest, roles in (
@@ -228,8 +228,8 @@ def test_who_may(
         ("/message.eml", {"downloader"}),
         ("/attachments/ATT00001", {"attachments"}),
     ):
-        assert failure(as_role(None).get(path + rest)) == (403, "InvalidToken")
+        assert failure(as_caller(None).get(path + rest)) == (403, "InvalidToken")
         for role in ("downloader", "attachments", "auth", "export"):
-            answer = as_role(role).get(path + rest)
+            answer = as_caller(role).get(path + rest)
             assert answer.status_code == (200 if role == roles else 403), (role, rest)
-        assert as_role("user", ada).get(path + rest).status_code == 200
+        assert as_caller("user", ada).get(path + rest).status_code == 200

@@ -152,9 +152,9 @@ def test_others_find_nothing(client: Any, box: Box, make_user: Callable[..., Any
     assert (answer.status_code, answer.json["code"]) == (404, "UserNotFound")
 
 
-def test_who_may(as_role: Callable[..., Any], ada: str, make_user: Callable[..., Any]) -> None:
+def test_who_may(as_caller: Callable[..., Any], ada: str, make_user: Callable[..., Any]) -> None:
     path = f"/users/{ada}/search"
-    assert as_role(None).get(path).json["code"] == "InvalidToken"
-    for caller in (as_role("attachments"), as_role("auth"), as_role("user", str(make_user("bob")))):
+    assert as_caller(None).get(path).json["code"] == "InvalidToken"
+    for caller in (as_caller("attachments"), as_caller("auth"), as_caller("user", str(make_user("bob")))):
         assert caller.get(path).json["code"] == "MissingPrivileges"
-    assert as_role("downloader").get(path).status_code == 200
+    assert as_caller("downloader").get(path).status_code == 200

@@ -132,7 +132,8 @@ def test_the_stored_document_field_by_field(client: Any, store: Store, ada: str,
 def test_made_of_fields(client: Any, store: Store, box: Box, upload: Callable[..., Any]) -> None:
     answer = upload(
         to=[GRACE, {"address": "no address"}, {"address": "a@b.de, c@d.de"}, {"name": "x"}],
-        cc=[{"address": "c@x.org"}], replyTo={"address": "r@x.org"}, bcc=[{"address": "secret@x.org"}], subject="Ümläut\r\nBcc: evil@x.org",
+        cc=[{"address": "c@x.org"}],
+        replyTo={"address": "r@x.org"}, bcc=[{"address": "secret@x.org"}], subject="Ümläut\r\nBcc: evil@x.org",
         text="Hällo", html="<b>Hällo</b>", date=1_767_225_600_000, bimi={"domain": "example.com"},
         headers=[{"key": "X-A", "value": "1\r\nX-Evil: 2"}, {"key": "From", "value": "evil"},
                  {"value": "x"}],
@@ -314,10 +315,10 @@ def test_what_is_refused(client: Any, store: Store, ada: str, box: Box, upload: 
 
 
 def test_who_may(
-    as_role: Callable[..., Any], client: Any, ada: str, box: Box, make_user: Callable[..., Any]
+    as_caller: Callable[..., Any], client: Any, ada: str, box: Box, make_user: Callable[..., Any]
 ) -> None:
     path = f"{box('INBOX')}/messages"
-    assert failure(as_role(None).post(path, data=MESSAGE, headers=RAW)) == (403, "InvalidToken")
-    for caller in (as_role("downloader"), as_role("auth"), as_role("user", str(make_user("bob")))):
+    assert failure(as_caller(None).post(path, data=MESSAGE, headers=RAW)) == (403, "InvalidToken")
+    for caller in (as_caller("downloader"), as_caller("auth"), as_caller("user", str(make_user("bob")))):
         assert failure(caller.post(path, data=MESSAGE, headers=RAW)) == (403, "MissingPrivileges")
-    assert as_role("user", ada).post(path, data=MESSAGE, headers=RAW).status_code == 200
+    assert as_caller("user", ada).post(path, data=MESSAGE, headers=RAW).status_code == 200
