@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,14 +19,15 @@ from mail.compose import (
     ascii_address,
     compose,
     decode_content,
-    extract_data_images,
 )
+from mail.pictures import extract_data_images
 from mail.reply import Reference, refer
 from problems import InvalidInput, Problem
 from storage.database import Document
 from storage.store import Store
 
 _OF_REFERENCE = {"mimeTree": 1, "attachments": 1, "subject": 1, "thread": 1, "mailbox": 1, "uid": 1}
+_ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f@<>()\[\],;:\\\"]+@[^\s\x00-\x1f\x7f@<>()\[\],;:\\\"]+")
 _LARGEST_HTML = 1_048_576
 
 
@@ -77,8 +79,9 @@ def mailbox_of(given: Document | None) -> Mailbox | None:
 
 
 def mailboxes_of(given: Sequence[Document] | None) -> list[Mailbox]:
-    """Those of a list that have an address."""
-    return [mailbox for entry in given or () if (mailbox := mailbox_of(entry))]
+    """Those of a list that have an address; what is none must not become several in a header."""
+    found = (mailbox_of(entry) for entry in given or ())
+    return [mailbox for mailbox in found if mailbox and _ADDRESS.fullmatch(mailbox.address)]
 
 
 def build(

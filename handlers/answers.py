@@ -14,7 +14,7 @@ def custom_data(stored: Any) -> Any:
         return stored or {}
     try:
         return json.loads(stored) if stored else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return stored
 
 

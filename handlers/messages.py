@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from bson import ObjectId
 
@@ -19,7 +17,7 @@ from handlers.messages_search import condition
 from handlers.messages_upload import upload
 from mail.charsets import decode as decode_charset
 from mail.display import replace_links, sanitise, shown
-from mail.parameters import parse as parse_parameters
+from mail.download import safe_disposition, safe_type
 from problems import InvalidInput
 from storage.database import Document
 from storage.messages_read import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
@@ -28,7 +26,6 @@ from storage.paging import Paging
 from storage.uidset import UidSet
 
 _LARGE_HTML = 32 * 1024
-_UNSAFE_NAME = re.compile(r"[\x00-\x1f\x7f\"\\/]+")
 _CHANGES = ("seen", "deleted", "flagged", "draft", "expires", "metaData")
 
 
@@ -83,14 +80,21 @@ def _safe_html(call: Call, parts: list[str]) -> list[str]:
 
 def update_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
     """Change flags, expiry or data of messages, or move them."""
-    uids = UidSet.parse(body["message"])
+    if "message" not in body:
+        raise InvalidInput({"message": '"message" is required'})
+    return _update(call, user, mailbox, UidSet.parse(body["message"]), body)
+
+
+def _update(call: Call, user: ObjectId, mailbox: ObjectId, uids: UidSet, body: Document) -> Document:
+    messages = call.store.messages
     changes = {name: body[name] for name in _CHANGES if name in body}
-    if changes.get("expires") is True:
-        raise InvalidInput({"expires": '"expires" must be a date or false'})
     if "moveTo" in body:
-        moved = call.store.messages.move(user, mailbox, body["moveTo"], uids, changes)
+        changes["markHam"] = bool(body.get("markHam"))
+        moved = messages.move(user, mailbox, body["moveTo"], uids, changes)
         return {"success": True, "mailbox": body["moveTo"], "id": moved, "updated": len(moved)}
-    return {"success": True, "updated": call.store.messages.update(user, mailbox, uids, changes)}
+    if body.get("markHam") and not changes:
+        return {"success": True, "updated": messages.count(user, mailbox, uids)}
+    return {"success": True, "updated": messages.update(user, mailbox, uids, changes)}
 
 
 def delete_message(call: Call, user: ObjectId, mailbox: ObjectId, message: int) -> Document:
@@ -115,11 +119,14 @@ def get_message_attachment(
 ) -> Stream:
     """The content of an attachment."""
     found = call.store.messages.find(user, mailbox, message, OF_ATTACHMENT)
-    kind, disposition, chunks = call.store.messages.attachment(found, attachment.upper())
+    declared, disposition, chunks = call.store.messages.attachment(found, attachment.upper())
+    kind = safe_type(declared)
+    name = next((a["filename"] for a in found.get("attachments") or () if a["id"] == attachment.upper()), "")
+    headers = {"Content-Disposition": safe_disposition(kind, disposition, name or attachment.upper())}
     if send_as_string and kind.startswith("text/"):
         charset = _charset(found["mimeTree"], attachment.upper())
         chunks = iter([decode_charset(b"".join(chunks), charset).encode()])
-    headers = {"Content-Disposition": _safe_disposition(found, attachment.upper(), disposition)}
+        kind += "; charset=utf-8"
     return Stream(chunks, kind, headers)
 
 
@@ -128,15 +135,6 @@ def _charset(node: Document, attachment_id: str) -> str:
         return str(node["parsedHeader"]["content-type"]["params"].get("charset") or "")
     children = [*node.get("childNodes", ()), *([node["message"]] if node.get("message") else [])]
     return next((found for child in children if (found := _charset(child, attachment_id))), "")
-
-
-def _safe_disposition(message: Document, attachment_id: str, header: str | None) -> str:
-    """The part's own disposition in a form fit for HTTP (RFC 6266)."""
-    kind = "inline" if header and parse_parameters(header)["value"].lower() == "inline" else "attachment"
-    name = next((a["filename"] for a in message.get("attachments") or () if a["id"] == attachment_id), "")
-    name = _UNSAFE_NAME.sub("_", name) or attachment_id
-    plain = name.encode("ascii", "replace").decode().replace("?", "_")
-    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def search_messages(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import binascii
-import json
 import re
 from base64 import b64decode
 
+import orjson
 from bson import ObjectId
 
 from delivery.drafts import Composed, Extras, build, extras_of, mailbox_of, referred, unique_addresses
@@ -19,12 +19,15 @@ from problems import Problem
 from storage.database import Document
 
 _FLAGS = (("unseen", "\\Seen"), ("flagged", "\\Flagged"), ("draft", "\\Draft"))
+_PLACE = {"mailbox": 1, "uid": 1}
 _HEADER_FIELD = re.compile(rb"\s*[\x21-\x39\x3b-\x7e]+[ \t]*:")
 
 
 def upload(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
     """Store a message and answer with where it is."""
     store = call.store
+    if body.get("raw") == "":
+        body = {name: value for name, value in body.items() if name != "raw"}
     place = store.mailboxes.get(user, mailbox)
     account = store.users.get(user)
     if account.get("disabled") or account.get("suspended"):
@@ -34,6 +37,7 @@ def upload(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Doc
         body = {**body, "draft": True}
     extras = extras_of(store, user, body, source) if "raw" not in body else _files_only(call, user, body)
     composed = _message(call, account, body, source, extras)
+    previous = _previous(call, user, mailbox, body.get("replacePrevious"))
     stored = store.messages.add(
         account,
         place,
@@ -48,7 +52,7 @@ def upload(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Doc
         "success": True,
         "message": {"id": stored["uid"], "mailbox": mailbox, "size": stored["size"]},
     }
-    return {**answer, **_replace_previous(call, user, mailbox, body.get("replacePrevious"))}
+    return answer if previous is None else {**answer, **_replace(call, user, previous)}
 
 
 def _files_only(call: Call, user: ObjectId, body: Document) -> Extras:
@@ -57,8 +61,8 @@ def _files_only(call: Call, user: ObjectId, body: Document) -> Extras:
 
 
 def _message(call: Call, user: Document, body: Document, source: object, extras: Extras) -> Composed:
-    if raw := body.get("raw"):
-        return _whole(_raw_bytes(raw), body)
+    if "raw" in body:
+        return _whole(_raw_bytes(body["raw"]), body)
     given = mailbox_of(body.get("from"))
     name = given.name if given else str(user.get("name") or "")
     address = given.address if given else str(user.get("address") or "")
@@ -112,19 +116,32 @@ def _meta(
         "origin": call.ip or "127.0.0.1",
         "transtype": "UPLOAD",
         "time": body.get("date") or call.now,
-        "custom": json.dumps(custom, separators=(",", ":"), ensure_ascii=False) if custom is not None else "",
+        "custom": orjson.dumps(custom).decode() if custom is not None else "",
         "reference": reference,
         "envelope": {"from": composed.sender or False, "to": composed.recipients},
     }
     return {**meta, "files": extras.files} if extras.files else meta
 
 
-def _replace_previous(call: Call, user: ObjectId, mailbox: ObjectId, previous: Document | None) -> Document:
+def _previous(call: Call, user: ObjectId, mailbox: ObjectId, given: Document | None) -> Document | None:
+    """The message to be replaced; empty where there is none any more.
+
+    It is looked up before the new one is stored: a UID that is still to come could be the new message itself.
+    """
+    if not given:
+        return None
+    try:
+        return call.store.messages.find(user, given.get("mailbox") or mailbox, given["id"], _PLACE)
+    except Problem:
+        return {}
+
+
+def _replace(call: Call, user: ObjectId, previous: Document) -> Document:
     """The new message is stored by now; that the old one is gone already does not undo it."""
     if not previous:
-        return {}
+        return {"previousDeleteError": Problem("MessageNotFound").text}
     try:
-        call.store.messages.delete(user, previous.get("mailbox") or mailbox, previous["id"])
-    except Problem as problem:
-        return {"previousDeleted": False, "previousDeleteError": problem.text}
+        call.store.messages.delete(user, previous["mailbox"], previous["uid"])
+    except Problem:
+        return {"previousDeleted": False}
     return {"previousDeleted": True}

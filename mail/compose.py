@@ -13,7 +13,6 @@ from email import policy
 from email.header import Header
 from email.message import EmailMessage, MIMEPart
 from email.utils import format_datetime
-from urllib.parse import unquote_to_bytes
 
 import idna
 
@@ -25,13 +24,6 @@ _HEADER_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,100}")
 _MEDIA_TYPE = re.compile(r"[\w.+\-]+/[\w.+\-]+")
 _STRUCTURAL = frozenset({"mime-version", "bcc"})
 _OF_FIELDS = frozenset({"from", "sender", "to", "cc", "reply-to", "subject", "date"})
-_DATA_IMAGE = re.compile(
-    r"(<img\b[^>]*?\bsrc\s*=\s*)([\"'])data:([\w.+\-]+/[\w.+\-]+)?((?:;[\w\-]+=[\w\-]+)*)(;base64)?,(.*?)\2",
-    re.I | re.S,
-)
-_FILE_NAME = re.compile(r"\sdata-filename\s*=\s*([\"'])(.*?)\1", re.I | re.S)
-_TAG_END = re.compile(r"[^>]*>")
-_LARGEST_SCANNED = 12 * 1024 * 1024
 
 
 class ComposeError(ValueError):
@@ -249,28 +241,3 @@ def decode_content(content: str, encoding: str, path: str) -> bytes:
     except ValueError as error:
         raise ComposeError(path, f"is not valid {encoding}") from error
     raise ComposeError(path, "must be one of [base64, base64url, hex, utf8, ascii, latin1, binary, utf16le]")
-
-
-def extract_data_images(html: str, domain: str) -> tuple[str, list[Attachment]]:
-    """HTML whose pictures in data: URLs have become attachments with a content id at `domain`."""
-    if len(html) > _LARGEST_SCANNED or "data:" not in html:
-        return html, []
-    found: list[Attachment] = []
-
-    def replace(match: re.Match[str]) -> str:
-        data = unquote_to_bytes(match[6])
-        if match[5]:
-            text = b"".join(data.split()).rstrip(b"=")
-            try:
-                data = b64decode(text + b"=" * (-len(text) % 4))
-            except ValueError:
-                return match[0]
-        tag_end = _TAG_END.match(html, match.end())
-        name = _FILE_NAME.search(match[1] + (tag_end[0] if tag_end else ""))
-        cid = f"{uuid.uuid4()}@{domain}"
-        found.append(Attachment(data, name[2] if name else "", (match[3] or "text/plain").lower(), cid))
-        return f"{match[1]}{match[2]}cid:{cid}{match[2]}"
-
-    return _FILE_NAME.sub("", rewritten) if (
-        rewritten := _DATA_IMAGE.sub(replace, html)
-    ) != html else html, found

@@ -10,6 +10,7 @@ from typing import Any
 import nh3
 
 from mail.headers import addresses, decoded_addresses
+from mail.html import html_to_text, text_to_html
 from mail.listing import (
     attachments_of,
     content_type_of,
@@ -19,6 +20,7 @@ from mail.listing import (
     references_of,
     sender_of,
 )
+from mail.nesting import is_regular
 
 _TAGS = nh3.ALLOWED_TAGS | {"font", "center", "u", "main", "section", "wbr"}
 _ATTRIBUTES = {
@@ -41,17 +43,33 @@ _STYLES = {
 }  # fmt: skip
 _SCHEMES = {"http", "https", "mailto", "tel", "cid", "attachment", "data"}
 _SAFE_DATA = re.compile(r"data:image/(?:png|jpe?g|gif|webp);base64,[A-Za-z0-9+/=\s]*", re.I)
+_IGNORED_IN_URLS = re.compile(r"[\x00-\x20]+")
+_ACTIVE_STYLE = re.compile(r"url|expression|import|behavior|binding|javascript|[\\@<>{}]|/\*", re.I)
 _LINK = re.compile(r"attachment:(?:[0-9a-f]{24}/)?(ATT\d+)")
+_LAST_MOMENT = 253_402_300_799_000  # of the year 9999
 _DOTS_AND_LABEL = re.compile(r"\+.*$")
 
 
 def _attribute(tag: str, name: str, value: str) -> str | None:
-    """Data URLs only as pictures of formats that hold no program."""
-    if value.lstrip().lower().startswith("data:") and not (
+    """Data URLs only as pictures of formats that hold no program; styles that load and run nothing.
+
+    Browsers pass over white space and control characters in front of a URL, and line breaks within its scheme.
+    """
+    if name == "style":
+        return _passive(value) or None
+    bare = _IGNORED_IN_URLS.sub("", value[:1000]).lower()
+    if bare.startswith("data:") and not (
         tag == "img" and name == "src" and _SAFE_DATA.fullmatch(value.strip())
     ):
         return None
+    if name == "cite" and not bare.startswith(("http:", "https:")):
+        return None
     return value
+
+
+def _passive(style: str) -> str:
+    """The declarations without functions that load or run something, and without escapes that could hide one."""
+    return ";".join(part for part in style.split(";") if not _ACTIVE_STYLE.search(part))
 
 
 _CLEANER = nh3.Cleaner(
@@ -77,8 +95,11 @@ _CLEANER = nh3.Cleaner(
 
 
 def sanitise(html: str) -> str:
-    """HTML of which a browser runs nothing: no script, no handlers, no frames, no style sheets."""
-    return _CLEANER.clean(html)
+    """HTML of which a browser runs nothing: no script, no handlers, no frames, no style sheets.
+
+    Large markup that is nested as nobody writes it is shown as text, see `mail.nesting`.
+    """
+    return _CLEANER.clean(html if is_regular(html) else text_to_html(html_to_text(html)))
 
 
 def replace_links(parts: Iterable[str], prefix: str) -> list[str]:
@@ -139,7 +160,7 @@ def _optional(
 def _expires(message: Mapping[str, Any]) -> datetime | None:
     if not message.get("exp") or not message.get("rdate"):
         return None
-    return datetime.fromtimestamp(message["rdate"] / 1000, UTC)
+    return datetime.fromtimestamp(min(message["rdate"], _LAST_MOMENT) / 1000, UTC)
 
 
 def _envelope(meta: Mapping[str, Any]) -> dict[str, Any]:

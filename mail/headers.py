@@ -36,11 +36,12 @@ _MOST_INDEXED_BYTES = 880
 _MOST_ADDRESSES = 2000
 LONGEST_VALUE = 64 * 1024
 
-_WORD = re.compile(r"=\?([\w.:\-]+?)(?:\*[\w\-]*)?\?([BbQq])\?([^?\s]*(?:\?(?!=)[^?\s]*)*)\?=")
+_WORD_BEGIN = re.compile(r"=\?([\w.:\-]+?)(?:\*[\w\-]*)?\?([BbQq])\?")
+_BLANK = re.compile(r"\s|\Z")
 _BETWEEN_WORDS = re.compile(r"(\?=)[ \t\r\n]+(?==\?[\w.:\-]+(?:\*[\w\-]*)?\?[BbQq]\?)")
-_FOLD = re.compile(r"[ \t]*[\r\n]+[ \t]*")
+_FOLD = re.compile(r"(?<![ \t\r\n])[ \t]*[\r\n][ \t\r\n]*")
 _SPACES = re.compile(r"\s+")
-_ANGLE = re.compile(r"<([^>]*)>")
+_ANGLE = re.compile(r"<([^<>]*)>")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ADDRESS_TOKEN = re.compile(
@@ -67,16 +68,30 @@ def decode_words(text: str) -> str:
     text = _BETWEEN_WORDS.sub(r"\1", text)
     parts: list[str] = []
     end, pending, charset = 0, b"", ""
-    for match in _WORD.finditer(text):
-        data = _word_bytes(match[2], match[3])
+    for match, stop in _words(text):
+        data = _word_bytes(match[2], text[match.end() : stop])
         if pending and (match.start() > end or match[1].lower() != charset):
             parts.append(decode(pending, charset))
             pending = b""
         parts.append(text[end : match.start()])
-        pending, charset, end = pending + data, match[1].lower(), match.end()
+        pending, charset, end = pending + data, match[1].lower(), stop + 2
     if pending:
         parts.append(decode(pending, charset))
     return _clean("".join(parts) + text[end:])
+
+
+def _words(text: str) -> Iterator[tuple[re.Match[str], int]]:
+    """Where each encoded-word begins, and where its `?=` stands; the text is gone through once only."""
+    position = stop = blank = 0
+    while match := _WORD_BEGIN.search(text, position):
+        position = match.end()
+        if stop < position and (stop := text.find("?=", position)) < 0:
+            return
+        if blank < position and (found := _BLANK.search(text, position)):
+            blank = found.start()
+        if stop < blank:
+            yield match, stop
+            position = stop + 2
 
 
 def _word_bytes(encoding: str, payload: str) -> bytes:

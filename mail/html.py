@@ -14,10 +14,10 @@ _BLOCKS = "p, div, tr, li, h1, h2, h3, h4, h5, h6, blockquote, table, ul, ol, pr
 _BLANKS = re.compile(r"[ \t\r\f\v\u00a0\u200b\u00ad\ufeff]+")
 _EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")
 _PARAGRAPHS = re.compile(r"\n{2,}")
-_UNSHOWN_PART = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.I | re.S)
+_UNSHOWN_TAG = re.compile(r"<(/?)(script|style|head)\b[^<>]*>?", re.I)
 _TAG = re.compile(r"<[^<>]*>")
 _LEFT_TRIM = re.compile(r"\n[ \t]+")
-_RIGHT_TRIM = re.compile(r"[ \t]+\n")
+_RIGHT_TRIM = re.compile(r"(?<![ \t])[ \t]+\n")
 
 
 def html_to_text(html: str) -> str:
@@ -27,7 +27,7 @@ def html_to_text(html: str) -> str:
     """
     html = html[:_MOST_HTML].replace("\0", "")
     if html.count("<") > _MOST_TAGS:
-        return _tidy(unescape(_TAG.sub("\n", _UNSHOWN_PART.sub("", html))))
+        return _tidy(unescape(_TAG.sub("\n", _without_unshown(html))))
     tree = LexborHTMLParser(html)
     tree.strip_tags(_UNSHOWN, recursive=True)
     for node in tree.css("a[href^=http]"):
@@ -41,6 +41,20 @@ def html_to_text(html: str) -> str:
         node.insert_after("\n")
     body = tree.body or tree.root
     return _tidy(body.text(separator="") if body else "")
+
+
+def _without_unshown(html: str) -> str:
+    """Without what stands between the tags of scripts, styles and the head; one that is never closed stays."""
+    parts: list[str] = []
+    start, hidden = 0, ""
+    for match in _UNSHOWN_TAG.finditer(html):
+        name = match[2].lower()
+        if not hidden and not match[1]:
+            parts.append(html[start : match.start()])
+            start, hidden = match.start(), name
+        elif hidden == name and match[1]:
+            start, hidden = match.end(), ""
+    return "".join(parts) + html[start:]
 
 
 def _tidy(text: str) -> str:

@@ -107,7 +107,7 @@ def meta_data(custom: Any) -> Any:
         return custom or {}
     try:
         return json.loads(custom) if custom else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return custom
 
 

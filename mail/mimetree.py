@@ -24,7 +24,7 @@ LARGEST_OUTSIDE = 64 * 1024
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _EMPTY_LINE = re.compile(rb"\n\r*\n")
 _LEADING_EMPTY_LINE = re.compile(rb"\r*\n")
-_FIELD_END = re.compile(rb"\r*\n(?![ \t])")
+_FIELD_END = re.compile(rb"(?<!\r)\r*\n(?![ \t])")
 _KEY = re.compile(r"[a-z0-9\-*]{1,99}")
 _SINGLE = frozenset(
     {

@@ -81,14 +81,16 @@ class ContractApi(FlaskApi):  # type: ignore[misc]
         )
 
     def _add_operation_internal(self, method: str, path: str, operation: Any) -> None:
-        rule = path.replace("{", "<").replace("}", ">")
-        self.blueprint.add_url_rule(
-            rule,
-            operation.operation_id,
-            operation._resolution.function,
-            methods=[method],
-            provide_automatic_options=False,
-        )
+        """A second path, which the original serves without documenting it, stands in `x-also-at`."""
+        for place in (path, operation._operation.get("x-also-at")):
+            if place:
+                self.blueprint.add_url_rule(
+                    place.replace("{", "<").replace("}", ">"),
+                    operation.operation_id,
+                    operation._resolution.function,
+                    methods=[method],
+                    provide_automatic_options=False,
+                )
 
     def add_openapi_json(self) -> None:
         """Serve the document as it is, encoded once."""

@@ -14,13 +14,15 @@ from werkzeug.datastructures import MultiDict
 from problems import Problem
 from server.contract import Operation
 from server.incoming import Upload, read_form, read_pieces, too_large
+from server.json import is_deeper
 
 Fields = dict[str, Any]
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json", re.I)
 _FORM = "application/x-www-form-urlencoded"
-_PARTS = "multipart/form-data"
+_MULTIPART = "multipart/form-data"
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 _MOST_PARAMETERS = 1000
+_DEEPEST = 100
 
 
 def read_query(request: Request) -> Fields:
@@ -42,19 +44,19 @@ def read_body(request: Request, operation: Operation) -> tuple[Fields, bytes | U
 
     Raises Problem: InvalidContent, RequestTooLarge or UnsupportedMediaType.
     """
-    if request.method == "GET" or not _has_body(request):
-        return {}, None
-    if operation.streams and not _is_fields(request.mimetype):
-        return _streamed(request, operation)
-    data = _decoded(request, _read(request, operation.largest_body), operation.largest_body)
-    if not data.strip():
+    if request.method == "GET":
         return {}, None
     kind = request.mimetype
+    if operation.streams and _has_body(request) and not _is_fields(kind):
+        return _streamed(request, operation)
+    data = _data(request, operation.largest_body)
+    if not data.strip():
+        return {}, data if operation.takes_raw and kind.startswith("message/") else None
     if _JSON.fullmatch(kind) or (not kind and not operation.takes_raw):
         return _object(data), None
     if kind == _FORM:
         return _form(data), None
-    if operation.takes_raw:
+    if operation.takes_raw and kind != _MULTIPART:
         return {}, data
     raise Problem(
         "UnsupportedMediaType", f"A body of type {kind or 'unknown'} is not taken here, send application/json"
@@ -67,9 +69,13 @@ def _is_fields(kind: str) -> bool:
 
 def _streamed(request: Request, operation: Operation) -> tuple[Fields, Upload | None]:
     """What is neither JSON nor a short form is read while the operation works on it."""
-    if request.mimetype == _PARTS and operation.form_content:
+    if request.mimetype == _MULTIPART and operation.form_content:
         return read_form(request, operation.largest_body, operation.form_content)
     return {}, Upload(read_pieces(request, operation.largest_body))
+
+
+def _data(request: Request, limit: int) -> bytes:
+    return _decoded(request, _read(request, limit), limit) if _has_body(request) else b""
 
 
 def _has_body(request: Request) -> bool:
@@ -112,6 +118,8 @@ def _object(data: bytes) -> Fields:
         return {}
     if not isinstance(value, dict):
         raise Problem("InvalidContent", "Invalid JSON: the body must be an object")
+    if is_deeper(value, _DEEPEST):
+        raise Problem("InvalidContent", f"Invalid JSON: nested deeper than {_DEEPEST} levels")
     return value
 
 

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from server.json import is_deeper
+
 _ATOM = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010ffff]+"
 _LABEL = r"[A-Za-z0-9\u0080-\U0010ffff](?:[A-Za-z0-9\-\u0080-\U0010ffff]{0,61}[A-Za-z0-9\u0080-\U0010ffff])?"
 _LAST_LABEL = (
@@ -28,6 +30,7 @@ _NAME_ATOMS = r"[a-z0-9\-]+(?:[._=:][a-z0-9\-]+)*"
 _USER_NAME = re.compile(rf"{_NAME_ATOMS}(?:@{_NAME_ATOMS})?")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[\x21-\x7e]+")
 _TARGET_URI = re.compile(r"(?:smtps?|https?):[\x21-\x7e]+")
+_DEEPEST_METADATA = 100
 _WHOLE_NUMBER = re.compile(r"-?\d{1,16}")
 
 
@@ -107,9 +110,10 @@ def is_cursor(text: str) -> bool:
 
 
 def is_metadata(text: str) -> bool:
-    """The JSON of an object."""
+    """The JSON of an object that is not nested too deeply to be written again."""
     try:
-        return isinstance(orjson.loads(text), dict)
+        value = orjson.loads(text)
+        return isinstance(value, dict) and not is_deeper(value, _DEEPEST_METADATA)
     except ValueError:
         return False
 

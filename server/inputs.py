@@ -19,7 +19,7 @@ from problems import InvalidInput
 from server.contract import Operation
 from server.faults import describe
 from server.formats import FORMATS
-from server.schemas import Compiled, coerce_fields, compile_schema
+from server.schemas import Compiled, TooLarge, coerce_fields, compile_schema
 from storage.paging import Paging
 
 Values = dict[str, Any]
@@ -58,7 +58,7 @@ class InputReader:
         return self._converted(values)
 
     def _merged(self, path: Mapping[str, str], query: Values, body: Values) -> Values:
-        values = {self._path_names[name]: value for name, value in path.items()}
+        values = {self._path_names.get(name, name): value for name, value in path.items()}
         for source in (self._query_fields(query), body):
             for name, value in source.items():
                 if name != "accessToken" and not values.get(name):
@@ -81,9 +81,14 @@ class InputReader:
             raise InvalidInput({name: f'"{name}" must not contain NUL' for name in nul})
 
     def _converted(self, values: Values) -> Values:
+        faults: dict[str, str] = {}
         for name in self._convert.keys() & values.keys():
-            if values[name] is not None:
-                values[name] = self._convert[name](values[name])
+            try:
+                values[name] = self._convert[name](values[name]) if values[name] is not None else None
+            except TooLarge as error:
+                faults[name] = f'"{name}" {error}'
+        if faults:
+            raise InvalidInput(faults)
         return values
 
     def split(self, values: Values) -> tuple[Values, Values]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,3 +33,17 @@ def _plain(value: Any) -> Any:
 def date_text(value: datetime) -> str:
     """`2024-01-31T10:20:30.123Z`."""
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects stand in one another deeper than that; orjson reads deeper ones than it writes."""
+    level = [value]
+    for _ in range(levels):
+        level = [part for holder in level if isinstance(holder, dict | list) for part in _parts(holder)]
+        if not level:
+            return False
+    return any(isinstance(part, dict | list) for part in level)
+
+
+def _parts(holder: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return holder.values() if isinstance(holder, dict) else holder

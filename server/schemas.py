@@ -19,6 +19,7 @@ Step = Callable[[Any], Any]
 
 ABSENT: Any = object()
 LARGEST_SAFE = 2**53 - 1
+_LARGEST_METADATA = 1_048_576
 
 _ANNOTATIONS = frozenset(
     {"description", "example", "default", "deprecated", "title", "readOnly", "writeOnly", "xml"}
@@ -34,6 +35,10 @@ def _split(text: str) -> list[str]:
 
 
 _CUT: Mapping[str, Step] = {"trim": str.strip, "lower": str.lower, "split": _split}
+
+
+class TooLarge(ValueError):
+    """A value has the right form and is too large; the text says how large it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,18 @@ def _date(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_BY_TYPE: Mapping[str, Step] = {"boolean": _boolean, "integer": _number, "number": _number, "date": _date}
+def _digits(value: Any) -> Any:
+    """UIDs are sets, written as text; a single one may come as a number."""
+    return str(value) if type(value) is int else value
+
+
+_BY_TYPE: Mapping[str, Step] = {
+    "boolean": _boolean,
+    "integer": _number,
+    "number": _number,
+    "date": _date,
+    "uid-set": _digits,
+}
 
 
 def _in_array(item: Step | None) -> list[Step]:
@@ -234,4 +250,9 @@ def _to_date(value: Any) -> Any:
 
 
 def _to_metadata(value: Any) -> Any:
-    return orjson.loads(value) if isinstance(value, str) else value
+    """Text was measured by its schema; an object shows its size only when it is written."""
+    if isinstance(value, str):
+        return orjson.loads(value)
+    if len(orjson.dumps(value)) > _LARGEST_METADATA:
+        raise TooLarge(f"must be at most {_LARGEST_METADATA} bytes of JSON")
+    return value

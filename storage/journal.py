@@ -37,10 +37,14 @@ class Journal:
             self._transactions.afterwards(session, lambda: self._wildduck.changed(user, mailbox))
 
 
-def exists(message: Document, junk: int | None = None) -> Document:
-    """The entry for a message that a mailbox has got; `junk` 1 or -1 when it became or ceased to be spam."""
+def exists(message: Document, junk: int | None = None, *, mark_ham: bool = False) -> Document:
+    """The entry for a message that a mailbox has got.
+
+    `junk` is 1 or -1 when it became or ceased to be spam, `mark_ham` says that the user called it none.
+    """
     entry = {"command": "EXISTS", **_of(message), "unseen": message["unseen"], "idate": message["idate"]}
-    return {**entry, "junk": junk} if junk else entry
+    marks = {**({"junk": junk} if junk else {}), **({"markHam": True} if mark_ham else {})}
+    return {**entry, **marks}
 
 
 def expunge(message: Document) -> Document:

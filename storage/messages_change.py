@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
+import orjson
 from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
@@ -38,6 +38,14 @@ class ChangeMessages(MessagesBase):
                 lambda session, ids=ids: self._update_batch(user, mailbox, ids, changes, session)  # type: ignore[misc]
             )
         if not total:
+            raise Problem("MessageNotFound")
+        return total
+
+    def count(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> int:
+        """How many of these messages there are. Raises Problem NoSuchMailbox or MessageNotFound."""
+        self._store.mailboxes.get(user, mailbox)
+        wanted = {"mailbox": mailbox, "user": user, **uids.condition()}
+        if not (total := self._collection.count_documents(wanted, maxTimeMS=READ_MS)):
             raise Problem("MessageNotFound")
         return total
 
@@ -141,7 +149,7 @@ class ChangeMessages(MessagesBase):
         self._collection.bulk_write(updates, session=session)
         gone = [expunge({**row, "modseq": left}) for row in before]
         self._store.journal.append(user, source, gone, session=session)
-        self._tell_arrival(user, target, before, session)
+        self._tell_arrival(user, target, before, changes, session)
         for mailbox in {source, target["_id"]}:
             self._settle(mailbox, session)
         return [(row["uid"], place["uidNext"] + number) for number, row in enumerate(before)]
@@ -159,14 +167,21 @@ class ChangeMessages(MessagesBase):
         return [{"$set": _literal(place)}, *_update_stages(changes, modseq)]
 
     def _tell_arrival(
-        self, user: ObjectId, target: Document, before: list[Document], session: ClientSession | None
+        self,
+        user: ObjectId,
+        target: Document,
+        before: list[Document],
+        changes: Document,
+        session: ClientSession | None,
     ) -> None:
+        """Flagging a message says that it is no spam, as `markHam` does."""
+        ham = bool(changes.get("markHam") or changes.get("flagged"))
         was_junk = {row["_id"]: bool(row.get("junk")) for row in before}
         wanted = {"_id": {"$in": list(was_junk)}, "mailbox": target["_id"]}
         entries = []
         for row in self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1):
             junk = int(bool(row.get("junk"))) - int(was_junk[row["_id"]])
-            entries.append(exists(row, junk))
+            entries.append(exists(row, junk, mark_ham=ham))
         self._store.journal.append(user, target["_id"], entries, session=session)
 
 
@@ -202,6 +217,5 @@ def _other_fields(changes: Document) -> Document:
     if "expires" in changes:
         fields.update(_literal(expiry_fields(changes["expires"])))
     if "metaData" in changes:
-        text = json.dumps(changes["metaData"], separators=(",", ":"), ensure_ascii=False)
-        fields["meta.custom"] = {"$literal": text}
+        fields["meta.custom"] = {"$literal": orjson.dumps(changes["metaData"]).decode()}
     return fields

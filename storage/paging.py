@@ -23,6 +23,7 @@ from storage.database import Document
 ASCENDING, DESCENDING = 1, -1
 _MISSING = "__mixmax__undefined__"
 _SCALARS = (str, int, float, bool, datetime, ObjectId, type(None))
+_SHORT = json_util.LEGACY_JSON_OPTIONS  # dates as numbers
 _OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.RELAXED, tz_aware=True)
 
 
@@ -91,7 +92,8 @@ class Order:
 
 def encode_cursor(position: Any, page: int) -> str:
     """The cursor that leads to `page`, starting beside `position`."""
-    inner = json_util.dumps(position, json_options=_OPTIONS, separators=(",", ":"), ensure_ascii=False)
+    short = [position[0], str(position[1])] if isinstance(position, list) else position
+    inner = json_util.dumps(short, json_options=_SHORT, separators=(",", ":"), ensure_ascii=False)
     return _base64url(json.dumps([inner, page], separators=(",", ":"), ensure_ascii=False))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from bson import ObjectId
+from connexion.spec import OpenAPISpecification
 from flask import Flask
 
+from server.app import create_app
+from server.contract import Contract
 from server.settings import Settings
 from storage.store import Store
 from tests.conftest import Client
@@ -51,6 +54,30 @@ def put(client: Any, box: Callable[[str], str]) -> Callable[..., int]:
         return int(answer.json["message"]["id"])
 
     return store
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _document_is_valid() -> Iterator[None]:
+    """Connexion checks the contract's form each time an app is made; a test of its own does that once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OpenAPISpecification, "_validate_spec", classmethod(lambda cls, spec: None))
+        yield
+
+
+@pytest.fixture
+def as_caller(store: Store, contract: Contract) -> Callable[..., Any]:
+    """`as_caller("auth")`: a client of a server that asks for tokens, with one of that role; None for none."""
+    settings = Settings(access_control=True, secret="s", log_level="error", mongo_uri="mongodb://unused")
+    guarded = create_app(settings, store, contract)
+
+    def client_of(role: str | None, user: str = "somebody") -> Any:
+        if role is None:
+            return Client(guarded)
+        if role == "user":
+            return Client(guarded, store.tokens.issue(store.users.get(ObjectId(user)), secret="s", ttl=3600))
+        return Client(guarded, store.tokens.provision(user, role, secret="s"))
+
+    return client_of
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ FIELDS = {
     "_id", "root", "v", "user", "mailbox", "uid", "modseq", "idate", "hdate", "flags", "unseen", "undeleted",
     "flagged", "draft", "searchable", "size", "ha", "magic", "mimeTree", "envelope", "bodystructure", "headers",
     "msgid", "subject", "intro", "text", "html", "thread", "meta", "filters", "exp", "retention", "retentionTime",
-    "userDeleted", "copied",
+    "userDeleted", "copied", "mallard",
 }  # fmt: skip
 
 
