@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from handlers.answers import enabled_2fa
 from handlers.call import Call
+from handlers.second_factor import after_password
 from handlers.users_input import password_matches
 from problems import InvalidInput, Problem
 from security.passwords import DUMMY_HASH, hash_password, needs_rehash
@@ -114,9 +115,7 @@ def _answer(call: Call, user: Document, body: Document, source: str) -> Document
     }
     if user.get("passwordPwned"):
         answer["passwordPwned"] = True
-    if body.get("token") and not set(methods) - {"custom"}:
-        answer["token"] = call.store.tokens.issue(user, secret=call.rules.secret, ttl=call.rules.token_ttl)
-    return answer
+    return {**answer, **after_password(call, user, methods, token=bool(body.get("token")))}
 
 
 def invalidate_access_token(call: Call) -> Document:

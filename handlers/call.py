@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 
+from security.secrets import KeyRing
 from storage.store import Store
 
 Result = TypeVar("Result")
@@ -33,12 +34,20 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Settings of the service that operations follow: how tokens are signed and live, how passwords are hashed."""
+    """Settings of the service that operations follow: how tokens are signed and live, how passwords are hashed.
+
+    `totp_window` are the steps either way in which a code is right. With `strict_2fa` an account with a second
+    factor gets no token before it; with `confirm_2fa` its user changes second factors only with password or code.
+    """
 
     secret: str = "a secret cat"
     token_ttl: int = 1_209_600
     password_scheme: str = "argon2id"
     email_domain: str = ""
+    totp_keys: KeyRing = field(default_factory=KeyRing)
+    totp_window: int = 6
+    strict_2fa: bool = True
+    confirm_2fa: bool = False
 
 
 def run_here(function: Callable[..., Result], *arguments: Any) -> Result:

@@ -8,7 +8,6 @@ from problems import Problem
 
 PENDING: frozenset[str] = frozenset(
     {
-        "checkTotp2FA",
         "createASP",
         "createAllowedDomain",
         "createAudit",
@@ -32,11 +31,6 @@ PENDING: frozenset[str] = frozenset(
         "deleteUser",
         "deleteUserAddress",
         "deleteWebhook",
-        "disable2FA",
-        "disableCustom2FA",
-        "disableTotp2FA",
-        "enableCustom2FA",
-        "enableTotp2FA",
         "forwardStoredMessage",
         "getASP",
         "getASPs",
@@ -80,7 +74,6 @@ PENDING: frozenset[str] = frozenset(
         "restoreUser",
         "restoreUserInfo",
         "searchApplyMessages",
-        "setupTotp2FA",
         "submitStoredMessage",
         "updateAutoreply",
         "updateDkimKey",

@@ -40,12 +40,25 @@ def create_app(settings: Settings, store: Store, contract: Contract | None = Non
     errors.install(app)
     Cors(settings.cors_origins).install(app)
     _log_requests(app)
-    rules = Rules(settings.secret, settings.token_ttl, settings.password_hash, settings.email_domain)
+    rules = _rules(settings)
     gate = Gate(settings, store)
     api = ContractApi(contract or Contract(), store, gate, rules, check_responses=settings.validate_responses)
     app.register_blueprint(api.blueprint)
     app.add_url_rule("/", "start", lambda: redirect("/ui/"))
     return app
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        secret=settings.secret,
+        token_ttl=settings.token_ttl,
+        password_scheme=settings.password_hash,
+        email_domain=settings.email_domain,
+        totp_keys=settings.key_ring(settings.totp_secret),
+        totp_window=settings.totp_window,
+        strict_2fa=settings.strict_2fa,
+        confirm_2fa=settings.confirm_2fa,
+    )
 
 
 def _log_requests(app: Flask) -> None:

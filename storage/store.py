@@ -14,9 +14,11 @@ from storage.database import Clock, DatabaseNames, Databases, Document, Transact
 from storage.files import Files
 from storage.indexes import ensure_indexes
 from storage.journal import Journal
+from storage.logins import PendingLogins
 from storage.mailboxes import Mailboxes
 from storage.messages import Messages
 from storage.outbound import Outbound
+from storage.secondfactors import SecondFactors
 from storage.settings import Settings
 from storage.threads import Threads
 from storage.tokens import Tokens
@@ -40,6 +42,8 @@ class Store:
         self.authlog = AuthLog(self.databases, clock, self.settings)
         self.tokens = Tokens(self.databases, clock)
         self.users = Users(self.databases, clock)
+        self.secondfactors = SecondFactors(self.databases, clock)
+        self.logins = PendingLogins(self.databases, clock)
         self.addresses = Addresses(self.databases, clock)
         self.addressregister = AddressRegister(self.databases, clock)
         self.journal = Journal(self.databases, clock)
