@@ -57,7 +57,8 @@ def complete_login(call: Call, user: Document, nonce: str, method: str) -> Docum
 def use_code(call: Call, user: Document, code: str) -> None:
     """Use up a TOTP code of the account. Raises Problem: TotpDisabled, RateLimitedError, InvalidToken.
 
-    Once the code was compared, the outcome is logged.
+    Once the code was compared, the outcome is logged. A right code that was used before is no guess, so it does not
+    count as one.
     """
     seed = user.get("seed")
     if TOTP not in enabled_2fa(user) or not seed:
@@ -70,6 +71,7 @@ def use_code(call: Call, user: Document, code: str) -> None:
         raise Problem("InvalidToken", "Failed to validate TOTP")
     if not call.store.secondfactors.accept_step(user["_id"], seed, step):
         _log_check(call, user, "fail")
+        call.store.counters.give_back(_codes_key(user["_id"]), 1)
         raise Problem("RateLimitedError", _USED)
     _log_check(call, user, "success")
     forget_codes(call, user["_id"])
