@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bson import ObjectId
-
 from handlers.answers import enabled_2fa
+from handlers.authentication_limits import begin_anew, code_limit, forget_codes, limited, password_limit
 from handlers.call import Call
 from problems import Problem
 from security.passwords import UnknownHash, verify_password
@@ -13,8 +12,6 @@ from storage.database import Document
 
 TOTP = "totp"
 _CUSTOM = "custom"
-_CODES, _CODES_WINDOW = 6, 180
-_PASSWORDS, _PASSWORDS_WINDOW = 12, 120
 _USED = "This code has already been used, please try again with a new code"
 
 
@@ -58,21 +55,14 @@ def use_code(call: Call, user: Document, code: str) -> None:
     """Use up a TOTP code of the account. Raises Problem: TotpDisabled, RateLimitedError, InvalidToken.
 
     Once the code was compared, the outcome is logged. A right code that was used before is no guess, so it does not
-    count as one.
+    count as a wrong one.
     """
     seed = user.get("seed")
     if TOTP not in enabled_2fa(user) or not seed:
         raise Problem("TotpDisabled")
-    count_code(call, user["_id"])
-    opened = call.offload(call.rules.totp_keys.open, seed)
-    step = matching_step(opened.text, code, call.now, call.rules.totp_window)
-    if step is None:
-        _log_check(call, user, "fail")
-        raise Problem("InvalidToken", "Failed to validate TOTP")
-    if not call.store.secondfactors.accept_step(user["_id"], seed, step):
-        _log_check(call, user, "fail")
-        call.store.counters.give_back(_codes_key(user["_id"]), 1)
-        raise Problem("RateLimitedError", _USED)
+    with limited(call, code_limit(call, user["_id"])):
+        opened = call.offload(call.rules.totp_keys.open, seed)
+        _use_step(call, user, matching_step(opened.text, code, call.now, call.rules.totp_window))
     _log_check(call, user, "success")
     forget_codes(call, user["_id"])
     if opened.is_outdated:
@@ -80,23 +70,17 @@ def use_code(call: Call, user: Document, code: str) -> None:
         call.store.secondfactors.replace_seed(user["_id"], seed, sealed)
 
 
+def _use_step(call: Call, user: Document, step: int | None) -> None:
+    if step is None:
+        _log_check(call, user, "fail")
+        raise Problem("InvalidToken", "Failed to validate TOTP")
+    if not call.store.secondfactors.accept_step(user["_id"], user["seed"], step):
+        _log_check(call, user, "fail")
+        raise Problem("RateLimitedError", _USED)
+
+
 def _log_check(call: Call, user: Document, result: str) -> None:
     call.log_event(user["_id"], "check 2fa totp", result=result, role=call.caller.role)
-
-
-def count_code(call: Call, user: ObjectId) -> None:
-    """Count an attempt before its code is looked at, so that a burst can not pass the limit together."""
-    if not call.store.counters.add(_codes_key(user), 1, _CODES, _CODES_WINDOW).allowed:
-        raise Problem("RateLimitedError")
-
-
-def forget_codes(call: Call, user: ObjectId) -> None:
-    """Forget the attempts before a right code."""
-    call.store.counters.reset([_codes_key(user)])
-
-
-def _codes_key(user: ObjectId) -> str:
-    return f"auth_user:totp:{user}"
 
 
 def confirm(call: Call, user: Document, password: str | None = None, code: str | None = None) -> None:
@@ -120,15 +104,13 @@ def demand_proof(call: Call) -> None:
 
 
 def _check_password(call: Call, user: Document, password: str) -> None:
-    key = f"auth_user:{user['_id']}"
-    if not call.store.counters.add(key, 1, _PASSWORDS, _PASSWORDS_WINDOW).allowed:
-        raise Problem("RateLimitedError")
     stored = user.get("password") or ""
-    if not stored or not call.offload(_is_password, password, stored):
-        fields = {"source": "master", "requiredScope": "master", "protocol": "API"}
-        call.log_event(user["_id"], "authentication", result="fail", **fields)
-        raise Problem("AuthFailed")
-    call.store.counters.reset([key])
+    with limited(call, password_limit(call, user["_id"])):
+        if not stored or not call.offload(_is_password, password, stored):
+            fields = {"source": "master", "requiredScope": "master", "protocol": "API"}
+            call.log_event(user["_id"], "authentication", result="fail", **fields)
+            raise Problem("AuthFailed")
+    begin_anew(call, user["_id"])
 
 
 def _is_password(password: str, stored: str) -> bool:

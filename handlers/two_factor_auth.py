@@ -7,16 +7,9 @@ from datetime import timedelta
 from bson import ObjectId
 
 from handlers.answers import enabled_2fa
+from handlers.authentication_limits import code_limit, forget_codes, limited
 from handlers.call import Call
-from handlers.second_factor import (
-    TOTP,
-    complete_login,
-    confirm,
-    count_code,
-    forget_codes,
-    require_login,
-    use_code,
-)  # fmt: skip
+from handlers.second_factor import TOTP, complete_login, confirm, require_login, use_code
 from problems import InvalidInput, Problem
 from security.totp import matching_step, new_seed, otpauth_url, qr_code
 from storage.database import Document
@@ -55,19 +48,25 @@ def enable_totp2_fa(call: Call, user: ObjectId, body: Document) -> Document:
     account = _without_totp(call, user)
     if not has_pending(account, since=call.now - _SET_UP):
         raise Problem("TotpDisabled", "TOTP 2FA is not initialized for this user")
-    count_code(call, user)
-    pending = account["pendingSeed"]
-    seed = call.offload(call.rules.totp_keys.decrypt, pending)
-    step = matching_step(seed, body["token"], call.now, call.rules.totp_window)
-    if step is None:
-        _log(call, user, "enable 2fa totp", "fail")
-        raise Problem("InvalidSetupCode")
-    if not call.store.secondfactors.enable_totp(user, pending, step):
+    step = _set_up_step(call, account, body["token"])
+    if not call.store.secondfactors.enable_totp(user, account["pendingSeed"], step):
         raise Problem("TotpEnabled")
     forget_codes(call, user)
     _log(call, user, "enable 2fa totp", "success")
     call.keep_session(user)
     return _DONE
+
+
+def _set_up_step(call: Call, account: Document, code: str) -> int:
+    """The step whose code this is, by the seed that was set up. Raises Problem: InvalidSetupCode, RateLimitedError."""
+    user = account["_id"]
+    with limited(call, code_limit(call, user)):
+        seed = call.offload(call.rules.totp_keys.decrypt, account["pendingSeed"])
+        step = matching_step(seed, code, call.now, call.rules.totp_window)
+        if step is None:
+            _log(call, user, "enable 2fa totp", "fail")
+            raise Problem("InvalidSetupCode")
+    return step
 
 
 def _without_totp(call: Call, user: ObjectId) -> Document:

@@ -9,7 +9,6 @@ import structlog
 from flask import Flask, Response, g, redirect, request
 from werkzeug.routing import Rule
 
-from handlers.call import Rules
 from server import errors
 from server.access import Gate
 from server.api import ContractApi
@@ -17,6 +16,7 @@ from server.context import request_id
 from server.contract import Contract
 from server.cors import Cors
 from server.logging import masked
+from server.rules import rules_of
 from server.settings import Settings
 from storage.store import Store
 
@@ -40,25 +40,12 @@ def create_app(settings: Settings, store: Store, contract: Contract | None = Non
     errors.install(app)
     Cors(settings.cors_origins).install(app)
     _log_requests(app)
-    rules = _rules(settings)
+    rules = rules_of(settings)
     gate = Gate(settings, store)
     api = ContractApi(contract or Contract(), store, gate, rules, check_responses=settings.validate_responses)
     app.register_blueprint(api.blueprint)
     app.add_url_rule("/", "start", lambda: redirect("/ui/"))
     return app
-
-
-def _rules(settings: Settings) -> Rules:
-    return Rules(
-        secret=settings.secret,
-        token_ttl=settings.token_ttl,
-        password_scheme=settings.password_hash,
-        email_domain=settings.email_domain,
-        totp_keys=settings.key_ring(settings.totp_secret),
-        totp_window=settings.totp_window,
-        strict_2fa=settings.strict_2fa,
-        confirm_2fa=settings.confirm_2fa,
-    )
 
 
 def _log_requests(app: Flask) -> None:

@@ -17,6 +17,10 @@ from server.json import dumps
 STATUS: Mapping[str, int] = {
     "AddressExistsError": 400,
     "AddressNotFound": 404,
+    "AliasChain": 400,
+    "AliasExists": 400,
+    "AliasNotFound": 404,
+    "AspNotFound": 404,
     "AttachmentNotFound": 404,
     "AuthFailed": 403,
     "ChangeNotAllowed": 400,
@@ -24,7 +28,12 @@ STATUS: Mapping[str, int] = {
     "CustomDisabled": 400,
     "CustomEnabled": 400,
     "DisallowedMailboxMethod": 400,
+    "DomainNotFound": 404,
+    "ELOOP": 400,
+    "ENORECIPIENTS": 400,
     "EmptyMessage": 400,
+    "EncryptionFailed": 400,
+    "EventNotFound": 404,
     "FileNotFound": 404,
     "HashError": 400,
     "InputValidationError": 400,
@@ -33,14 +42,17 @@ STATUS: Mapping[str, int] = {
     "InvalidAuthScope": 403,
     "InvalidContent": 400,
     "InvalidSetupCode": 400,
+    "InvalidProfileScope": 400,
     "InvalidToken": 403,
     "InvalidTotpNonce": 403,
     "MailboxExistsError": 400,
     "MessageNotFound": 404,
     "MessageTooLarge": 413,
+    "MessageNotDraft": 400,
     "MethodNotAllowed": 405,
     "MissingPrivileges": 403,
     "NoSuchMailbox": 404,
+    "NoSuchQueueEntry": 404,
     "NoUpdates": 400,
     "NotImplemented": 501,
     "NotPermitted": 400,
@@ -48,6 +60,7 @@ STATUS: Mapping[str, int] = {
     "RateLimitedError": 403,
     "RequestTooLarge": 413,
     "ResourceNotFound": 404,
+    "SettingNotFound": 404,
     "TempPasswordNotYetValid": 403,
     "TooMany": 403,
     "TotpDisabled": 400,
@@ -60,7 +73,10 @@ STATUS: Mapping[str, int] = {
 }
 
 # Clients know these under a name that has another status elsewhere.
-_PUBLISHED: Mapping[str, str] = {"InvalidSetupCode": "InvalidToken"}
+_PUBLISHED: Mapping[str, str] = {
+    "InvalidProfileScope": "InvalidAuthScope",
+    "InvalidSetupCode": "InvalidToken",
+}
 
 log = structlog.get_logger()
 

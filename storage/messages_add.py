@@ -18,7 +18,8 @@ from mail.threads import normalise_subject
 from problems import Problem
 from storage.database import Document
 from storage.journal import exists
-from storage.messages_base import MessagesBase
+from storage.messages_base import own_fields
+from storage.messages_encrypt import EncryptMessages
 from storage.retention import retention_fields
 
 log = structlog.get_logger()
@@ -33,7 +34,7 @@ def _run(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-class AddMessages(MessagesBase):
+class AddMessages(EncryptMessages):
     """The way in, the same for uploads, submissions and deliveries."""
 
     def add(
@@ -50,16 +51,22 @@ class AddMessages(MessagesBase):
         verification_results: Document | None = None,
         filters: Sequence[ObjectId | str] = (),
         forward_targets: Sequence[Document] | None = None,
+        message_id: ObjectId | None = None,
+        together: Callable[[ClientSession | None], None] | None = None,
         offload: Callable[..., Any] = _run,
     ) -> Document:
         """Store a message and return its document.
 
-        Quota, UID, document and journal entry come about together or not at all. `thread_of` is the message that
-        this one answers, `outbound` the ids under which it was queued, `filters` what matched when it came in.
-        Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox.
+        Quota, UID, document and journal entry come about together or not at all, and so does what `together`
+        writes, which runs first. `thread_of` is the message that this one answers, `outbound` the ids under which
+        it was queued, `filters` what matched when it came in, `message_id` its `_id` where that is known before.
+        Where account or mailbox want it, all but drafts is stored encrypted.
+        Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox, EncryptionFailed.
         """
         if len(raw) > LARGEST:
             raise Problem("MessageTooLarge")
+        if "\\Draft" not in flags:
+            raw = self._for_owner(user, mailbox, raw, offload)
         now = self._store.clock()
         indexed = (offload if len(raw) > _OFFLOADED else _run)(index, raw, date or now)
         self._check_quota(user, indexed.document["size"])
@@ -67,10 +74,11 @@ class AddMessages(MessagesBase):
         hashes = self._store.attachments.store(indexed.bodies, magic)
         try:
             document = self._document(user, mailbox, indexed, flags, now, date or now)
+            document.update(_id=message_id or document["_id"], root=message_id or document["_id"])
             document.update(meta=meta, magic=magic, thread=self._thread(user["_id"], indexed, thread_of))
             document.update(_delivery(verification_results, filters, outbound, forward_targets))
             _note_hashes(document, indexed, hashes)
-            self._store.transactions.run(lambda session: self._insert(document, session))
+            self._store.transactions.run(lambda session: self._insert(document, together, session))
         except Exception as error:
             if not _may_be_stored(error):
                 self._store.attachments.release([body.hash for body in indexed.bodies], magic)
@@ -111,8 +119,7 @@ class AddMessages(MessagesBase):
         }
         if mailbox.get("specialUse") == "\\Junk":
             document["junk"] = True
-        if indexed.layout is not None:
-            document["mallard"] = {"layout": indexed.layout}
+        document["mallard"] = own_fields(indexed)
         return document
 
     def _thread(self, user: ObjectId, indexed: Indexed, thread_of: Document | None) -> ObjectId:
@@ -121,8 +128,15 @@ class AddMessages(MessagesBase):
             return threads.join_that(thread_of["thread"], user, indexed.thread_subject, indexed.thread_ids)
         return threads.join(user, indexed.thread_subject, indexed.thread_ids)
 
-    def _insert(self, document: Document, session: ClientSession | None) -> None:
+    def _insert(
+        self,
+        document: Document,
+        together: Callable[[ClientSession | None], None] | None,
+        session: ClientSession | None,
+    ) -> None:
         store = self._store
+        if together:
+            together(session)
         size, user, mailbox = document["size"], document["user"], document["mailbox"]
         if not store.users.reserve_storage(user, size, self._default_quota(), session=session):
             raise Problem("OverQuotaError")

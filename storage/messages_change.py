@@ -85,9 +85,9 @@ class ChangeMessages(MessagesBase):
 
         self._store.transactions.run(steps)
 
-    def note_outbound(self, message: ObjectId, queue_id: str) -> None:
+    def note_outbound(self, message: ObjectId, queue_id: str, session: ClientSession | None = None) -> None:
         """Remember on a stored message that it was queued."""
-        self._collection.update_one({"_id": message}, {"$addToSet": {"outbound": queue_id}})
+        self._collection.update_one({"_id": message}, {"$addToSet": {"outbound": queue_id}}, session=session)
 
     def move(
         self, user: ObjectId, source: ObjectId, target: ObjectId, uids: UidSet, changes: Document
@@ -101,6 +101,7 @@ class ChangeMessages(MessagesBase):
         place = self._store.mailboxes.get(user, target)
         moved: list[tuple[int, int]] = []
         for ids in self._batches(user, source, uids):
+            self._store.messages.encrypt_before_move(user, source, place, ids)
             moved += self._store.transactions.run(
                 lambda session, ids=ids: self._move_batch(user, source, place, ids, changes, session)  # type: ignore[misc]
             )

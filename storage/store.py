@@ -7,10 +7,15 @@ from pymongo import MongoClient
 from storage.addresses import Addresses
 from storage.addressregister import AddressRegister
 from storage.archive import Archive
+from storage.asps import Asps
 from storage.attachments import Attachments
+from storage.attempts import Attempts
 from storage.authlog import AuthLog
 from storage.counters import Counters
 from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
+from storage.domainaccess import DomainAccess
+from storage.domainaliases import DomainAliases
+from storage.domainrename import DomainRename
 from storage.files import Files
 from storage.indexes import ensure_indexes
 from storage.journal import Journal
@@ -20,6 +25,7 @@ from storage.messages import Messages
 from storage.outbound import Outbound
 from storage.secondfactors import SecondFactors
 from storage.settings import Settings
+from storage.signingkeys import SigningKeys
 from storage.threads import Threads
 from storage.tokens import Tokens
 from storage.users import Users
@@ -40,12 +46,18 @@ class Store:
         self.settings = Settings(self.databases, clock)
         self.counters = Counters(self.databases, clock)
         self.authlog = AuthLog(self.databases, clock, self.settings)
+        self.attempts = Attempts(self.databases, clock)
+        self.asps = Asps(self.databases, clock)
+        self.signingkeys = SigningKeys(self.databases)
         self.tokens = Tokens(self.databases, clock)
         self.users = Users(self.databases, clock)
         self.secondfactors = SecondFactors(self.databases, clock)
         self.logins = PendingLogins(self.databases, clock)
         self.addresses = Addresses(self.databases, clock)
+        self.domainrename = DomainRename(self.databases, self.transactions)
         self.addressregister = AddressRegister(self.databases, clock)
+        self.domainaliases = DomainAliases(self.databases, clock, self.transactions)
+        self.domainaccess = DomainAccess(self.databases)
         self.journal = Journal(self.databases, clock)
         self.mailboxes = Mailboxes(self.databases, clock, self.journal)
         self.attachments = Attachments(self.databases, clock)

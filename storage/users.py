@@ -69,9 +69,18 @@ class Users:
         """Take back an account just made, where the server has no transaction to do so."""
         self._collection.delete_one({"_id": user})
 
-    def get(self, user: ObjectId, projection: Mapping[str, Any] | None = None) -> Document:
+    def find(self, user: ObjectId) -> Document | None:
+        """An account's document, None where there is none."""
+        return self._collection.find_one({"_id": user}, max_time_ms=_READ_MS)
+
+    def get(
+        self,
+        user: ObjectId,
+        projection: Mapping[str, Any] | None = None,
+        session: ClientSession | None = None,
+    ) -> Document:
         """An account's document. Raises Problem UserNotFound."""
-        found = self._collection.find_one({"_id": user}, projection, max_time_ms=_READ_MS)
+        found = self._collection.find_one({"_id": user}, projection, max_time_ms=_READ_MS, session=session)
         if not found:
             raise Problem("UserNotFound")
         return found
@@ -186,6 +195,15 @@ class Users:
             wanted["address"] = {"$in": ["", None]}
         self._collection.update_one(wanted, {"$set": {"address": address}}, session=session)
 
+    def hold_unless_main(self, user: ObjectId, address: str, session: ClientSession | None = None) -> bool:
+        """Whether an address is not the main one; it can not become so before the transaction has ended.
+
+        The account is written to: a transaction that makes the address the main one runs before this one or after.
+        """
+        wanted = {"_id": user, "address": {"$ne": address}}
+        held = self._collection.update_one(wanted, {"$inc": {"mallard.addressChanges": 1}}, session=session)
+        return held.matched_count > 0
+
     def remember_keys(self, user: ObjectId, given: Document, known: Document) -> None:
         """Keep what is known of an account's keys, if they are still the `given` ones."""
         own = {f"mallard.{name}": value for name, value in known.items()}
@@ -194,6 +212,16 @@ class Users:
     def replace_hash(self, user: ObjectId, old: str, new: str) -> None:
         """Replace a password's hash by a better one of the same password, if it has not been changed meanwhile."""
         self._collection.update_one({"_id": user, "password": old}, {"$set": {"password": new}})
+
+    def end_temporary(self, user: ObjectId, temporary: str) -> None:
+        """Take away a temporary password by its hash, unless there is another one meanwhile."""
+        wanted = {"_id": user, "tempPassword.password": temporary}
+        self._collection.update_one(wanted, {"$set": {"tempPassword": False}})
+
+    def note_breach(self, user: Document, pwned: bool) -> None:
+        """Remember whether a password is known from a breach, unless it was changed since `user` was read."""
+        same = {"_id": user["_id"], "passwordChange": user.get("passwordChange")}
+        self._collection.update_one(same, {"$set": {"lastPwnedCheck": self._clock(), "passwordPwned": pwned}})
 
     def note_login(self, user: ObjectId, event: ObjectId | None, ip: str | None) -> None:
         """Remember the last log-in."""
