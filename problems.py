@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 TEXTS: Mapping[str, str] = {
+    "AccountFound": "An account with this user name exists by now",
+    "AccountNotFound": "There is no deleted account with this id",
     "AddressExistsError": "This email address already exists",
     "AddressNotFound": "Invalid or unknown address identifier",
     "AliasChain": "A domain alias can not lead to another alias",
@@ -25,6 +27,7 @@ TEXTS: Mapping[str, str] = {
     "ConfirmationRequired": "This change asks for existingPassword, or for token with a code of the authenticator",
     "CustomDisabled": "Custom 2FA is not enabled for this user",
     "CustomEnabled": "Custom 2FA is already enabled for this user",
+    "DeleteInProgress": "The deletion has begun, the account can not be restored",
     "DisallowedMailboxMethod": "This mailbox can not be changed in that way",
     "DomainNotFound": "Domain was not found",
     "ELOOP": "This message was passed on too often",

@@ -44,6 +44,7 @@ class Rules:
     `ip_failures` are the failed log-ins that one client address has, 0 for any number; those of `free_networks` have
     no limit at all. `pwned_check` says what a breached password is at log-in, `is_pwned` whether it is one (it may
     raise OSError). `profile` is what configuration profiles for mail programs hold.
+    `welcome_dir` has the templates of what new accounts find in their mailboxes.
 
     `totp_window` are the steps either way in which a code is right. With `strict_2fa` an account with a second
     factor gets no token before it; with `confirm_2fa` its user changes second factors only with password or code.
@@ -62,6 +63,7 @@ class Rules:
     totp_window: int = 6
     strict_2fa: bool = True
     confirm_2fa: bool = False
+    welcome_dir: str = ""
 
 
 def run_here(function: Callable[..., Result], *arguments: Any) -> Result:

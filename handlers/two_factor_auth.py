@@ -53,7 +53,7 @@ def enable_totp2_fa(call: Call, user: ObjectId, body: Document) -> Document:
         raise Problem("TotpEnabled")
     forget_codes(call, user)
     _log(call, user, "enable 2fa totp", "success")
-    call.keep_session(user)
+    _end_other_sessions(call, user)
     return _DONE
 
 
@@ -114,7 +114,7 @@ def enable_custom2_fa(call: Call, user: ObjectId, body: Document) -> Document:
     if not call.store.secondfactors.enable_custom(user):
         raise Problem("CustomEnabled")
     _log(call, user, "enable 2fa custom", "success")
-    call.keep_session(user)
+    _end_other_sessions(call, user)
     return _DONE
 
 
@@ -145,3 +145,8 @@ def disable2_fa(
 
 def _log(call: Call, user: ObjectId, action: str, result: str | None = None) -> None:
     call.log_event(user, action, result=result, role=call.caller.role)
+
+
+def _end_other_sessions(call: Call, user: ObjectId) -> None:
+    call.store.notices.logout(user, "Authentication required")
+    call.keep_session(user)

@@ -10,6 +10,8 @@ import binascii
 import hashlib
 import hmac
 import re
+import secrets
+import string
 from collections.abc import Callable, Mapping
 
 import argon2
@@ -17,6 +19,7 @@ import bcrypt
 
 from security.libcrypt import crypt
 
+_ALPHABET = string.ascii_letters + string.digits
 _BCRYPT_COST = 12
 _BCRYPT_BYTES = 72
 _MOST_PBKDF2 = 5_000_000
@@ -56,6 +59,11 @@ DUMMY_HASHES: Mapping[str, str] = {
     "argon2id": "$argon2id$v=19$m=19456,t=2,p=1$25XqVmILBJr3X8OzSs+kag$z96rUPC6GGoHPrguHzoHuNgNI3NHCDbdPXx0AYoPHwU",
     "bcrypt": "$2b$12$BcfrAd5gJku47h40tU6yXu5b6bl8aFVCJW8Orbm0hf0C45GdQnWye",
 }
+
+
+def temporary_password() -> str:
+    """A new password of 12 letters and digits, some 71 bits of randomness."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(12))
 
 
 def verify_password(password: str, stored: str) -> bool:

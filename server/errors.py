@@ -15,6 +15,8 @@ from server.context import request_id
 from server.json import dumps
 
 STATUS: Mapping[str, int] = {
+    "AccountFound": 400,
+    "AccountNotFound": 404,
     "AddressExistsError": 400,
     "AddressNotFound": 404,
     "AliasChain": 400,
@@ -27,6 +29,7 @@ STATUS: Mapping[str, int] = {
     "ConfirmationRequired": 403,
     "CustomDisabled": 400,
     "CustomEnabled": 400,
+    "DeleteInProgress": 400,
     "DisallowedMailboxMethod": 400,
     "DomainNotFound": 404,
     "ELOOP": 400,

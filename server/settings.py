@@ -6,6 +6,7 @@ A setting comes from the environment (`MALLARD_<NAME>`), else from the TOML file
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
 import tomllib
@@ -153,6 +154,11 @@ class Settings:
     email_domain: str = _setting(
         "", str, "Domain of the address that a user without one gets. Empty: the host's name."
     )
+    welcome_dir: str = _setting(
+        "",
+        lambda value: str(Path(value).expanduser().absolute()) if value else "",
+        "Folder with templates of the messages that a new account finds. Empty: none.",
+    )
     password_hash: str = _setting(
         "argon2id", _choice("argon2id", "bcrypt"), "Format of new password hashes. WildDuck verifies both."
     )
@@ -251,6 +257,15 @@ class Settings:
     profile_certificate: str = _setting(
         "", str, "PEM file of the key's certificate, then of those between it and a known one."
     )
+    redis_url: str = _setting(
+        "",
+        str,
+        "Redis of a WildDuck on the same database, redis://…; its IMAP sessions are told of changes there.",
+        secret=True,
+    )
+    sweep: bool = _setting(
+        True, _switch, "`off`: leave expired messages to the task runner of a WildDuck on the same database."
+    )
     log_format: str = _setting(
         "auto", _choice("auto", "console", "json"), "`auto`: console on a terminal, JSON otherwise."
     )
@@ -299,6 +314,8 @@ class Settings:
                 "read all mail. Set MALLARD_ACCESS_CONTROL=on (then `mallard token provision` makes tokens) or "
                 "MALLARD_TOKEN, or bind to 127.0.0.1."
             )
+        if self.redis_url and importlib.util.find_spec("redis") is None:
+            raise SettingsError("MALLARD_REDIS_URL is set without its library: pip install 'mallard[redis]'")
         if self.access_control and self.secret == DEFAULT_SECRET and not _is_loopback(self.host):
             raise SettingsError(
                 "Access control is on with the default secret. Set MALLARD_SECRET to a random text."

@@ -17,6 +17,7 @@ from problems import Problem
 from security.normalise import domain_of, lookup_address, sorted_tags, view, wildcard_candidates
 from storage.addresses_listing import ORDER, listed
 from storage.database import Clock, Databases, Document
+from storage.heldnames import HeldNames
 from storage.paging import Page, Paging, read_page
 
 _READ_MS = 3000
@@ -31,6 +32,7 @@ class Addresses:
         self._collection = databases.users["addresses"]
         self._aliases = databases.users["domainaliases"]
         self._domains = databases.users["domaincache"]
+        self._held = HeldNames(databases, clock)
         self._clock = clock
 
     def create(
@@ -64,6 +66,8 @@ class Addresses:
             "created": self._clock(),
             **_stored(rest),
         }
+        if self._held.has_address(document["addrview"], session):
+            raise Problem("AddressExistsError")
         try:
             self._collection.insert_one(document, session=session)
         except DuplicateKeyError as error:

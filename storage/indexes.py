@@ -35,6 +35,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "users_dotless": ("unameview", _UNIQUE),
             "show_new": ("-created", {}),
             "users_tags": ("tagsview", _SPARSE),
+            "users_tags_paging": ("tagsview _id", _SPARSE),
         },
         "addresses": {
             "address_dotless": ("addrview", _UNIQUE),
@@ -61,7 +62,11 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "entry_autoexpire": ("expires", _EXPIRES),
         },
         "domaincache": {"by_domain": ("domain", _UNIQUE)},
-        "deletedusers": {"deletedusers_dotless": ("unameview", {}), "deletedusers_address": ("address", {})},
+        "deletedusers": {
+            "deletedusers_dotless": ("unameview", {}),
+            "deletedusers_address": ("address", {}),
+            "deletedusers_addresses": ("deleteInfo.addresses.addrview", {}),
+        },
         "webhooks": {"by_type": ("type user", {}), "by_user_type": ("user type", {})},
         "accesstokens": {"by_user": ("user -created", {}), "entry_autoexpire": ("expires", _EXPIRES)},
         "pending2fa": {"entry_autoexpire": ("expires", _EXPIRES)},
@@ -126,6 +131,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         },
         "tasks": {
             "task": ("locked lockedUntil", {}),
+            "task_due": ("lockedUntil _id", {}),
             "task_data_user": ("task data.user", {}),
             "clear_folder_task": (
                 "task data.user data.mailbox",
