@@ -21,7 +21,7 @@ def custom_data(stored: Any) -> Any:
 def enabled_2fa(user: Document) -> list[str]:
     """The second factors of an account; old documents have a boolean, or `u2f`."""
     methods = user.get("enabled2fa") or []
-    if methods is True:
+    if not isinstance(methods, list):
         return ["totp"]
     found = [method for method in methods if method != "u2f"]
     return [*found, "webauthn"] if "u2f" in methods and "webauthn" not in found else found

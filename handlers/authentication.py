@@ -25,6 +25,7 @@ from handlers.authentication_check import (
 )
 from handlers.authentication_limits import begin_anew, ip_limit, limited
 from handlers.call import Call
+from handlers.second_factor import after_password
 from problems import InvalidInput
 from security.asps import opens
 from storage.database import Document
@@ -79,9 +80,7 @@ def _answer(call: Call, user: Document, body: Document, source: str) -> Document
     }
     if user.get("passwordPwned"):
         answer["passwordPwned"] = True
-    if body.get("token") and not set(methods) - {"custom"}:
-        answer["token"] = call.store.tokens.issue(user, secret=call.rules.secret, ttl=call.rules.token_ttl)
-    return answer
+    return {**answer, **after_password(call, user, methods, token=bool(body.get("token")))}
 
 
 def invalidate_access_token(call: Call) -> Document:

@@ -15,6 +15,7 @@ from problems import Problem
 from storage.attempts import Limit, Reservation
 
 _FAILURES, _WINDOW = 12, 120
+_CODE_FAILURES, _CODE_WINDOW = 6, 180
 _IP_WINDOW = 300
 _PAUSES = (0.05, 0.1, 0.2, *[0.4] * 20)
 _LIMITED = "RateLimitedError"
@@ -35,6 +36,20 @@ def password_limit(call: Call, subject: ObjectId | str) -> Limit | None:
 def asp_limit(call: Call, user: ObjectId) -> Limit | None:
     """Of an account's application passwords, which go on while others guess at its password."""
     return None if _is_free(call) else Limit(f"auth_user:asp:{user}", _FAILURES, _WINDOW)
+
+
+def code_limit(call: Call, user: ObjectId) -> Limit | None:
+    """Of an account's TOTP codes."""
+    return None if _is_free(call) else Limit(_codes(user), _CODE_FAILURES, _CODE_WINDOW)
+
+
+def _codes(user: ObjectId) -> str:
+    return f"auth_user:totp:{user}"
+
+
+def forget_codes(call: Call, user: ObjectId) -> None:
+    """Forget the wrong codes before a right one."""
+    call.store.attempts.forget((_codes(user),))
 
 
 def ip_limit(call: Call) -> Limit | None:

@@ -14,6 +14,7 @@ from jobs.streams import Streams
 from security.profile import ProfileRules
 from security.pwned import is_pwned
 from security.roles import speaks_for_others
+from security.secrets import KeyRing
 from storage.store import Store
 
 Result = TypeVar("Result")
@@ -47,6 +48,9 @@ class Rules:
     no limit at all. `pwned_check` says what a breached password is at log-in, `is_pwned` whether it is one (it may
     raise OSError). `profile` is what configuration profiles for mail programs hold.
     `welcome_dir` has the templates of what new accounts find in their mailboxes.
+
+    `totp_window` are the steps either way in which a code is right. With `strict_2fa` an account with a second
+    factor gets no token before it; with `confirm_2fa` its user changes second factors only with password or code.
     """
 
     secret: str = "a secret cat"
@@ -58,6 +62,10 @@ class Rules:
     pwned_check: str = "none"
     is_pwned: Callable[[str], bool] = is_pwned
     profile: ProfileRules = field(default_factory=ProfileRules)
+    totp_keys: KeyRing = field(default_factory=KeyRing)
+    totp_window: int = 6
+    strict_2fa: bool = True
+    confirm_2fa: bool = False
     welcome_dir: str = ""
 
 

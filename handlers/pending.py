@@ -8,7 +8,6 @@ from problems import Problem
 
 PENDING: frozenset[str] = frozenset(
     {
-        "checkTotp2FA",
         "createAudit",
         "createFilter",
         "createWebhook",
@@ -17,11 +16,6 @@ PENDING: frozenset[str] = frozenset(
         "deleteFilter",
         "deleteTlsCert",
         "deleteWebhook",
-        "disable2FA",
-        "disableCustom2FA",
-        "disableTotp2FA",
-        "enableCustom2FA",
-        "enableTotp2FA",
         "getAllFilters",
         "getArchivedMessages",
         "getAudit",
@@ -39,7 +33,6 @@ PENDING: frozenset[str] = frozenset(
         "restoreMessage",
         "restoreMessages",
         "searchApplyMessages",
-        "setupTotp2FA",
         "updateAutoreply",
         "updateDkimKey",
         "updateFilter",

@@ -12,6 +12,7 @@ from bson import ObjectId
 from delivery.welcome import greet
 from handlers.answer import Stream
 from handlers.call import Call
+from handlers.second_factor import demand_proof
 from handlers.updates import open_stream
 from handlers.users_answer import account, listed
 from handlers.users_deletion import delete_user as delete_user
@@ -26,6 +27,7 @@ from problems import InvalidInput, Problem
 from security.normalise import domain_of, normalise_address
 from storage.database import Document
 from storage.paging import Paging
+from storage.secondfactors import NO_SECOND_FACTORS
 from storage.users import COUNTER_OF, listing_filter
 
 _NOT_STORED = frozenset(
@@ -34,9 +36,6 @@ _NOT_STORED = frozenset(
         "addTagsToAddress", "mailboxes", "existingPassword", "disable2fa", "protocol", "sess", "ip",
     }
 )  # fmt: skip
-_NO_2FA: Document = {
-    "enabled2fa": [], "seed": "", "pendingSeed": "", "pendingSeedChanged": False, "webauthn": {"credentials": []},
-}  # fmt: skip
 
 
 def get_users(
@@ -155,7 +154,9 @@ def update_user(call: Call, user: ObjectId, body: Document) -> Document:
     fields = stored_input(body, leave_out=_NOT_STORED)
     more = checked_keys(fields)
     if body.get("disable2fa"):
-        more.update(_NO_2FA)
+        if not (body.get("existingPassword") and before.get("password")):
+            demand_proof(call)
+        more.update(NO_SECOND_FACTORS)
     change = _password_change(call, before, body)
     revoking = "password" in body or body.get("suspended") or body.get("disabled")
     call.store.users.update(
@@ -214,5 +215,7 @@ def _after_update(call: Call, before: Document, body: Document, fields: Document
     if "password" in body:
         call.log_event(user, "password change", result="success", protocol=body.get("protocol", "API"))
         call.keep_session(user)
+    if body.get("disable2fa"):
+        call.log_event(user, "disable 2fa", role=call.caller.role)
     known = {target["value"] for target in before.get("targets") or ()}
     _note_targets(call, user, [t for t in body.get("targets") or () if t not in known])

@@ -39,6 +39,9 @@ def run_checks(settings: Settings) -> Iterator[Result]:
         yield Result(
             "access", True, f"open to everyone on {settings.bind}; MALLARD_ACCESS_CONTROL=on closes it"
         )
+    if not settings.encryption_secret:
+        detail = "TOTP seeds and private keys are stored in clear; MALLARD_ENCRYPTION_SECRET encrypts them"
+        yield Result("secrets", True, detail)
 
 
 def _contract() -> Result:

@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from problems import Problem
+from security.secrets import SecretUnreadable
 from server.context import request_id
 from server.json import dumps
 
@@ -25,6 +26,9 @@ STATUS: Mapping[str, int] = {
     "AttachmentNotFound": 404,
     "AuthFailed": 403,
     "ChangeNotAllowed": 400,
+    "ConfirmationRequired": 403,
+    "CustomDisabled": 400,
+    "CustomEnabled": 400,
     "DeleteInProgress": 400,
     "DisallowedMailboxMethod": 400,
     "DomainNotFound": 404,
@@ -40,8 +44,10 @@ STATUS: Mapping[str, int] = {
     "InternalError": 500,
     "InvalidAuthScope": 403,
     "InvalidContent": 400,
+    "InvalidSetupCode": 400,
     "InvalidProfileScope": 400,
     "InvalidToken": 403,
+    "InvalidTotpNonce": 403,
     "MailboxExistsError": 400,
     "MessageNotFound": 404,
     "MessageTooLarge": 413,
@@ -61,6 +67,8 @@ STATUS: Mapping[str, int] = {
     "TempPasswordNotYetValid": 403,
     "TooMany": 403,
     "TooManyStreams": 429,
+    "TotpDisabled": 400,
+    "TotpEnabled": 400,
     "UnsupportedMediaType": 415,
     "UserDisabled": 403,
     "UserExistsError": 400,
@@ -69,7 +77,10 @@ STATUS: Mapping[str, int] = {
 }
 
 # Clients know these under a name that has another status elsewhere.
-_PUBLISHED: Mapping[str, str] = {"InvalidProfileScope": "InvalidAuthScope"}
+_PUBLISHED: Mapping[str, str] = {
+    "InvalidProfileScope": "InvalidAuthScope",
+    "InvalidSetupCode": "InvalidToken",
+}
 
 log = structlog.get_logger()
 
@@ -84,13 +95,19 @@ def problem_response(problem: Problem) -> Response:
 def _fault_response(error: Exception) -> Response:
     """The answer to a fault of ours: logged in full, told without any inner detail."""
     log.error("request failed", method=request.method, route=str(request.url_rule), exc_info=error)
-    code = "InternalDatabaseError" if isinstance(error, PyMongoError) else "InternalError"
-    text = (
-        "The database did not answer as it should" if code == "InternalDatabaseError" else "The server failed"
-    )
+    code, text = _fault(error)
     text = f"{text}. Request id: {request_id()}"
     body = {"error": text, "message": text, "code": code, "requestId": request_id()}
     return Response(dumps(body), 500, mimetype="application/json")
+
+
+def _fault(error: Exception) -> tuple[str, str]:
+    match error:
+        case PyMongoError():
+            return "InternalDatabaseError", "The database did not answer as it should"
+        case SecretUnreadable():
+            return "InternalConfigError", "The server lacks the key of a stored secret"
+    return "InternalError", "The server failed"
 
 
 def _http_response(error: HTTPException) -> Response:

@@ -24,6 +24,10 @@ def rules_of(settings: Settings) -> Rules:
         pwned_check=settings.pwned_check,
         is_pwned=asker(settings.pwned_url),
         profile=_profile(settings),
+        totp_keys=settings.key_ring(settings.totp_secret),
+        totp_window=settings.totp_window,
+        strict_2fa=settings.strict_2fa,
+        confirm_2fa=settings.confirm_2fa,
         welcome_dir=settings.welcome_dir,
     )
 

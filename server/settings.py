@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from security.profile import ProfileRules
 from security.pwned import API as PWNED_API
+from security.secrets import DEFAULT_OLD_CIPHER, OLD_CIPHERS, KeyRing
 
 DEFAULT_SECRET = "a secret cat"
 _PROFILE = ProfileRules()
@@ -48,11 +49,13 @@ def _switch(value: Any) -> bool:
         raise ValueError("is neither `on` nor `off`") from None
 
 
-def _whole_number(least: int) -> Callable[[Any], int]:
+def _whole_number(least: int, most: int | None = None) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         number = int(value)
         if number < least:
             raise ValueError(f"is less than {least}")
+        if most is not None and number > most:
+            raise ValueError(f"is more than {most}")
         return number
 
     return read
@@ -97,6 +100,11 @@ def _service(scheme: str) -> Callable[[Any], str]:
 
 def _words(value: Any) -> tuple[str, ...]:
     return tuple(value) if isinstance(value, list) else tuple(str(value).replace(",", " ").split())
+
+
+def _lines(value: Any) -> tuple[str, ...]:
+    """Texts that may have blanks: a list in the file, lines in the environment."""
+    return tuple(filter(None, value if isinstance(value, list) else str(value).splitlines()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +161,41 @@ class Settings:
     )
     password_hash: str = _setting(
         "argon2id", _choice("argon2id", "bcrypt"), "Format of new password hashes. WildDuck verifies both."
+    )
+    encryption_secret: str = _setting(
+        "",
+        str,
+        "Key that encrypts TOTP seeds and private keys at rest, the value of WildDuck's totp.secret, dkim.secret and "
+        "certs.secret. Empty: they are stored in clear, as WildDuck does without these.",
+        secret=True,
+    )
+    encryption_old_secrets: tuple[str, ...] = _setting(
+        (),
+        _lines,
+        "Earlier keys, one a line; what they encrypted is read, and stored under the present key as it is used.",
+        secret=True,
+    )
+    encryption_old_cipher: str = _setting(
+        DEFAULT_OLD_CIPHER,
+        _choice(*OLD_CIPHERS),
+        "Cipher of values that old WildDucks encrypted, WildDuck's totp.cipher. New ones are AES-256-GCM.",
+    )
+    totp_secret: str = _setting(
+        "", str, "Key that encrypts TOTP seeds alone. Empty: the encryption secret.", secret=True
+    )
+    totp_window: int = _setting(
+        6, _whole_number(0, most=20), "Steps of 30 seconds before and after now whose TOTP codes are right."
+    )
+    strict_2fa: bool = _setting(
+        True,
+        _switch,
+        "`on`: with a second factor, the access token comes from the second step. `off`: from the password already, "
+        "for clients of before WildDuck 1.50 that do the second step by themselves.",
+    )
+    confirm_2fa: bool = _setting(
+        False,
+        _switch,
+        "`on`: a user's own token sets up or switches off a second factor only with the password or a code.",
     )
     auth_ip_failures: int = _setting(
         100,
@@ -247,6 +290,11 @@ class Settings:
     def needs_token(self) -> bool:
         """Whether a request without a token is refused."""
         return self.access_control or bool(self.token)
+
+    def key_ring(self, own: str = "") -> KeyRing:
+        """The keys of secrets at rest; `own` is the key of one kind of them, before the common one."""
+        older = (*([self.encryption_secret] if own else []), *self.encryption_old_secrets)
+        return KeyRing(own or self.encryption_secret, older, self.encryption_old_cipher)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> Settings:

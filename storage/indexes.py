@@ -69,6 +69,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         },
         "webhooks": {"by_type": ("type user", {}), "by_user_type": ("user type", {})},
         "accesstokens": {"by_user": ("user -created", {}), "entry_autoexpire": ("expires", _EXPIRES)},
+        "pending2fa": {"entry_autoexpire": ("expires", _EXPIRES)},
     },
     "main": {
         "filters": {"user": ("user", {}), "forward_target": ("action.targets.value", {})},

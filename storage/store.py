@@ -22,11 +22,13 @@ from storage.files import Files
 from storage.indexes import ensure_indexes
 from storage.journal import Journal
 from storage.locks import Locks
+from storage.logins import PendingLogins
 from storage.mailboxes import Mailboxes
 from storage.messages import Messages
 from storage.notices import Notices
 from storage.outbound import Outbound
 from storage.quota import Quota
+from storage.secondfactors import SecondFactors
 from storage.settings import Settings
 from storage.signingkeys import SigningKeys
 from storage.tasks import Tasks
@@ -61,6 +63,8 @@ class Store:
         self.signingkeys = SigningKeys(self.databases)
         self.tokens = Tokens(self.databases, clock)
         self.users = Users(self.databases, clock)
+        self.secondfactors = SecondFactors(self.databases, clock)
+        self.logins = PendingLogins(self.databases, clock)
         self.addresses = Addresses(self.databases, clock)
         self.domainrename = DomainRename(self.databases, self.transactions)
         self.addressregister = AddressRegister(self.databases, clock)

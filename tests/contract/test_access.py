@@ -146,7 +146,7 @@ disableTotp2FA           users           U  own
 enableCustom2FA          users           U  own
 disableCustom2FA         users           U  own
 disable2FA               users           U  own
-checkTotp2FA             authentication  C  own
+checkTotp2FA             authentication  C  own   response
 getUsers                 userlisting     R  list  results
 createUser               users           C  any   request
 resolveUser              users           R  any

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from security.secrets import KeyRing
 from server.settings import Settings, SettingsError
 
 
@@ -45,12 +46,27 @@ def test_the_default_secret_signs_nothing_that_others_reach() -> None:
         ("MALLARD_WORKERS", "0"),
         ("MALLARD_ACCESS_CONTROL", "maybe"),
         ("MALLARD_LOG_LEVEL", "loud"),
+        ("MALLARD_TOTP_WINDOW", "21"),
+        ("MALLARD_ENCRYPTION_OLD_CIPHER", "des"),
         ("MALLARD_CONFIG", "/nowhere/mallard.toml"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         Settings.load({name: value})
+
+
+def test_the_keys_of_secrets_at_rest(tmp_path: Path) -> None:
+    environ = {
+        "MALLARD_TOTP_SECRET": "for seeds",
+        "MALLARD_ENCRYPTION_SECRET": "a secret cat",
+        "MALLARD_ENCRYPTION_OLD_SECRETS": "an old cat\n\na dead cat\n",
+    }
+    settings = Settings.load(environ)
+    assert settings.key_ring() == KeyRing("a secret cat", ("an old cat", "a dead cat"))
+    own = KeyRing("for seeds", ("a secret cat", "an old cat", "a dead cat"))
+    assert settings.key_ring(settings.totp_secret) == own
+    assert not {"a secret cat", "for seeds", ("an old cat", "a dead cat")} & set(settings.shown().values())
 
 
 def test_unknown_settings_in_the_file_are_named(tmp_path: Path) -> None:
