@@ -34,7 +34,7 @@ class Workers(BaseApplication):  # type: ignore[misc]
         options: dict[str, Any] = {
             "bind": self._settings.bind,
             "workers": self._settings.workers,
-            "worker_class": "gevent",
+            "worker_class": "server.graceful.GracefulWorker",
             "worker_connections": _CONNECTIONS_PER_WORKER,
             "graceful_timeout": self._settings.graceful_timeout,
             "timeout": 120,
