@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from problems import Problem
+from problems import TEXTS, Problem
 from server.context import request_id
 from server.json import dumps
 
@@ -25,6 +25,7 @@ STATUS: Mapping[str, int] = {
     "HashError": 400,
     "InputValidationError": 400,
     "InsecurePasswordError": 403,
+    "InternalDatabaseError": 500,
     "InternalError": 500,
     "InvalidAuthScope": 403,
     "InvalidContent": 400,
@@ -64,12 +65,8 @@ def _fault_response(error: Exception) -> Response:
     """The answer to a fault of ours: logged in full, told without any inner detail."""
     log.error("request failed", method=request.method, route=str(request.url_rule), exc_info=error)
     code = "InternalDatabaseError" if isinstance(error, PyMongoError) else "InternalError"
-    text = (
-        "The database did not answer as it should" if code == "InternalDatabaseError" else "The server failed"
-    )
-    text = f"{text}. Request id: {request_id()}"
-    body = {"error": text, "message": text, "code": code, "requestId": request_id()}
-    return Response(dumps(body), 500, mimetype="application/json")
+    text = f"{TEXTS[code]}. Request id: {request_id()}"
+    return problem_response(Problem(code, text, requestId=request_id()))
 
 
 def _http_response(error: HTTPException) -> Response:
