@@ -5,30 +5,34 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from bson import ObjectId
 
-from mail.compose import ascii_address, without_bcc
+from delivery.targets import relay_of
+from mail.compose import ascii_address
 from mail.headers import flat_addresses
 from mail.mimetree import header_fields, parsed_header
+from mail.rewrite import split, without
 from storage.database import Document
-from storage.outbound import Delivery, new_queue_id, relay_options
+from storage.outbound import Delivery, new_queue_id
 from storage.store import Store
 
 _FIELD_END = re.compile(rb"\r*\n(?![ \t])")
 _BLANKS = re.compile(rb"[ \t]+")
 _BLANKS_AT_END = re.compile(rb"[ \t]+(?=\r\n)")
-_DEFAULT_PORT = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A message to be sent, on behalf of an account, not before `send_at`."""
+    """A message to be sent, on behalf of an account, not before `send_at`.
+
+    It goes to the `recipients` of its envelope, or, when it is forwarded, to `deliveries` in their stead.
+    """
 
     user: Document
     raw: bytes
@@ -37,16 +41,61 @@ class Submission:
     send_at: datetime
     parent: ObjectId
     origin: str
+    deliveries: Sequence[Delivery] = ()
+
+    @property
+    def kind(self) -> Document:
+        """What the queue is told of where the message comes from."""
+        if self.deliveries:
+            return {"interface": "forwarder", "reason": "forward"}
+        return {
+            "interface": "maildrop",
+            "reason": "submit",
+            "user": self.user.get("address") or "",
+            "passwordType": "master",
+        }
 
 
-def enqueue(store: Store, submission: Submission) -> str:
-    """Queue a submission and return the queue id. Bcc fields do not leave the house."""
-    header, _, body = submission.raw.partition(b"\r\n\r\n")
-    header = without_bcc(header + b"\r\n").rstrip(b"\r\n")
-    envelope = _envelope(submission, header, body, store.clock())
-    options = _relay(submission.user)
-    deliveries = [Delivery(recipient, dict(options)) for recipient in submission.recipients]
-    return store.outbound.enqueue(envelope, body, deliveries, submission.send_at)
+class Queueing:
+    """A message that waits beside the queue for the moment when it is certain that it goes out."""
+
+    def __init__(
+        self, store: Store, queue_id: str, deliveries: Sequence[Delivery], send_at: datetime
+    ) -> None:
+        self.id = queue_id
+        self._store = store
+        self._deliveries = deliveries
+        self._send_at = send_at
+        self._is_out = False
+
+    def release(self, session: Any = None) -> None:
+        """Send it: within the transaction of `session`, where the server has transactions.
+
+        Without one a second call does nothing, so that whoever can not go on may send it all the same.
+        """
+        if self._is_out and session is None:
+            return
+        self._store.outbound.add_entries(self.id, self._deliveries, self._send_at, session)
+        self._is_out = session is None
+
+
+@contextmanager
+def queueing(store: Store, submission: Submission) -> Iterator[Queueing]:
+    """Store a submission beside the queue; the block sends it with `release`. If the block fails, nothing stays.
+
+    Bcc fields do not leave the house.
+    """
+    header, body = split(submission.raw)
+    envelope = _envelope(submission, without(header, "bcc"), body, store.clock())
+    deliveries = submission.deliveries or [
+        Delivery(recipient, relay_of(submission.user)) for recipient in submission.recipients
+    ]
+    try:
+        store.outbound.put(envelope, body)
+        yield Queueing(store, envelope["id"], deliveries, submission.send_at)
+    except BaseException:
+        store.outbound.remove(envelope["id"])
+        raise
 
 
 def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime) -> Document:
@@ -56,15 +105,12 @@ def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime)
         "id": new_queue_id(now),
         "from": submission.sender,
         "to": list(submission.recipients),
-        "interface": "maildrop",
         "transtype": "API",
         "time": int(now.timestamp() * 1000),
         "dkim": {"hashAlgo": "sha256", "bodyHash": relaxed_body_hash(body)},
         "userId": str(submission.user["_id"]),
-        "user": submission.user.get("address") or "",
-        "passwordType": "master",
+        **submission.kind,
         "parentId": submission.parent,
-        "reason": "submit",
         "origin": submission.origin,
         "headers": [
             {"key": key, "line": line} for line, (key, _) in zip(lines, header_fields(lines), strict=True)
@@ -98,14 +144,3 @@ def relaxed_body_hash(body: bytes) -> str:
     text = _BLANKS_AT_END.sub(b"", _BLANKS.sub(b" ", body)).rstrip(b" ")
     text = text.rstrip(b"\r\n")
     return b64encode(hashlib.sha256(text + b"\r\n" if text else b"").digest()).decode()
-
-
-def _relay(user: Document) -> Document:
-    """The fields of an account's own relay, which all its mail goes through."""
-    relay: Any = user.get("mtaRelay")
-    if not relay:
-        return {}
-    url = urlsplit(relay["value"])
-    login = {"user": unquote(url.username), "pass": unquote(url.password or "")} if url.username else None
-    port = str(url.port) if url.port else _DEFAULT_PORT
-    return relay_options(url.hostname or "", port, login, secure=url.scheme == "smtps")

@@ -11,6 +11,9 @@ from bson import ObjectId
 
 from handlers.answer import Stream
 from handlers.call import Call
+from handlers.messages_outbound import delete_outbound_message as delete_outbound_message
+from handlers.messages_outbound import forward_stored_message as forward_stored_message
+from handlers.messages_outbound import submit_stored_message as submit_stored_message
 from handlers.messages_rows import Rows, rows
 from handlers.messages_upload import upload
 from mail.charsets import decode as decode_charset

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
 from bson import ObjectId
 
 from delivery.drafts import (
@@ -18,42 +20,69 @@ from delivery.drafts import (
     referred,
     unique_addresses,
 )
-from delivery.queue import Submission, enqueue
+from delivery.limits import give_back_recipients, reserve_recipients
+from delivery.queue import Submission, queueing
 from delivery.senders import permitted_sender
 from handlers.call import Call
+from handlers.messages_outbound import FLAGS_OF, active_account
 from mail.compose import Mailbox
 from problems import Problem
-from storage.database import Document
+from storage.database import DatabaseError, Document
 
-_FLAGS_OF = {"reply": ["\\Answered"], "replyAll": ["\\Answered"], "forward": ["\\Answered", "$Forwarded"]}
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message that is composed, with all that is decided about it before anything is written."""
+
+    user: Document
+    place: Document
+    body: Document
+    composed: Composed
+    sender: str
+    recipients: list[str]
+    source: Referred | None
+    send_at: datetime
+
+    @property
+    def is_draft(self) -> bool:
+        return bool(self.body.get("isDraft"))
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether it leaves the house, or is only kept."""
+        return bool(self.recipients) and not self.is_draft and not self.body.get("uploadOnly")
 
 
 def submit_message(call: Call, user: ObjectId, body: Document) -> Document:
-    """Send a message and keep a copy, or only keep it.
+    """Send a message and keep a copy, or only keep it. Everything that can refuse is asked first."""
+    outgoing = _compose(call, user, body)
+    if outgoing.is_sent:
+        copy, queue_id = _send(call, outgoing)
+    else:
+        copy, queue_id = _keep(call, outgoing), ""
+    _delete_draft(call, user, body.get("draft"), replaced=bool(copy or queue_id))
+    return _answer(outgoing, copy, queue_id)
 
-    Everything that can refuse is asked first. Then the copy is stored, then the message is queued: after a crash
-    in between there is a copy that says it was not sent, and no message sent twice.
-    """
-    account = call.store.users.get(user)
-    if account.get("disabled") or account.get("suspended"):
-        raise Problem("UserDisabled")
+
+def _compose(call: Call, user: ObjectId, body: Document) -> Outgoing:
+    account = active_account(call, user)
     place = _place(call, user, body)
     source = referred(call.store, account, body.get("reference"))
-    sender, envelope_sender = _senders(call, account, body)
+    header_sender, envelope_sender = _senders(call, account, body)
     send_at = max(body.get("sendTime") or call.now, call.now)
     composed = build(
         body,
-        sender=sender,
+        sender=header_sender,
         date=send_at,
         keep_bcc=True,
         source=source,
         extras=Extras(),
         offload=call.offload,
     )
-    recipients = _recipients(body, composed, source)
-    if body.get("isDraft") or body.get("uploadOnly") or not recipients:
-        return _kept_only(call, account, place, body, composed, envelope_sender, recipients, source)
-    return _sent(call, account, place, body, composed, envelope_sender, recipients, source, send_at)
+    recipients = _recipients(body, composed)
+    return Outgoing(account, place, body, composed, envelope_sender, recipients, source, send_at)
 
 
 def _place(call: Call, user: ObjectId, body: Document) -> Document:
@@ -71,165 +100,107 @@ def _senders(call: Call, user: Document, body: Document) -> tuple[Mailbox, str]:
     if body.get("uploadOnly"):
         return header, envelope.address
     allowed = permitted_sender(call.store, user, header.address)
-    same = envelope.address == header.address
-    return Mailbox(header.name, allowed), allowed if same else permitted_sender(
-        call.store, user, envelope.address
-    )
+    if envelope.address == header.address:
+        return Mailbox(header.name, allowed), allowed
+    return Mailbox(header.name, allowed), permitted_sender(call.store, user, envelope.address)
 
 
-def _recipients(body: Document, composed: Composed, source: Referred | None) -> list[str]:
+def _recipients(body: Document, composed: Composed) -> list[str]:
     given = mailboxes_of((body.get("envelope") or {}).get("to"))
     return unique_addresses(m.address for m in given) if given else composed.recipients
 
 
-def _kept_only(
-    call: Call,
-    user: Document,
-    place: Document,
-    body: Document,
-    composed: Composed,
-    sender: str,
-    recipients: list[str],
-    source: Referred | None,
-) -> Document:
+def _send(call: Call, outgoing: Outgoing) -> tuple[Document | None, str]:
+    """The stored copy and the queue id. Copy and queue entries come about together: neither is there alone."""
+    reserve_recipients(call.store, outgoing.user, len(outgoing.recipients))
+    copy_id = ObjectId()
     try:
-        copy = _store_copy(call, user, place, body, composed, sender, recipients, source)
-    except Problem as problem:
-        if problem.code != "OverQuotaError":
-            raise
-        return _answer(None, place, False)
-    _delete_draft(call, user, body.get("draft"))
-    return _answer(copy, place, False)
-
-
-def _sent(
-    call: Call,
-    user: Document,
-    place: Document,
-    body: Document,
-    composed: Composed,
-    sender: str,
-    recipients: list[str],
-    source: Referred | None,
-    send_at: datetime,
-) -> Document:
-    _reserve(call, user, len(recipients))
-    try:
-        copy = _copy_if_room(call, user, place, body, composed, sender, recipients, source)
-        submission = Submission(
-            user=user,
-            raw=composed.raw,
-            sender=sender,
-            recipients=recipients,
-            send_at=send_at,
-            parent=copy["_id"] if copy else ObjectId(),
-            origin=call.ip or "127.0.0.1",
-        )
-        queue_id = enqueue(call.store, submission)
+        with queueing(call.store, _submission(call, outgoing, copy_id)) as queued:
+            copy = _keep(call, outgoing, message_id=copy_id, outbound=queued.id, together=queued.release)
+            if copy is None:
+                queued.release()
     except Exception:
-        call.store.counters.give_back(f"wdr:{user['_id']}", len(recipients))
+        give_back_recipients(call.store, outgoing.user, len(outgoing.recipients))
         raise
-    _after_sending(call, user, body, copy, recipients, source, queue_id)
-    return _answer(copy, place, queue_id)
+    _after_sending(call, outgoing, queued.id)
+    return copy, queued.id
 
 
-def _reserve(call: Call, user: Document, count: int) -> None:
-    """Count the recipients before anything is done. Raises Problem TooMany or RateLimitedError."""
-    settings = call.store.settings
-    most = int(settings.get("const:max:rcpt_to"))
-    if count > most:
-        raise Problem("TooMany", f"Too many recipients, at most {most} are allowed", allowed=most)
-    limit = int(user.get("recipients") or settings.get("const:max:recipients"))
-    counted = call.store.counters.add(f"wdr:{user['_id']}", count, limit)
-    if not counted.allowed:
-        until = f", it ends in {_span(counted.seconds_left)}" if counted.seconds_left else ""
-        raise Problem("RateLimitedError", f"You reached a daily sending limit for your account{until}")
+def _submission(call: Call, outgoing: Outgoing, copy_id: ObjectId) -> Submission:
+    return Submission(
+        user=outgoing.user,
+        raw=outgoing.composed.raw,
+        sender=outgoing.sender,
+        recipients=outgoing.recipients,
+        send_at=outgoing.send_at,
+        parent=copy_id,
+        origin=call.ip or "127.0.0.1",
+    )
 
 
-def _span(seconds: int) -> str:
-    for size, name in ((3600, "hours"), (60, "minutes")):
-        if seconds >= size:
-            return f"{round(seconds / size)} {name}"
-    return f"{seconds} seconds"
-
-
-def _copy_if_room(call: Call, user: Document, *rest: Any) -> Document | None:
-    """A full account still sends, without a copy."""
+def _keep(call: Call, outgoing: Outgoing, **options: Any) -> Document | None:
+    """The stored copy, None where the account has no room for it: a full account still sends."""
+    source = outgoing.source
     try:
-        return _store_copy(call, user, *rest)
+        return call.store.messages.add(
+            outgoing.user,
+            outgoing.place,
+            outgoing.composed.raw,
+            flags=["\\Seen", "\\Draft"] if outgoing.is_draft else ["\\Seen"],
+            meta=_meta(call, outgoing),
+            thread_of=source.message if source else None,
+            offload=call.offload,
+            **options,
+        )
     except Problem as problem:
         if problem.code != "OverQuotaError":
             raise
         return None
 
 
-def _store_copy(
-    call: Call,
-    user: Document,
-    place: Document,
-    body: Document,
-    composed: Composed,
-    sender: str,
-    recipients: list[str],
-    source: Referred | None,
-) -> Document:
-    custom = body.get("meta")
+def _meta(call: Call, outgoing: Outgoing) -> Document:
+    custom = outgoing.body.get("meta")
     meta: Document = {
         "source": "API",
-        "from": sender,
-        "to": recipients,
+        "from": outgoing.sender,
+        "to": outgoing.recipients,
         "origin": call.ip or "127.0.0.1",
         "sess": call.sess,
         "time": call.now,
         "transtype": "SUBMIT",
-        "reference": source.stored() if source else False,
+        "reference": outgoing.source.stored() if outgoing.source else False,
         "custom": json.dumps(custom, separators=(",", ":"), ensure_ascii=False) if custom else "",
     }
-    if body.get("isDraft"):
-        meta["envelope"] = {"from": sender or False, "to": recipients}
-    flags = ["\\Seen", "\\Draft"] if body.get("isDraft") else ["\\Seen"]
-    return call.store.messages.add(
-        user,
-        place,
-        composed.raw,
-        flags=flags,
-        meta=meta,
-        thread_of=source.message if source else None,
-        offload=call.offload,
-    )
+    if outgoing.is_draft:
+        meta["envelope"] = {"from": outgoing.sender or False, "to": outgoing.recipients}
+    return meta
 
 
-def _after_sending(
-    call: Call,
-    user: Document,
-    body: Document,
-    copy: Document | None,
-    recipients: list[str],
-    source: Referred | None,
-    queue_id: str,
-) -> None:
-    if copy:
-        call.store.messages.note_outbound(copy["_id"], queue_id)
-    call.store.addressregister.note(user["_id"], dict.fromkeys(recipients, ""))
-    if source:
-        call.store.messages.add_flags(user["_id"], source.message, _FLAGS_OF[source.action])
-    _delete_draft(call, user, body.get("draft"))
+def _after_sending(call: Call, outgoing: Outgoing, queue_id: str) -> None:
+    """The message is on its way by now: an answer that says otherwise would have the caller send it twice."""
+    user, source = outgoing.user["_id"], outgoing.source
+    try:
+        call.store.addressregister.note(user, dict.fromkeys(outgoing.recipients, ""))
+        if source:
+            call.store.messages.add_flags(user, source.message, FLAGS_OF[source.action])
+    except (DatabaseError, Problem) as error:
+        log.warning("a message was sent but not noted", queue_id=queue_id, reason=str(error)[:200])
 
 
-def _delete_draft(call: Call, user: Document, draft: Document | None) -> None:
-    """A draft that is gone already is what the caller wanted."""
-    if not draft:
+def _delete_draft(call: Call, user: ObjectId, draft: Document | None, *, replaced: bool) -> None:
+    """A draft that is gone already is what the caller wanted; one that nothing has replaced stays."""
+    if not draft or not replaced:
         return
     try:
-        call.store.messages.delete(user["_id"], draft["mailbox"], draft["id"])
-    except Problem as problem:
-        if problem.code != "MessageNotFound":
-            raise
+        call.store.messages.delete(user, draft["mailbox"], draft["id"])
+    except (DatabaseError, Problem) as error:
+        log.warning("a draft was not deleted", user=str(user), reason=str(error)[:200])
 
 
-def _answer(copy: Document | None, place: Document, queue_id: str | bool) -> Document:
+def _answer(outgoing: Outgoing, copy: Document | None, queue_id: str) -> Document:
+    queued = queue_id or False
     if copy is None:
-        message: Document = {"id": False, "mailbox": False, "queueId": queue_id, "overQuota": True}
+        message: Document = {"id": False, "mailbox": False, "queueId": queued, "overQuota": True}
     else:
-        message = {"id": copy["uid"], "mailbox": place["_id"], "queueId": queue_id}
+        message = {"id": copy["uid"], "mailbox": outgoing.place["_id"], "queueId": queued}
     return {"success": True, "message": message}

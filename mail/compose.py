@@ -155,6 +155,11 @@ def _mailbox(mailbox: Mailbox, path: str) -> str:
     return f"{Header(name, 'utf-8', maxlinelen=70).encode(linesep=chr(13) + chr(10))} <{address}>"
 
 
+def mailbox_field(mailbox: Mailbox) -> str:
+    """The body of a From field. Raises ComposeError."""
+    return _mailbox(mailbox, "from")
+
+
 def ascii_address(address: str) -> str:
     """The address with its domain in lower case and punycode (RFC 5891)."""
     local, at, domain = address.rpartition("@")
@@ -269,11 +274,3 @@ def extract_data_images(html: str, domain: str) -> tuple[str, list[Attachment]]:
     return _FILE_NAME.sub("", rewritten) if (
         rewritten := _DATA_IMAGE.sub(replace, html)
     ) != html else html, found
-
-
-_BCC = re.compile(rb"^bcc[ \t]*:.*(?:\r?\n[ \t].*)*\r?\n?", re.I | re.M)
-
-
-def without_bcc(header: bytes) -> bytes:
-    """A header section without its Bcc fields; every other byte stays."""
-    return _BCC.sub(b"", header)

@@ -11,12 +11,17 @@ from bson.codec_options import CodecOptions
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 Result = TypeVar("Result")
 Document = dict[str, Any]
 Clock = Callable[[], datetime]
+
+DatabaseError = (
+    PyMongoError  # what a failing operation raises, for callers on other floors who can go on without
+)
 
 ACKNOWLEDGED = WriteConcern(w="majority", j=True)
 _CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)

@@ -50,12 +50,15 @@ class AddMessages(MessagesBase):
         verification_results: Document | None = None,
         filters: Sequence[ObjectId | str] = (),
         forward_targets: Sequence[Document] | None = None,
+        message_id: ObjectId | None = None,
+        together: Callable[[ClientSession | None], None] | None = None,
         offload: Callable[..., Any] = _run,
     ) -> Document:
         """Store a message and return its document.
 
-        Quota, UID, document and journal entry come about together or not at all. `thread_of` is the message that
-        this one answers, `outbound` the ids under which it was queued, `filters` what matched when it came in.
+        Quota, UID, document and journal entry come about together or not at all, and so does what `together`
+        writes, which runs first. `thread_of` is the message that this one answers, `outbound` the ids under which
+        it was queued, `filters` what matched when it came in, `message_id` its `_id` where that is known before.
         Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox.
         """
         if len(raw) > LARGEST:
@@ -67,10 +70,11 @@ class AddMessages(MessagesBase):
         hashes = self._store.attachments.store(indexed.bodies, magic)
         try:
             document = self._document(user, mailbox, indexed, flags, now, date or now)
+            document.update(_id=message_id or document["_id"], root=message_id or document["_id"])
             document.update(meta=meta, magic=magic, thread=self._thread(user["_id"], indexed, thread_of))
             document.update(_delivery(verification_results, filters, outbound, forward_targets))
             _note_hashes(document, indexed, hashes)
-            self._store.transactions.run(lambda session: self._insert(document, session))
+            self._store.transactions.run(lambda session: self._insert(document, together, session))
         except Exception as error:
             if not _may_be_stored(error):
                 self._store.attachments.release([body.hash for body in indexed.bodies], magic)
@@ -121,8 +125,15 @@ class AddMessages(MessagesBase):
             return threads.join_that(thread_of["thread"], user, indexed.thread_subject, indexed.thread_ids)
         return threads.join(user, indexed.thread_subject, indexed.thread_ids)
 
-    def _insert(self, document: Document, session: ClientSession | None) -> None:
+    def _insert(
+        self,
+        document: Document,
+        together: Callable[[ClientSession | None], None] | None,
+        session: ClientSession | None,
+    ) -> None:
         store = self._store
+        if together:
+            together(session)
         size, user, mailbox = document["size"], document["user"], document["mailbox"]
         if not store.users.reserve_storage(user, size, self._default_quota(), session=session):
             raise Problem("OverQuotaError")

@@ -85,9 +85,9 @@ class ChangeMessages(MessagesBase):
 
         self._store.transactions.run(steps)
 
-    def note_outbound(self, message: ObjectId, queue_id: str) -> None:
+    def note_outbound(self, message: ObjectId, queue_id: str, session: ClientSession | None = None) -> None:
         """Remember on a stored message that it was queued."""
-        self._collection.update_one({"_id": message}, {"$addToSet": {"outbound": queue_id}})
+        self._collection.update_one({"_id": message}, {"$addToSet": {"outbound": queue_id}}, session=session)
 
     def move(
         self, user: ObjectId, source: ObjectId, target: ObjectId, uids: UidSet, changes: Document

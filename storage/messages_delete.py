@@ -33,6 +33,20 @@ class DeleteMessages(MessagesBase):
             raise Problem("MessageNotFound")
         self._delete(user, mailbox, [found["_id"]], skip_archive=False)
 
+    def take_draft(self, draft: Document, session: ClientSession | None) -> None:
+        """Remove a draft for good as one step of sending it. Raises Problem MessageNotFound if it is none any more.
+
+        Its references to attachments are given back with `release_files`, once all steps are done.
+        """
+        gone = self._delete_step(draft["user"], draft["mailbox"], [draft["_id"]], True, session)
+        if not gone or not gone[0]["draft"]:
+            raise Problem("MessageNotFound")
+
+    def release_files(self, message: Document) -> None:
+        """Give back the references to attachments of a message that is gone."""
+        files = (message["mimeTree"].get("attachmentMap") or {}).values()
+        self._store.attachments.release(files, message["magic"])
+
     def delete_all(self, user: ObjectId, mailbox: ObjectId, *, skip_archive: bool = False) -> tuple[int, int]:
         """Delete the messages that are in a mailbox now, the newest first; how many went, and how many could not.
 
@@ -77,8 +91,7 @@ class DeleteMessages(MessagesBase):
         )
         for row in gone:
             if skip_archive or row["draft"]:
-                files = (row["mimeTree"].get("attachmentMap") or {}).values()
-                self._store.attachments.release(files, row["magic"])
+                self.release_files(row)
         return len(gone)
 
     def _delete_step(

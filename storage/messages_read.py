@@ -32,6 +32,10 @@ LISTED_WITH_HEADERS = {k: 1 for k in LISTED if "parsedHeader" not in k} | {"mime
 SHOWN = {"mimeTree.childNodes": 0, "mimeTree.body": 0, "mimeTree.message": 0, "mimeTree.header": 0, "headers": 0,
          "envelope": 0, "bodystructure": 0, "mallard": 0}  # fmt: skip
 OF_SOURCE = {"mimeTree": 1, "mallard": 1}
+OF_SENDING = dict.fromkeys(
+    ("user", "mailbox", "uid", "flags", "draft", "meta", "outbound", "forwardTargets", "thread", "subject", "size",
+     "magic", "mimeTree", "mallard"), 1,
+)  # fmt: skip
 OF_ATTACHMENT = {"mimeTree": 1, "attachments": 1}
 
 

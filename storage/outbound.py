@@ -12,6 +12,7 @@ from typing import Any
 from bson import ObjectId
 from gridfs import GridFSBucket
 from gridfs.errors import NoFile
+from pymongo.client_session import ClientSession
 
 from storage.database import ACKNOWLEDGED, Clock, Databases, Document
 
@@ -50,31 +51,29 @@ class Outbound:
         self._queue = databases.sender[_QUEUE]
         self._clock = clock
 
-    def enqueue(
-        self, envelope: Document, body: bytes, deliveries: Sequence[Delivery], send_at: datetime | None = None
-    ) -> str:
-        """Queue a message for all its recipients and return the queue id.
-
-        The file is written first and taken back if the entries can not be: an entry without its file would be
-        claimed and fail, a file without entries is only swept.
-        """
-        queue_id: str = envelope["id"]
-        file_id = ObjectId()
-        now = self._clock()
-        self._bucket.upload_from_stream_with_id(
-            file_id,
-            f"message {queue_id}",
-            body,
-            metadata={"created": now, "data": envelope},
-        )
+    def put(self, envelope: Document, body: bytes) -> None:
+        """Store a message to be queued; its id is `envelope["id"]`. Nothing is sent until it has entries."""
+        file_id, name = ObjectId(), f"message {envelope['id']}"
+        metadata = {"created": self._clock(), "data": envelope}
+        self._bucket.upload_from_stream_with_id(file_id, name, body, metadata=metadata)
         self._files.update_one({"_id": file_id}, {"$set": {"contentType": "message/rfc822"}})
-        try:
-            self._queue.insert_many(_entries(queue_id, deliveries, now, send_at or now), ordered=False)
-        except Exception:
-            self._queue.delete_many({"id": queue_id})
-            self._bucket.delete(file_id)
-            raise
-        return queue_id
+
+    def add_entries(
+        self,
+        queue_id: str,
+        deliveries: Sequence[Delivery],
+        send_at: datetime,
+        session: ClientSession | None = None,
+    ) -> None:
+        """Queue a stored message for its recipients; with a session, together with what else that changes."""
+        rows = _entries(queue_id, deliveries, self._clock(), send_at)
+        self._queue.insert_many(rows, session=session)
+
+    def owner(self, queue_id: str) -> str | None:
+        """The id of the account that a queued message belongs to, None where no such message is queued."""
+        file = self._files.find_one({"filename": f"message {queue_id}"}, {"metadata.data.userId": 1})
+        data = ((file or {}).get("metadata") or {}).get("data") or {}
+        return str(data.get("userId") or "") if file else None
 
     def remove(self, queue_id: str) -> int:
         """Take back all entries that no sender has claimed; the file goes with the last. How many went."""
