@@ -20,6 +20,13 @@ from server.logging import masked
 from server.settings import Settings
 from storage.store import Store
 
+_UI_POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "script-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+)
+_ANSWER_POLICY = "script-src 'none'"
+"""An attachment that a browser opens as a page must not act in the name of who opened it."""
+
 log = structlog.get_logger()
 
 
@@ -57,6 +64,8 @@ def _log_requests(app: Flask) -> None:
     def finish(response: Response) -> Response:
         response.headers["X-Request-Id"] = request_id()
         response.headers["X-Content-Type-Options"] = "nosniff"
+        policy = _UI_POLICY if request.path.startswith("/ui/") else _ANSWER_POLICY
+        response.headers["Content-Security-Policy"] = policy
         log.info("request", **_facts(response))
         return response
 

@@ -23,6 +23,7 @@ from server.schemas import compile_schema, to_json_schema
 
 PINNED = Path(__file__).with_name("operations.txt").read_text("ascii").splitlines()
 SEED_CHECK = Path(__file__).resolve().parents[3] / "shared" / "contract" / "check_contract.py"
+AN_ID = "5d48a1f5fd1a4d1be0d4a1c1"
 FROM_THE_ROUTER = {"MethodNotAllowed", "ResourceNotFound"}
 COMES_IN_PART = {"searchMessages"}
 """Its parameter `q` is still to come."""
@@ -111,7 +112,16 @@ def needed(parameter: dict[str, Any]) -> bool:
 
 
 def example_of(parameter: dict[str, Any]) -> Any:
-    return parameter.get("example") or parameter["schema"]["example"]
+    return parameter.get("example", AN_ID)
+
+
+def test_trying_an_operation_out_sends_no_filter_that_nobody_asked_for(contract: Contract) -> None:
+    """Swagger UI fills in the examples of parameters, so those that may be left out must not have any."""
+    for operation in contract.operations:
+        for parameter in operation.parameters:
+            if not parameter.get("required"):
+                shown = {"example", "examples"} & (parameter.keys() | parameter["schema"].keys())
+                assert not shown, f"{operation.operation_id} {parameter['name']}"
 
 
 def test_every_example_of_a_parameter_fits(contract: Contract) -> None:

@@ -19,7 +19,9 @@ from server.mongod import Mongod
 GRACE = 5
 SOON = 2.5
 BODY = b'{"username": "ada", "password": "correct horse battery"}'
-HEAD = b"POST /users HTTP/1.1\r\nHost: mallard\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+HEAD = (
+    b"POST /users HTTP/1.1\r\nHost: mallard\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+)
 
 
 class Api:
