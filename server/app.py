@@ -45,7 +45,7 @@ def create_app(settings: Settings, store: Store, contract: Contract | None = Non
     app.url_rule_class = ExactRule
     app.url_map.merge_slashes = False
     errors.install(app)
-    Cors(settings.cors_origins).install(app)
+    Cors(settings.cors_origins, is_open=not settings.needs_token).install(app)
     _log_requests(app)
     rules = Rules(settings.secret, settings.token_ttl, settings.password_hash, settings.email_domain)
     gate = Gate(settings, store)

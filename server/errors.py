@@ -67,7 +67,9 @@ def problem_response(problem: Problem) -> Response:
 
 def _fault_response(error: Exception) -> Response:
     """The answer to a fault of ours: logged in full, told without any inner detail."""
-    log.error("request failed", method=request.method, route=str(request.url_rule), exc_info=error)
+    log.error(
+        "request failed", id=request_id(), method=request.method, route=str(request.url_rule), exc_info=error
+    )
     code = "InternalDatabaseError" if isinstance(error, PyMongoError) else "InternalError"
     text = f"{TEXTS[code]}. Request id: {request_id()}"
     return problem_response(Problem(code, text, requestId=request_id()))

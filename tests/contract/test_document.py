@@ -14,9 +14,9 @@ import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from handlers.pending import PENDING
-from problems import TEXTS
+from problems import TEXTS, Problem
 from server.contract import PATH, Contract
-from server.errors import STATUS
+from server.errors import STATUS, problem_response
 from server.formats import FORMATS
 from server.inputs import InputReader
 from server.schemas import compile_schema, to_json_schema
@@ -127,7 +127,7 @@ def test_trying_an_operation_out_sends_no_filter_that_nobody_asked_for(contract:
 def test_every_example_of_a_parameter_fits(contract: Contract) -> None:
     for operation in contract.operations:
         for parameter in operation.parameters:
-            if "example" in parameter:
+            if "example" in parameter and operation.operation_id not in PENDING:
                 compiled = compile_schema(parameter["schema"])
                 example = str(parameter["example"])
                 value = compiled.coerce(example) if compiled.coerce else example
@@ -144,10 +144,12 @@ def test_every_answer_has_an_example_that_fits(document: Any) -> None:
 
 
 def test_every_failure_is_documented_under_the_status_it_has(document: Any) -> None:
+    answers = [problem_response(Problem(code, "text")) for code in STATUS]
+    known = {(str(answer.status_code), answer.json["code"]) for answer in answers if answer.json}
     wrong = [
         (name, status, code)
         for name, status, code, _ in document.failures()
-        if STATUS.get(code) != int(status) and not (name in PENDING and code not in STATUS)
+        if (status, code) not in known and not (name in PENDING and code not in STATUS)
     ]
     assert wrong == []
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 HOST = "mallard.test"
@@ -56,11 +56,12 @@ class Ui:
 
     def execute(self, block: Locator) -> tuple[int, Any]:
         """Click "Execute": the status and the body as the page shows them."""
-        block.locator(".execute").click()
+        with self.page.expect_response("**") as answer:
+            block.locator(".execute").click()
+        status = answer.value.status
         shown = block.locator(".live-responses-table .response").first
-        shown.wait_for()
-        status = shown.locator(".response-col_status").inner_text().split()[0]
-        return int(status), orjson.loads(shown.locator(".highlight-code code").first.inner_text())
+        expect(shown.locator(".response-col_status")).to_contain_text(str(status))
+        return status, orjson.loads(shown.locator(".highlight-code code").first.inner_text())
 
     def authorize(self, token: str) -> None:
         """Fill in the first of the ways to send a token."""
