@@ -31,11 +31,7 @@ def configure(log_format: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    last: Any = (
-        structlog.dev.ConsoleRenderer(exception_formatter=_plain_traceback)
-        if console
-        else structlog.processors.JSONRenderer(_dumps)
-    )
+    last = _console() if console else structlog.processors.JSONRenderer(_dumps)
     structlog.configure(
         processors=[
             *(p for p in shared if not (console and p is structlog.processors.format_exc_info)),
@@ -48,8 +44,9 @@ def configure(log_format: str, level: str) -> None:
     _lead_standard_logging(shared, last, level)
 
 
-# Not the one of `rich`, which shows the values of local variables, among them passwords and tokens.
-_plain_traceback = structlog.dev.plain_traceback
+def _console() -> structlog.dev.ConsoleRenderer:
+    """Not with the tracebacks of `rich`: they show the values of local variables, passwords and tokens among them."""
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 
 
 def _dumps(event: Mapping[str, Any], **_: Any) -> str:
