@@ -12,8 +12,16 @@ from server.settings import Settings
 from storage.store import Store
 
 SECRET = Settings().secret
-INVALID = {"error": "Invalid accessToken value", "message": "Invalid accessToken value", "code": "InvalidToken"}
-PRIVILEGES = {"error": "Not enough privileges", "message": "Not enough privileges", "code": "MissingPrivileges"}
+INVALID = {
+    "error": "Invalid accessToken value",
+    "message": "Invalid accessToken value",
+    "code": "InvalidToken",
+}
+PRIVILEGES = {
+    "error": "Not enough privileges",
+    "message": "Not enough privileges",
+    "code": "MissingPrivileges",
+}
 
 
 @pytest.fixture
@@ -66,7 +74,9 @@ def test_a_token_in_the_body_is_no_token(closed: Any, provision: Any, client: An
     assert client.post("/users", json={**body, "accessToken": "anything"}).status_code == 200
 
 
-@pytest.mark.parametrize("token", ["", "x", "0" * 40, "g" * 40, "0" * 41, "é" * 40, "0" * 39 + "\u0660", "root"])
+@pytest.mark.parametrize(
+    "token", ["", "x", "0" * 40, "g" * 40, "0" * 41, "é" * 40, "0" * 39 + "\u0660", "root"]
+)
 def test_a_wrong_token_is_refused(closed: Any, token: str) -> None:
     answer = closed.get("/users", query_string={"accessToken": token})
     assert (answer.status_code, answer.json) == (403, INVALID)
@@ -92,7 +102,9 @@ def test_the_static_token_is_root_and_stored_ones_still_work(
     assert client.get("/users", headers={"X-Access-Token": provision("root")}).status_code == 200
 
 
-def test_a_token_signed_with_another_secret_is_refused(make_app: Callable[..., Flask], provision: Any) -> None:
+def test_a_token_signed_with_another_secret_is_refused(
+    make_app: Callable[..., Flask], provision: Any
+) -> None:
     client = make_app(access_control=True, secret="another").test_client()
     assert client.get("/users", headers={"X-Access-Token": provision("root")}).json == INVALID
 

@@ -53,7 +53,16 @@ def test_both_shapes_of_a_failure_are_there(client: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/nowhere", "/users/", "/USERS", "/users//x", "/users/%2e%2e/users", "/users/x/y", f"/users/{'a' * 197}"]
+    "path",
+    [
+        "/nowhere",
+        "/users/",
+        "/USERS",
+        "/users//x",
+        "/users/%2e%2e/users",
+        "/users/x/y",
+        f"/users/{'a' * 197}",
+    ],
 )
 def test_a_path_that_is_none(client: Any, path: str) -> None:
     answer = client.get(path)
@@ -97,7 +106,9 @@ def test_a_fault_of_ours_tells_nothing_but_where_to_look(
     assert (request["event"], request["status"], request["id"]) == ("request", 500, "request-0001")
 
 
-@pytest.mark.parametrize("given", ["", "short", "a" * 65, "two words", "line\tbreak", "<script>", "é" * 8, "x;y=z;w=1"])
+@pytest.mark.parametrize(
+    "given", ["", "short", "a" * 65, "two words", "line\tbreak", "<script>", "é" * 8, "x;y=z;w=1"]
+)
 def test_a_request_id_that_is_no_plain_word_is_not_taken_over(client: Any, given: str) -> None:
     answer = client.get("/users", headers={"X-Request-Id": given})
     assert answer.headers["X-Request-Id"] != given
