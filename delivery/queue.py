@@ -16,13 +16,12 @@ from bson import ObjectId
 from delivery.targets import relay_of
 from mail.compose import ascii_address
 from mail.headers import flat_addresses
-from mail.mimetree import header_fields, parsed_header
+from mail.mimetree import header_fields, header_lines, parsed_header
 from mail.rewrite import split, without
 from storage.database import Document
 from storage.outbound import Delivery, new_queue_id
 from storage.store import Store
 
-_FIELD_END = re.compile(rb"\r*\n(?![ \t])")
 _BLANKS = re.compile(rb"[ \t]+")
 _BLANKS_AT_END = re.compile(rb"[ \t]+(?=\r\n)")
 
@@ -99,7 +98,7 @@ def queueing(store: Store, submission: Submission) -> Iterator[Queueing]:
 
 
 def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime) -> Document:
-    lines = [line.decode("latin-1") for line in _FIELD_END.split(header) if line]
+    lines = [line.decode("latin-1") for line in header_lines(header)]
     parsed = parsed_header(lines)
     return {
         "id": new_queue_id(now),

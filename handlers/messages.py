@@ -15,14 +15,15 @@ from handlers.messages_outbound import delete_outbound_message as delete_outboun
 from handlers.messages_outbound import forward_stored_message as forward_stored_message
 from handlers.messages_outbound import submit_stored_message as submit_stored_message
 from handlers.messages_rows import Rows, rows
+from handlers.messages_search import condition
 from handlers.messages_upload import upload
 from mail.charsets import decode as decode_charset
 from mail.display import replace_links, sanitise, shown
 from mail.parameters import parse as parse_parameters
-from problems import InvalidInput, Problem
+from problems import InvalidInput
 from storage.database import Document
 from storage.messages_read import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
-from storage.messages_search import search_filter, search_order
+from storage.messages_search import search_order
 from storage.paging import Paging
 from storage.uidset import UidSet
 
@@ -173,20 +174,17 @@ def search_messages(
         "attachments": attachments, "flagged": flagged, "unseen": unseen, "seen": seen, "searchable": searchable,
         "useAndSearch": use_and_search, "or": _or_group(terms),
     }  # fmt: skip
-    if terms.get("q"):
-        raise Problem("NotImplemented", "Searching by `q` is not implemented yet")
     call.store.users.require(user)
-    passed_over = call.store.messages.spam_and_trash(user) if searchable and not mailbox else []
     wanted = Rows(meta_data, thread_counters, include_has_drafts, collapse_threads, include_headers)
     page, total = call.store.messages.search(
         user,
-        search_filter(user, fields, passed_over),
+        condition(call.store, user, {**fields, "q": terms.get("q")}),
         paging,
         search_order(order),
         collapse_threads=collapse_threads,
         with_headers=wanted.with_headers,
     )
-    more = {"query": query} if query else {}
+    more = {"query": asked} if (asked := terms.get("q") or query) else {}
     return page.answer(rows(call, user, page.rows, wanted), total=total, **more)
 
 

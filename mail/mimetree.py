@@ -109,8 +109,7 @@ class _Parser:
     def _header(self, start: int, body: int) -> list[str]:
         allowed = min(body - start, self._budget.header_bytes)
         self._budget.header_bytes -= allowed
-        data = self._source[start : start + allowed].rstrip(b"\r\n")
-        return [line.decode("latin-1") for line in _FIELD_END.split(data)] if data else []
+        return [line.decode("latin-1") for line in header_lines(self._source[start : start + allowed])]
 
     def _parts(self, boundary: str, start: int, end: int) -> tuple[list[tuple[int, int]], int, int]:
         """Where the parts stand, where the preamble ends and where the epilogue begins (RFC 2046 §5.1.1)."""
@@ -155,6 +154,12 @@ class _Parser:
 def _count(node: Node) -> None:
     node["lineCount"] = node["body"].count(b"\n")
     node["size"] = len(node["body"])
+
+
+def header_lines(section: bytes) -> list[bytes]:
+    """The fields of a header section, folds included, without the line break at their end."""
+    data = section.rstrip(b"\r\n")
+    return _FIELD_END.split(data) if data else []
 
 
 def header_fields(header: list[str]) -> Iterator[tuple[str, str]]:

@@ -12,10 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from security.encryption import repaired_armor
+
 _SMALLEST_RSA, _LARGEST_RSA = 2048, 4096
 _RSA_ALGORITHMS = frozenset({"1", "2", "3"})
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
-_ARMOR_HEADER = re.compile(r"^(-----BEGIN PGP PUBLIC KEY BLOCK-----)\n(?!\n|[A-Za-z]+: )")
 _USER_ID = re.compile(r"^(.*?)\s*<([^<>]+)>\s*$")
 
 
@@ -33,10 +34,9 @@ def pgp_key_info(armored: str) -> dict[str, str]:
 
     Runs gpg in a throw-away home. A missing empty line after the armor header is tolerated.
     """
-    text = _ARMOR_HEADER.sub(r"\1\n\n", armored.replace("\r\n", "\n").strip())
     with tempfile.TemporaryDirectory(prefix="mallard-gpg-") as home:
         gpg = gnupg.GPG(gnupghome=home)
-        gpg.import_keys(text)
+        gpg.import_keys(repaired_armor(armored))
         keys = gpg.list_keys()
         if not keys:
             raise KeyRefused("PGP key validation failed. The text holds no public key")

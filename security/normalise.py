@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
-import idna
-
-_LONGEST_WILDCARD = 32
+LONGEST_AFFIX = 32
+_ACE_PREFIX = "xn--"
+_NO_ADDRESS = re.compile(r"[\s\x00-\x1f\x7f\"(),:;<>@\[\\\]]")
 
 
 def normalise_domain(domain: str) -> str:
-    """Lower case, in Unicode form, NFC. A label that is no valid punycode stays as it is (RFC 5891)."""
+    """Lower case, in Unicode form, NFC. A label that is no punycode stays as it is (RFC 3492)."""
     domain = domain.strip().lower()
     labels = (_unicode_label(label) for label in domain.split("."))
-    return unicodedata.normalize("NFC", ".".join(labels)).lower()
+    return unicodedata.normalize("NFC", ".".join(labels)).lower().strip()
 
 
 def _unicode_label(label: str) -> str:
-    if not label.startswith("xn--"):
+    """What IDNA 2008 no longer allows is decoded all the same: equal names must not come to stand in two forms.
+
+    Text that punycode would never have made of a name is left alone: it would pass one domain off as another.
+    """
+    if not label.startswith(_ACE_PREFIX):
         return label
     try:
-        return idna.ulabel(label)
-    except idna.IDNAError:
+        encoded = label.removeprefix(_ACE_PREFIX).encode("ascii")
+        decoded = encoded.decode("punycode")
+        decoded.encode()
+    except UnicodeError:
         return label
+    is_name = not decoded.isascii() and decoded.encode("punycode") == encoded
+    return decoded if is_name else label
 
 
 def normalise_address(address: str, *, without_label: bool = False, without_dots: bool = False) -> str:
@@ -55,9 +64,31 @@ def username_view(username: str) -> str:
     return lookup_address(username) if "@" in username else view(username)
 
 
+def is_plain(address: str) -> bool:
+    """Whether an address still is one after it was normalised, which can make ASCII of other characters."""
+    local, _, domain = address.rpartition("@")
+    return bool(local and domain) and not _NO_ADDRESS.search(local + domain)
+
+
+def is_wildcard(address: str) -> bool:
+    """Whether it is a wildcard that can match: `*@domain`, `*suffix@domain`, `prefix*@domain` or `user@*`."""
+    local, _, domain = address.rpartition("@")
+    if address.count("*") != 1:
+        return False
+    if domain == "*":
+        return bool(local)
+    return "*" in (local[:1], local[-1:]) and len(local) - 1 <= LONGEST_AFFIX
+
+
+def search_text(query: str) -> str:
+    """Part of an address, in the form in which addresses are stored."""
+    local, at, domain = query.rpartition("@")
+    return unicodedata.normalize("NFC", local).lower() + at + normalise_domain(domain)
+
+
 def wildcard_candidates(local: str, domain: str) -> Iterator[str]:
     """The wildcard addresses that take mail for `local@domain`, the most specific first."""
-    for length in range(min(len(local), _LONGEST_WILDCARD), 0, -1):
+    for length in range(min(len(local), LONGEST_AFFIX), 0, -1):
         yield f"{local[:length]}*@{domain}"
         yield f"*{local[-length:]}@{domain}"
     yield f"*@{domain}"

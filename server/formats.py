@@ -24,8 +24,6 @@ _LAST_LABEL = (
 _LOCAL_PART = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LAST_LABEL}")
 _HOST_NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
-_WILDCARD_LOCAL = re.compile(r"[^@\s]*\*[^@\s]*@[^@\s]+")
-_WILDCARD_DOMAIN = re.compile(r"[^@\s]+@\*")
 _NAME_ATOMS = r"[a-z0-9\-]+(?:[._=:][a-z0-9\-]+)*"
 _USER_NAME = re.compile(rf"{_NAME_ATOMS}(?:@{_NAME_ATOMS})?")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[\x21-\x7e]+")
@@ -46,10 +44,13 @@ def is_email_address(text: str) -> bool:
 
 
 def is_email_or_wildcard(text: str) -> bool:
-    """An address, or one with a `*` in its local part, or `user@*`."""
+    """An address, or one with a `*` in its local part whose domain may be a single label, or `user@*`."""
     if is_email_address(text):
         return True
-    return len(text) <= 254 and bool(_WILDCARD_LOCAL.fullmatch(text) or _WILDCARD_DOMAIN.fullmatch(text))
+    local, _, domain = text.rpartition("@")
+    if len(text) > 254 or len(local.encode()) > 64 or not _LOCAL_PART.fullmatch(local):
+        return False
+    return domain == "*" or ("*" in local and is_host_name(domain))
 
 
 def is_username(text: str) -> bool:

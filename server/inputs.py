@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import inflection
@@ -124,6 +125,7 @@ def _validator(compiled: Mapping[str, Compiled], operation: Operation) -> Any:
     return jsonschema_rs.Draft202012Validator(schema, formats=dict(FORMATS), validate_formats=True)
 
 
+@cache
 def snake_case(name: str) -> str:
     """`markAsSeen` → `mark_as_seen`, `or.query` → `or_query`."""
     return inflection.underscore(name.replace(".", "_"))

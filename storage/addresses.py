@@ -1,9 +1,12 @@
-"""Addresses of accounts and forwarded addresses."""
+"""Addresses of accounts and forwarded addresses.
+
+What has `targets` and no `user` is a forwarded address.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bson import ObjectId
@@ -12,9 +15,13 @@ from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
 from security.normalise import domain_of, lookup_address, sorted_tags, view, wildcard_candidates
+from storage.addresses_listing import ORDER, listed
 from storage.database import Clock, Databases, Document
+from storage.paging import Page, Paging, read_page
 
 _READ_MS = 3000
+_FORWARDED: Document = {"user": None, "targets": {"$exists": True}}
+_JSON_FIELDS = ("metaData", "internalData")
 
 
 class Addresses:
@@ -30,13 +37,32 @@ class Addresses:
         self, user: ObjectId, address: str, fields: Document, session: ClientSession | None = None
     ) -> Document:
         """Add a normalised address to an account. Raises Problem AddressExistsError."""
+        own = {"tags", *_JSON_FIELDS} & fields.keys()
+        return self._insert({"user": user}, address, fields, {name: fields[name] for name in own}, session)
+
+    def create_forwarded(self, address: str, fields: Document) -> Document:
+        """Add a normalised address that belongs to no account; `fields` as `update` takes them.
+
+        Raises Problem AddressExistsError.
+        """
+        rest = {name: value for name, value in fields.items() if name != "name"}
+        return self._insert({}, address, fields, rest)
+
+    def _insert(
+        self,
+        owner: Document,
+        address: str,
+        fields: Document,
+        rest: Document,
+        session: ClientSession | None = None,
+    ) -> Document:
         document = {
-            "user": user,
-            "name": fields.get("name"),
+            **owner,
+            "name": fields.get("name") or None,
             "address": address,
             "addrview": view(address),
             "created": self._clock(),
-            **_custom(fields),
+            **_stored(rest),
         }
         try:
             self._collection.insert_one(document, session=session)
@@ -44,8 +70,31 @@ class Addresses:
             raise Problem("AddressExistsError") from error
         return document
 
+    def update(self, address_id: ObjectId, fields: Document, session: ClientSession | None = None) -> bool:
+        """Change an address; of `autoreply` only what is given. Whether it is still there.
+
+        Raises Problem AddressExistsError.
+        """
+        changes = _stored(fields)
+        for name, value in changes.pop("autoreply", {}).items():
+            changes[f"autoreply.{name}"] = value
+        if not changes:
+            return True
+        try:
+            changed = self._collection.update_one({"_id": address_id}, {"$set": changes}, session=session)
+        except DuplicateKeyError as error:
+            raise Problem("AddressExistsError") from error
+        return changed.matched_count > 0
+
+    def delete(self, address_id: ObjectId, session: ClientSession | None = None) -> bool:
+        """Delete an address; whether it was there."""
+        return self._collection.delete_one({"_id": address_id}, session=session).deleted_count > 0
+
     def remember_domain(self, address: str) -> None:
-        """Note the domain of an address as one that mail is taken for."""
+        """Note the domain of an address as one that mail is taken for.
+
+        Comes before the address itself: a domain without addresses does no harm, one that is not known loses mail.
+        """
         domain = domain_of(address)
         if "*" not in domain:
             self._domains.update_one({"domain": domain}, {"$setOnInsert": {"domain": domain}}, upsert=True)
@@ -61,10 +110,48 @@ class Addresses:
 
     def by_id(self, address_id: ObjectId) -> Document:
         """An address by its id. Raises Problem AddressNotFound."""
-        found = self._collection.find_one({"_id": address_id}, max_time_ms=_READ_MS)
+        return self._one({"_id": address_id})
+
+    def of_account(
+        self, user: ObjectId, address_id: ObjectId, session: ClientSession | None = None
+    ) -> Document:
+        """An address of this account. Raises Problem AddressNotFound."""
+        return self._one({"_id": address_id, "user": user}, session)
+
+    def forwarded(self, address_id: ObjectId) -> Document:
+        """A forwarded address. Raises Problem AddressNotFound."""
+        return self._one({"_id": address_id, **_FORWARDED})
+
+    def delete_forwarded(self, address_id: ObjectId) -> None:
+        """Delete a forwarded address. Raises Problem AddressNotFound."""
+        if not self._collection.delete_one({"_id": address_id, **_FORWARDED}).deleted_count:
+            raise Problem("AddressNotFound")
+
+    def _one(self, wanted: Document, session: ClientSession | None = None) -> Document:
+        found = self._collection.find_one(wanted, max_time_ms=_READ_MS, session=session)
         if not found:
             raise Problem("AddressNotFound")
         return found
+
+    def page(self, wanted: Document, paging: Paging, more: Iterable[str] = ()) -> tuple[Page, int]:
+        """A page of addresses, sorted, with `more` fields beside the usual ones, and how many there are.
+
+        `wanted` comes from `addresses_listing.listing_filter`.
+        """
+        total = (
+            self._collection.count_documents(wanted, maxTimeMS=_READ_MS)
+            if wanted
+            else self._collection.estimated_document_count(maxTimeMS=_READ_MS)
+        )
+
+        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
+            both = [part for part in (wanted, condition) if part]
+            rows = self._collection.find(
+                {"$and": both} if both else {}, listed(more), limit=limit, max_time_ms=_READ_MS
+            )
+            return list(rows.sort(sort))
+
+        return read_page(read, paging, ORDER), total
 
     def resolve(self, address: str, *, wildcards: bool = False) -> Document | None:
         """The registration that takes mail for `address`: itself, of an aliased domain, or a wildcard.
@@ -72,30 +159,53 @@ class Addresses:
         Wildcards go from the most specific to `*@domain`, the real domain before the aliased one, `user@*` last.
         """
         found = lookup_address(address)
-        local, _, domain = found.rpartition("@")
-        domains = [domain, *self._alias_target(domain)]
-        wanted = [f"{local}@{name}" for name in domains]
-        if wildcards:
-            wanted += [candidate for name in domains for candidate in wildcard_candidates(local, name)]
-            wanted.append(f"{local}@*")
-        return self._first(wanted)
+        domain = domain_of(found)
+        wanted = registrations(found, self.alias_targets([domain]).get(domain), wildcards=wildcards)
+        rows = self._collection.find({"addrview": {"$in": wanted}}, max_time_ms=_READ_MS)
+        taken = {row["addrview"]: row for row in rows}
+        return next((taken[name] for name in wanted if name in taken), None)
 
-    def _alias_target(self, domain: str) -> list[str]:
-        alias = self._aliases.find_one({"alias": domain}, {"domain": 1}, max_time_ms=_READ_MS)
-        return [alias["domain"]] if alias else []
+    def alias_targets(self, domains: Sequence[str]) -> dict[str, str]:
+        """Which of these domains are aliases, and of which domain each is one."""
+        rows = self._aliases.find({"alias": {"$in": list(domains)}}, max_time_ms=_READ_MS)
+        return {row["alias"]: row["domain"] for row in rows}
 
-    def _first(self, views: Sequence[str]) -> Document | None:
-        rows = {row["addrview"]: row for row in self._collection.find({"addrview": {"$in": list(views)}})}
-        return next((rows[name] for name in views if name in rows), None)
+    def known_domains(self, domains: Sequence[str]) -> set[str]:
+        """Those of these domains that mail is taken for."""
+        rows = self._domains.find({"domain": {"$in": list(domains)}}, max_time_ms=_READ_MS)
+        return {row["domain"] for row in rows}
+
+    def owners(self, views: Sequence[str], *, without: ObjectId | None = None) -> dict[str, ObjectId | None]:
+        """Those of these addresses that are registered, each with its account; one's own id may be left out."""
+        wanted: Document = {
+            "addrview": {"$in": list(views)},
+            **({"_id": {"$ne": without}} if without else {}),
+        }
+        rows = self._collection.find(wanted, {"_id": 0, "addrview": 1, "user": 1}, max_time_ms=_READ_MS)
+        return {row["addrview"]: row.get("user") for row in rows}
 
 
-def _custom(fields: Document) -> Document:
-    """Tags and the caller's own data, as they are stored."""
-    stored: dict[str, Any] = {
-        name: json.dumps(fields[name], separators=(",", ":"), ensure_ascii=False)
-        for name in ("metaData", "internalData")
-        if name in fields
-    }
-    if "tags" in fields:
-        stored["tags"], stored["tagsview"] = sorted_tags(fields["tags"])
+def registrations(address: str, alias_of: str | None, *, wildcards: bool) -> list[str]:
+    """What can take mail for an address in look-up form, in the order of preference."""
+    local, _, domain = address.rpartition("@")
+    domains = [domain, *([alias_of] if alias_of else [])]
+    wanted = [f"{local}@{name}" for name in domains]
+    if wildcards:
+        wanted += [candidate for name in domains for candidate in wildcard_candidates(local, name)]
+        wanted.append(f"{local}@*")
+    return wanted
+
+
+def _stored(fields: Document) -> Document:
+    """A request's fields as they stand on disk."""
+    stored: dict[str, Any] = dict(fields)
+    for name in _JSON_FIELDS:
+        if name in stored:
+            stored[name] = json.dumps(stored[name], separators=(",", ":"), ensure_ascii=False)
+    if "tags" in stored:
+        stored["tags"], stored["tagsview"] = sorted_tags(stored["tags"])
+    if "name" in stored:
+        stored["name"] = stored["name"] or None
+    if "address" in stored:
+        stored["addrview"] = view(stored["address"])
     return stored

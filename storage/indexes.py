@@ -24,6 +24,7 @@ def _partial(**wanted: Any) -> dict[str, Any]:
     return {"partialFilterExpression": wanted}
 
 
+# `addresses.address_targets` and `addressregister.completion` are Mallard's own: what is searched for stands in them.
 # `webhooks` and `authlog.user_by_ip`: WildDuck makes the former in `main` while its data is in `users`, and the
 # latter can match nothing. Both are made as WildDuck makes them, and again so that they serve.
 # role → collection → name → keys (`field` ascending, `-field` descending, `#field` hashed, `~field` text), options
@@ -39,6 +40,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "address_dotless": ("addrview", _UNIQUE),
             "address_tags": ("tagsview", _SPARSE),
             "address_paging": ("addrview _id", {}),
+            "address_targets": ("targets.value", _SPARSE),
             "user": ("user", {}),
         },
         "domainaliases": {"domainalias": ("alias", _UNIQUE), "domainlist": ("domain", {})},
@@ -89,11 +91,13 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "mailbox_draft_flag": ("mailbox draft", {}),
             "has_attachment": ("mailbox ha", {}),
             "retention_time": ("exp rdate", _partial(exp=True)),
+            "mallard_search": ("user mallard.search", {}),
         },
         "addressregister": {
             "by_address": ("user addrview -updated", {}),
             "by_user_disabled_partial": ("user -updated", _partial(disabled=False)),
             "by_user_disabled": ("user disabled", {}),
+            "completion": ("user -updated address name disabled", {}),
         },
         "archived": {
             "user_messages": ("user _id", {}),

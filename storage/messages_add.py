@@ -18,7 +18,8 @@ from mail.threads import normalise_subject
 from problems import Problem
 from storage.database import Document
 from storage.journal import exists
-from storage.messages_base import MessagesBase
+from storage.messages_base import own_fields
+from storage.messages_encrypt import EncryptMessages
 from storage.retention import retention_fields
 
 log = structlog.get_logger()
@@ -33,7 +34,7 @@ def _run(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-class AddMessages(MessagesBase):
+class AddMessages(EncryptMessages):
     """The way in, the same for uploads, submissions and deliveries."""
 
     def add(
@@ -59,10 +60,13 @@ class AddMessages(MessagesBase):
         Quota, UID, document and journal entry come about together or not at all, and so does what `together`
         writes, which runs first. `thread_of` is the message that this one answers, `outbound` the ids under which
         it was queued, `filters` what matched when it came in, `message_id` its `_id` where that is known before.
-        Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox.
+        Where account or mailbox want it, all but drafts is stored encrypted.
+        Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox, EncryptionFailed.
         """
         if len(raw) > LARGEST:
             raise Problem("MessageTooLarge")
+        if "\\Draft" not in flags:
+            raw = self._for_owner(user, mailbox, raw, offload)
         now = self._store.clock()
         indexed = (offload if len(raw) > _OFFLOADED else _run)(index, raw, date or now)
         self._check_quota(user, indexed.document["size"])
@@ -115,8 +119,7 @@ class AddMessages(MessagesBase):
         }
         if mailbox.get("specialUse") == "\\Junk":
             document["junk"] = True
-        if indexed.layout is not None:
-            document["mallard"] = {"layout": indexed.layout}
+        document["mallard"] = own_fields(indexed)
         return document
 
     def _thread(self, user: ObjectId, indexed: Indexed, thread_of: Document | None) -> ObjectId:

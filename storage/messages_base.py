@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 
+from mail.message import Indexed
+from mail.searchtokens import search_tokens
+from storage.database import Document
+
 if TYPE_CHECKING:
     from storage.store import Store
 
@@ -25,3 +29,9 @@ class MessagesBase:
         """Without transactions others may have read or written in between: have the messages counted again."""
         if session is None:
             self._store.mailboxes.distrust_counts(mailbox)
+
+
+def own_fields(indexed: Indexed) -> Document:
+    """What Mallard keeps of a message beside WildDuck's fields: tokens for searches, and what the tree lacks."""
+    own: Document = {"search": search_tokens(indexed.document["headers"])}
+    return own if indexed.layout is None else {**own, "layout": indexed.layout}

@@ -101,6 +101,7 @@ class ChangeMessages(MessagesBase):
         place = self._store.mailboxes.get(user, target)
         moved: list[tuple[int, int]] = []
         for ids in self._batches(user, source, uids):
+            self._store.messages.encrypt_before_move(user, source, place, ids)
             moved += self._store.transactions.run(
                 lambda session, ids=ids: self._move_batch(user, source, place, ids, changes, session)  # type: ignore[misc]
             )

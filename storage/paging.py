@@ -91,7 +91,7 @@ class Order:
 
 def encode_cursor(position: Any, page: int) -> str:
     """The cursor that leads to `page`, starting beside `position`."""
-    inner = json_util.dumps(position, json_options=_OPTIONS, separators=(",", ":"))
+    inner = json_util.dumps(position, json_options=_OPTIONS, separators=(",", ":"), ensure_ascii=False)
     return _base64url(json.dumps([inner, page], separators=(",", ":"), ensure_ascii=False))
 
 

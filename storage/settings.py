@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from storage.database import Clock, Databases
+import structlog
+from pymongo.errors import DuplicateKeyError
 
-_FRESH_SECONDS = 3.0
-_DAY_MS = 86_400_000
-_GIB = 1_073_741_824
+from storage.database import Clock, Databases, Document
+from storage.settingkeys import DEFAULTS, SETTINGS
 
-DEFAULTS: Mapping[str, Any] = {
-    "const:archive:time": 25 * _DAY_MS,
-    "const:max:storage": _GIB,
-    "const:max:recipients": 2000,
-    "const:max:mailboxes": 1500,
-    "const:max:rcpt_to": 400,
-    "const:max:forwards": 2000,
-    "const:authlog:time": 30 * _DAY_MS,
-    "const:autoreply:interval": 4 * 3_600_000,
-    "const:asp:limit": 50,
-    "const:max:imap:download": 10 * _GIB,
-    "const:max:pop3:download": 10 * _GIB,
-    "const:max:imap:upload": 10 * _GIB,
-    "const:max:filters": 400,
-    "const:sender:defer_times": "5m, 7m, 8m, 25m, 75m, 2h" + ", 4h" * 11,
-    "const:imap:use_wd_worker_channels": False,
-    "const:max:bulk_batch_size": 150,
-    "const:domaincache:enabled": False,
-}
+_FRESH = timedelta(seconds=3)
+_READ_MS = 3000
+_ENCRYPTED = "$wd01$"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stored value. What is not `listed` is read by its key alone."""
+
+    value: Any
+    listed: bool
 
 
 class Settings:
@@ -41,7 +36,8 @@ class Settings:
         self._collection = databases.main["settings"]
         self._clock = clock
         self._values: dict[str, Any] = {}
-        self._read_at = float("-inf")
+        self._read_at: datetime | None = None
+        self._changes = 0
 
     def get(self, key: str) -> Any:
         """The value in force: the stored one, else the default; None for a key that is neither."""
@@ -52,8 +48,32 @@ class Settings:
         stored = self._fresh()
         return {key: stored.get(key, DEFAULTS.get(key)) for key in keys}
 
+    def stored(self, key: str | None = None) -> dict[str, Stored]:
+        """What is stored at this moment, of one key or of all.
+
+        Left out is what can not be in force: what is encrypted, marked so or not, and what a key does not take.
+        """
+        wanted: Document = {"encrypted": {"$ne": True}}
+        if key is not None:
+            wanted["key"] = key
+        fields = {"_id": 0, "key": 1, "value": 1, "enumerable": 1}
+        rows = self._collection.find(wanted, fields, max_time_ms=_READ_MS)
+        values = ((row, _usable(row["key"], _parsed(row.get("value")))) for row in rows)
+        return {
+            row["key"]: Stored(value, bool(row.get("enumerable")))
+            for row, value in values
+            if value is not None
+        }
+
     def put(self, key: str, value: Any) -> None:
         """Store a value, as the JSON text that WildDuck reads."""
+        try:
+            self._upsert(key, value)
+        except DuplicateKeyError:
+            self._upsert(key, value)
+        self._forget()
+
+    def _upsert(self, key: str, value: Any) -> None:
         self._collection.update_one(
             {"key": key},
             {
@@ -62,20 +82,24 @@ class Settings:
             },
             upsert=True,
         )
-        self._read_at = float("-inf")
 
     def delete(self, key: str) -> bool:
         """Put the default in force again; whether a value was stored."""
         deleted = self._collection.delete_many({"key": key}).deleted_count
-        self._read_at = float("-inf")
+        self._forget()
         return deleted > 0
 
+    def _forget(self) -> None:
+        self._changes += 1
+        self._read_at = None
+
     def _fresh(self) -> dict[str, Any]:
-        now = time.monotonic()
-        if now - self._read_at > _FRESH_SECONDS:
-            rows = self._collection.find({"encrypted": {"$ne": True}}, {"_id": 0, "key": 1, "value": 1})
-            self._values = {row["key"]: _parsed(row["value"]) for row in rows}
-            self._read_at = now
+        now = self._clock()
+        if self._read_at is None or abs(now - self._read_at) > _FRESH:
+            changes = self._changes
+            self._values = {key: found.value for key, found in self.stored().items()}
+            # A value stored while the rows were on their way may not be among them.
+            self._read_at = now if changes == self._changes else None
         return self._values
 
 
@@ -85,3 +109,16 @@ def _parsed(value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError:
         return value
+
+
+def _usable(key: str, value: Any) -> Any:
+    """None for a value that a built-in key does not take, whoever stored it: the default is better than a fault."""
+    if isinstance(value, str) and value.startswith(_ENCRYPTED):
+        return None
+    if key not in SETTINGS:
+        return value if isinstance(value, str | int | float | bool) else None
+    try:
+        return SETTINGS[key].checked(value)
+    except ValueError as error:
+        log.warning("a stored setting is not used", key=key, reason=str(error))
+        return None

@@ -11,6 +11,9 @@ from storage.attachments import Attachments
 from storage.authlog import AuthLog
 from storage.counters import Counters
 from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
+from storage.domainaccess import DomainAccess
+from storage.domainaliases import DomainAliases
+from storage.domainrename import DomainRename
 from storage.files import Files
 from storage.indexes import ensure_indexes
 from storage.journal import Journal
@@ -41,7 +44,10 @@ class Store:
         self.tokens = Tokens(self.databases, clock)
         self.users = Users(self.databases, clock)
         self.addresses = Addresses(self.databases, clock)
+        self.domainrename = DomainRename(self.databases, self.transactions)
         self.addressregister = AddressRegister(self.databases, clock)
+        self.domainaliases = DomainAliases(self.databases, clock, self.transactions)
+        self.domainaccess = DomainAccess(self.databases)
         self.journal = Journal(self.databases, clock)
         self.mailboxes = Mailboxes(self.databases, clock, self.journal)
         self.attachments = Attachments(self.databases, clock)

@@ -69,9 +69,14 @@ class Users:
         """Take back an account just made, where the server has no transaction to do so."""
         self._collection.delete_one({"_id": user})
 
-    def get(self, user: ObjectId, projection: Mapping[str, Any] | None = None) -> Document:
+    def get(
+        self,
+        user: ObjectId,
+        projection: Mapping[str, Any] | None = None,
+        session: ClientSession | None = None,
+    ) -> Document:
         """An account's document. Raises Problem UserNotFound."""
-        found = self._collection.find_one({"_id": user}, projection, max_time_ms=_READ_MS)
+        found = self._collection.find_one({"_id": user}, projection, max_time_ms=_READ_MS, session=session)
         if not found:
             raise Problem("UserNotFound")
         return found
@@ -185,6 +190,15 @@ class Users:
         if only_if_none:
             wanted["address"] = {"$in": ["", None]}
         self._collection.update_one(wanted, {"$set": {"address": address}}, session=session)
+
+    def hold_unless_main(self, user: ObjectId, address: str, session: ClientSession | None = None) -> bool:
+        """Whether an address is not the main one; it can not become so before the transaction has ended.
+
+        The account is written to: a transaction that makes the address the main one runs before this one or after.
+        """
+        wanted = {"_id": user, "address": {"$ne": address}}
+        held = self._collection.update_one(wanted, {"$inc": {"mallard.addressChanges": 1}}, session=session)
+        return held.matched_count > 0
 
     def remember_keys(self, user: ObjectId, given: Document, known: Document) -> None:
         """Keep what is known of an account's keys, if they are still the `given` ones."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,20 @@ def databases(mongo: MongoClient[dict[str, Any]]) -> DatabaseNames:
     return names
 
 
-@pytest.fixture
-def store(mongo: MongoClient[dict[str, Any]], databases: DatabaseNames) -> Iterator[Store]:
-    """A store on an empty database, emptied again after the test."""
-    yield Store(mongo, databases)
+@contextmanager
+def emptied(mongo: MongoClient[dict[str, Any]], databases: DatabaseNames) -> Iterator[None]:
+    """Removes all documents in the end; collections and indexes stay."""
+    yield
     database = mongo.get_database(databases.main, write_concern=WriteConcern(w=1, j=False))
     for collection in database.list_collection_names():
         database[collection].delete_many({})
+
+
+@pytest.fixture
+def store(mongo: MongoClient[dict[str, Any]], databases: DatabaseNames) -> Iterator[Store]:
+    """A store on an empty database, emptied again after the test."""
+    with emptied(mongo, databases):
+        yield Store(mongo, databases)
 
 
 @pytest.fixture

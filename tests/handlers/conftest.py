@@ -6,6 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bson import ObjectId
+from flask import Flask
+
+from server.settings import Settings
+from storage.store import Store
+from tests.conftest import Client
 
 RAW = {"Content-Type": "message/rfc822"}
 
@@ -45,3 +51,17 @@ def put(client: Any, box: Callable[[str], str]) -> Callable[..., int]:
         return int(answer.json["message"]["id"])
 
     return store
+
+
+@pytest.fixture
+def as_role(app: Flask, store: Store, settings: Settings) -> Callable[..., Client]:
+    """`as_role("manager")` is a client of that role; `as_role("user", ada)` one of the account itself."""
+
+    def client(role: str, user: str = "") -> Client:
+        if user:
+            return Client(
+                app, store.tokens.issue(store.users.get(ObjectId(user)), secret=settings.secret, ttl=60)
+            )
+        return Client(app, store.tokens.provision("operator", role, secret=settings.secret))
+
+    return client

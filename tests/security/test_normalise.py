@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from security.normalise import (
+    is_plain,
+    is_wildcard,
     lookup_address,
     normalise_address,
     normalise_domain,
+    search_text,
     sorted_tags,
     tag_list,
     username_view,
@@ -60,3 +67,68 @@ def test_wildcards_come_most_specific_first() -> None:
 def test_tags() -> None:
     assert sorted_tags(["b", "A", "a", "B", "c"]) == (["A", "b", "c"], ["a", "b", "c"])
     assert tag_list(" A, b,,a ") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        ("XN--BCHER-KVA.xn--zckzah", "bücher.テスト"),
+        ("xn--i-7iq.ws", "i❤.ws"),
+        ("xn--abc-.com", "xn--abc-.com"),
+        ("xn--.com", "xn--.com"),
+        ("xn--99999999.com", "xn--99999999.com"),
+        ("xn--0n8a.com", normalise_domain("xn--0n8a.com")),
+        ("a.xn--zzzzzzz--.bücher", "a.xn--zzzzzzz--.bücher"),
+    ],
+)
+def test_punycode_is_decoded_unless_it_is_none(domain: str, expected: str) -> None:
+    assert normalise_domain(domain) == expected
+    expected.encode()
+
+
+_LABELS = st.text(
+    st.characters(codec="utf-8", categories=["Ll", "Lo", "Nd", "So", "Mn"]), min_size=1, max_size=12
+)
+
+
+@given(_LABELS)
+def test_a_name_and_its_punycode_are_one(label: str) -> None:
+    wanted = normalise_domain(f"{label}.example")
+    if not wanted.isascii():
+        decoded = wanted.partition(".")[0]
+        assert normalise_domain(f"xn--{decoded.encode('punycode').decode()}.example") == wanted
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=40) | st.from_regex(r"xn--[a-z0-9-]{0,20}", fullmatch=True)
+)
+def test_what_is_normalised_stays_so_and_can_be_stored(text: str) -> None:
+    once = normalise_domain(text)
+    once.encode()
+    assert unicodedata.is_normalized("NFC", normalise_domain(once))
+    assert view(normalise_address(f"a.b@{text}")).encode()
+
+
+@pytest.mark.parametrize(
+    ("address", "good"),
+    [
+        ("*@x.de", True), ("*a@x.de", True), ("a*@x.de", True), ("a@*", True), ("*@*", False), ("a*b@x.de", False),
+        ("**@x.de", False), ("*a*@x.de", False), ("*@x.*", False), ("a@x.de", False), ("@*", False),
+        ("*" + "a" * 32 + "@x.de", True), ("a" * 33 + "*@x.de", False),
+    ],
+)  # fmt: skip
+def test_wildcards_that_can_match(address: str, good: bool) -> None:
+    assert is_wildcard(address) is good
+
+
+@pytest.mark.parametrize(
+    "address", ["@x.de", "a@", "a b@x.de", "a;b@x.de", "a@b@x.de", "a\u00a0@x.de", "a@x\n.de"]
+)
+def test_what_is_no_address_any_more(address: str) -> None:
+    assert not is_plain(address)
+    assert is_plain("ä.b*@bücher.de")
+
+
+def test_a_search_is_in_the_form_of_what_is_stored() -> None:
+    assert search_text("A.B@XN--bcher-kva.de") == "a.b@bücher.de"
+    assert search_text("Bu\u0308cher") == "bücher"

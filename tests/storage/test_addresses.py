@@ -7,6 +7,8 @@ from collections import Counter
 import pytest
 from bson import ObjectId
 
+from handlers.addresses import update_user_address
+from handlers.call import Call
 from problems import Problem
 from storage.store import Store
 from tests.storage.conftest import Account, together
@@ -101,3 +103,38 @@ def test_domains_are_remembered_once_and_wildcard_ones_never(store: Store) -> No
 def test_unknown_ids(store: Store) -> None:
     with pytest.raises(Problem, match="AddressNotFound"):
         store.addresses.by_id(ObjectId())
+
+
+def test_an_address_that_could_not_be_renamed_stays_the_main_one(account: Account) -> None:
+    """With transactions and without."""
+    here = domain()
+    main = add(account, f"main@{here}")
+    account.store.users.set_address(account.id, f"main@{here}")
+    other = add(account, f"other@{here}")
+    call = Call(store=account.store)
+    for address_id, body in (
+        (main, {"address": f"other@{here}"}),
+        (other, {"address": f"ma.in@{here}", "main": True}),
+    ):
+        with pytest.raises(Problem, match="AddressExistsError"):
+            update_user_address(call, account.id, address_id, body)
+    assert account.document["address"] == f"main@{here}"
+    assert account.store.addresses.views_of_user(account.id) == {f"main@{here}", f"other@{here}"}
+
+
+def test_a_rename_that_stopped_half_way_is_carried_on(lone_store: Store) -> None:
+    """Without transactions the account has the new name before the address has it."""
+    account, here = Account(lone_store), domain()
+    address_id = add(account, f"old@{here}")
+    lone_store.users.set_address(account.id, f"new@{here}")
+    update_user_address(Call(store=lone_store), account.id, address_id, {"address": f"new@{here}"})
+    assert account.document["address"] == f"new@{here}"
+    assert lone_store.addresses.by_id(address_id)["address"] == f"new@{here}"
+
+
+def test_a_held_address_is_not_the_main_one(ada: Account) -> None:
+    here = domain()
+    ada.store.users.set_address(ada.id, f"$main@{here}")
+    assert not ada.store.users.hold_unless_main(ada.id, f"$main@{here}")
+    assert ada.store.users.hold_unless_main(ada.id, f"other@{here}")
+    assert ada.document["address"] == f"$main@{here}"

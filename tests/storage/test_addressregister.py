@@ -6,10 +6,11 @@ import pytest
 from bson import ObjectId
 
 from storage.store import Store
+from tests.storage.conftest import together
 
 
 def entries(store: Store, user: ObjectId) -> list[dict[str, object]]:
-    return list(store.databases.main["addressregister"].find({"user": user}).sort("_id", 1))
+    return list(store.databases.main["addressregister"].find({"user": user}).sort("address", 1))
 
 
 def test_entered_once_and_renewed(store: Store) -> None:
@@ -44,3 +45,22 @@ def test_odd_addresses_do_no_harm(store: Store, address: str) -> None:
     user = ObjectId()
     store.addressregister.note(user, {address: "", "": "nobody"})
     assert len(entries(store, user)) == 1
+
+
+def test_50_at_once_make_one_entry(store: Store) -> None:
+    user = ObjectId()
+    assert together(50, lambda n: store.addressregister.note(user, {"a.b@c.de": f"N{n}"})) == [None] * 50
+    (entry,) = entries(store, user)
+    assert entry["addrview"] == "ab@c.de"
+
+
+def test_entries_that_wildduck_made_are_renewed_and_not_doubled(store: Store) -> None:
+    user, register = ObjectId(), store.databases.main["addressregister"]
+    common = {"user": user, "updated": store.clock()}
+    old = register.insert_one({**common, "address": "a@b.de", "addrview": "a@b.de"}).inserted_id
+    for disabled in (True, False):
+        register.insert_one({**common, "address": "h@b.de", "addrview": "h@b.de", "disabled": disabled})
+    store.addressregister.note(user, {"a@b.de": "A", "h@b.de": "H"})
+    assert [(row["_id"] == old, row.get("name")) for row in entries(store, user)] == [
+        (True, "A"), (False, None), (False, None),
+    ]  # fmt: skip

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from bson import Binary, ObjectId
 
+from handlers.messages_search import condition
 from mail.mimetree import normalise
 from problems import Problem
 from storage.messages_read import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
-from storage.messages_search import search_filter, search_order
+from storage.messages_search import search_order
 from storage.paging import Page, Paging
 from storage.store import Store
 from storage.uidset import UidSet
@@ -272,7 +273,7 @@ def test_searches_stay_in_the_mailbox(
         {"query": "Hello"},
         {"minSize": 1},
     ):
-        wanted = search_filter(ada.id, {"mailbox": inbox, **fields}, [])
+        wanted = condition(store, ada.id, {"mailbox": inbox, **fields})
         plans = explain(
             lambda wanted=wanted: store.messages.search(ada.id, wanted, Paging(), search_order(None))
         )
@@ -300,3 +301,18 @@ def test_changes_find_their_messages_by_index(ada: Account, explain: Callable[..
     assert plans
     for plan in plans:
         assert_indexed(plan, most=3)
+
+
+def test_a_search_by_sender_reads_what_it_finds(ada: Account, explain: Callable[..., list[Document]]) -> None:
+    fill(ada, 60)
+    ada.add(message("One of many", sender="Zoë Unusual <zoe@rare.example>"))
+    for fields in ({"from": "unusual"}, {"from": "rare.ex"}, {"q": "from:nusua subject:many"}):
+        plans = explain(
+            lambda fields=fields: ada.store.messages.search(
+                ada.id, condition(ada.store, ada.id, fields), Paging(), search_order(None)
+            )
+        )
+        searches = [p for p in plans if "mallard_search" in set(values(p, "indexName"))]
+        assert len(searches) == 2, "the page and the count"
+        for plan in searches:
+            assert_indexed(plan, most=3)

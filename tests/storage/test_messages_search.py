@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from storage.messages_search import search_filter, search_order
+from handlers.messages_search import condition
+from storage.messages_search import search_order
 from storage.paging import Paging
+from storage.search.fields import terms_of
+from storage.search.language import parse_query
+from storage.search.plan import Places, plan
+from storage.search.terms import All
 from storage.store import Store
 from tests.storage.conftest import Account, message, with_attachment
 
@@ -39,8 +46,7 @@ def ada(store: Store) -> Account:
 def search(ada: Account, paging: Paging | None = None, order: str | None = "asc", **fields: Any) -> str:
     """The initials of the subjects found, in their order; `or_` stands for `or` and `from_` for `from`."""
     fields = {name.removesuffix("_"): value for name, value in fields.items()}
-    passed_over = ada.store.messages.spam_and_trash(ada.id) if fields.get("searchable") else []
-    wanted = search_filter(ada.id, fields, passed_over)
+    wanted = condition(ada.store, ada.id, fields)
     page, total = ada.store.messages.search(ada.id, wanted, paging or Paging(), search_order(order))
     assert paging or total == len(page.rows)
     return "".join(row["subject"][0] for row in page.rows)
@@ -114,7 +120,7 @@ def test_order_and_pages(ada: Account) -> None:
     assert search(ada, order="desc") == "EDGBA"
     assert search(ada, order=None) == "EDGBA"
     order = search_order("asc")
-    wanted = search_filter(ada.id, {}, [])
+    wanted = condition(ada.store, ada.id, {})
     first, total = ada.store.messages.search(ada.id, wanted, Paging(3), order)
     assert total == 5
     assert search(ada, Paging(3, next=str(first.next_cursor))) == "DE"
@@ -123,7 +129,7 @@ def test_order_and_pages(ada: Account) -> None:
 def test_one_row_for_each_thread(ada: Account) -> None:
     for number in range(3):
         ada.add(message("Same", more="References: <t@x>\r\n"), date=START + timedelta(days=10 + number))
-    wanted = search_filter(ada.id, {"subject": "same"}, [])
+    wanted = condition(ada.store, ada.id, {"subject": "same"})
     page, total = ada.store.messages.search(
         ada.id, wanted, Paging(), search_order("desc"), collapse_threads=True
     )
@@ -175,3 +181,124 @@ def test_a_search_that_finds_nothing_in_time_is_no_fault(
         ada.id, slow_search(ada), Paging(), search_order(None), collapse_threads=collapse_threads
     )
     assert (page.rows, page.next_cursor, page.previous_cursor, total) == ([], False, False, 0)
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        (" ", ""),
+        ('""', ""),
+        ("after:7d", ""),
+        ("numbers", "AG"),
+        ("numbers cheap", "ABG"),
+        ("numbers -quarterly", "G"),
+        ("-numbers", "BE"),
+        ('"cheap  watches"', "B"),
+        ('-"cheap watches"', "AGE"),
+        ('"alpha plan"', "A"),
+        ("from:hopper", "A"),
+        ("from:opp", "A"),
+        ("-from:hopper", "BGDE"),
+        ("to:bob", "B"),
+        ("cc:bob or from:zoë", "BG"),
+        ("-(from:hopper or cc:bob)", "GDE"),
+        ("-(from:hopper subject:alpha)", "BGDE"),
+        ("subject:(50%)", "B"),
+        ('subject:"(50%)"', "B"),
+        ("is:unread", "AE"),
+        ("is:read -in:trash", "B"),
+        ("is:starred", "B"),
+        ("in:inbox numbers", "A"),
+        ("in:/Trash", "G"),
+        ("in:spam or in:Trash", "GE"),
+        ("in:nowhere", ""),
+        ("-in:nowhere is:unread", "AE"),
+        ("has:attachment", "D"),
+        ("-has:attachment", "ABGE"),
+        ("after:2026-01-03 before:2026-01-04", "GD"),
+        ("minsize:300", "D"),
+        ("id:2", "B"),
+        ("id:1,2 in:inbox", "AB"),
+        ("(numbers or cheap) watches", "BG"),
+        ("(numbers or cheap) (watches or plan)", "ABG"),
+        ("quarterly or from:zoë", "AG"),
+        ("quarterly or (cheap is:starred)", "AB"),
+        ("searchable:yes", "AB"),
+        ("http://x", ""),
+        ("unknown:numbers", "AG"),
+    ],
+)
+def test_q(ada: Account, q: str, found: str) -> None:
+    assert search(ada, q=q) == found
+
+
+def test_q_with_the_parameters_beside_it(ada: Account) -> None:
+    assert search(ada, q="numbers watches", useAndSearch=True) == "G"
+    assert search(ada, q="numbers", searchable=True) == "A"
+    assert search(ada, q="numbers", subject="beta") == "AG", "other parameters are ignored"
+
+
+WORDS = st.sampled_from(["grace", "example", "hopper", "zo", "com", "a", "watches", "50"])
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "from": WORDS, "to": WORDS, "subject": WORDS, "query": WORDS, "flagged": st.just(True),
+        "attachments": st.just(True), "unseen": st.just(True), "minSize": st.integers(1, 999),
+        "maxSize": st.integers(1, 999), "datestart": st.just(START), "thread": st.just(ObjectId("5" * 24)),
+    },
+)  # fmt: skip
+
+
+def as_q(fields: dict[str, Any]) -> str:
+    keyword = {"query": "", "minSize": "minsize:", "maxSize": "maxsize:"}
+    value = {"datestart": START.isoformat()}
+    order = [
+        "thread",
+        "datestart",
+        "minSize",
+        "maxSize",
+        "flagged",
+        "attachments",
+        "unseen",
+        "from",
+        "to",
+        "subject",
+    ]
+    return " ".join(
+        f"{keyword.get(name, name + ':')}{value.get(name, str(fields[name]).lower())}"
+        for name in [*order, "query"]
+        if name in fields
+    )
+
+
+@given(FIELDS.filter(bool))
+def test_q_and_parameters_have_the_same_plan(fields: dict[str, Any]) -> None:
+    user = ObjectId("1" * 24)
+    assert plan(user, terms_of(fields), Places()) == plan(
+        user, All((parse_query(as_q(fields)),)), Places()
+    ) or (plan(user, terms_of(fields), Places()) == plan(user, parse_query(as_q(fields)), Places()))
+
+
+HEADER_TEXT = st.text(alphabet="abcXé .-_@<>\u0130ß", min_size=1, max_size=14)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(subjects=st.lists(HEADER_TEXT, min_size=1, max_size=5), wanted=HEADER_TEXT, old=st.booleans())
+def test_the_index_of_tokens_loses_nothing(store: Store, subjects: list[str], wanted: str, old: bool) -> None:
+    """What a look at every message finds, the search finds; also in messages that WildDuck stored."""
+    ada = Account(store)
+    for subject in subjects:
+        ada.add(message(subject))
+    if old:
+        change = {"$unset": {"mallard": ""}}
+        store.databases.main["messages"].update_many({"user": ada.id, "uid": {"$mod": [2, 0]}}, change)
+    rows = ada.all("messages")
+    there = {
+        row["uid"]
+        for row in rows
+        if any(h["key"] == "subject" and wanted.strip().lower() in h["value"] for h in row["headers"])
+    }
+    page, _ = store.messages.search(
+        ada.id, condition(store, ada.id, {"subject": wanted}), Paging(), search_order(None)
+    )
+    assert {row["uid"] for row in page.rows} == (there if wanted.strip() else {row["uid"] for row in rows})

@@ -1,0 +1,47 @@
+"""Sender domains that accounts with a tag always or never trust."""
+
+from __future__ import annotations
+
+from bson import ObjectId
+
+from handlers.call import Call
+from security.normalise import normalise_domain
+from storage.database import Document
+from storage.domainaccess import ALLOW, BLOCK
+
+
+def create_allowed_domain(call: Call, tag: str, body: Document) -> Document:
+    """Trust a domain."""
+    return _put(call, tag, body, ALLOW)
+
+
+def create_blocked_domain(call: Call, tag: str, body: Document) -> Document:
+    """Distrust a domain."""
+    return _put(call, tag, body, BLOCK)
+
+
+def _put(call: Call, tag: str, body: Document, action: str) -> Document:
+    domain = normalise_domain(body["domain"])
+    return {"success": True, "id": call.store.domainaccess.put(tag, domain, action)}
+
+
+def get_allowed_domain(call: Call, tag: str) -> Document:
+    """The domains that accounts with a tag trust."""
+    return _list(call, tag, ALLOW)
+
+
+def get_blocked_domain(call: Call, tag: str) -> Document:
+    """The domains that accounts with a tag distrust."""
+    return _list(call, tag, BLOCK)
+
+
+def _list(call: Call, tag: str, action: str) -> Document:
+    rows = call.store.domainaccess.listed(tag, action)
+    results = [{"id": row["_id"], "domain": row["domain"], "action": row["action"]} for row in rows]
+    return {"success": True, "results": results}
+
+
+def delete_domain_listing(call: Call, domain: ObjectId) -> Document:
+    """Take an entry off whichever list it is on."""
+    call.store.domainaccess.delete(domain)
+    return {"success": True, "deleted": domain}

@@ -1,0 +1,30 @@
+"""What a search asks for → the condition that the store is asked with."""
+
+from __future__ import annotations
+
+from bson import ObjectId
+
+from problems import InvalidInput
+from storage.database import Document
+from storage.search.fields import terms_of
+from storage.search.language import QuerySyntaxError, parse_query
+from storage.search.plan import plan
+from storage.search.terms import NotSpamOrTrash
+from storage.store import Store
+
+
+def condition(store: Store, user: ObjectId, fields: Document) -> Document:
+    """The condition of a search by the API's names. `q` takes the place of all but `useAndSearch` and `searchable`.
+
+    Raises InvalidInput where `q` is no query.
+    """
+    places = store.messages.places(user)
+    all_words = bool(fields.get("useAndSearch"))
+    if not fields.get("q"):
+        return plan(user, terms_of(fields), places, all_words=all_words)
+    try:
+        term = parse_query(fields["q"])
+    except QuerySyntaxError as error:
+        raise InvalidInput({"q": f'"q" can not be read: {error}'}) from error
+    within = [NotSpamOrTrash()] if fields.get("searchable") else []
+    return plan(user, term, places, all_words=all_words, within=within)

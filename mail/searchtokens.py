@@ -1,0 +1,43 @@
+"""Words of addresses and subjects as tokens of an index that answers `contains` from the beginning of a key.
+
+A text contains what is looked for if some word of it, from some letter on, begins with it. So each word stands in the
+index from each of its letters on, behind a letter for the header: `f:grace`, `f:race`, `f:ace`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+TOKENS_OF: Mapping[str, str] = {"from": "f:", "to": "t:", "cc": "t:", "bcc": "t:", "subject": "s:"}
+
+_WORD = re.compile(r"[^\W_]+")
+_SHORTEST, _LONGEST = 3, 16
+_MOST = 1000
+
+
+def search_tokens(headers: Iterable[Mapping[str, str]]) -> list[str] | list[None]:
+    """The tokens of a message's indexed headers, `[{key, value}]`.
+
+    A message that would have too many has None alone: every search has to look at it, and no answer is wrong.
+    """
+    found: dict[str, None] = {}
+    for header in headers:
+        if code := TOKENS_OF.get(header["key"]):
+            found.update(dict.fromkeys(f"{code}{token}" for token in _tokens(header["value"])))
+            if len(found) > _MOST:
+                return [None]
+    return list(found)
+
+
+def _tokens(value: str) -> Iterable[str]:
+    for word in _WORD.findall(value.lower()):
+        yield word[:_LONGEST]
+        for start in range(1, len(word) - _SHORTEST + 1):
+            yield word[start : start + _LONGEST]
+
+
+def word_to_look_up(text: str) -> str:
+    """The word of a searched text that tells most, as it stands in the index; empty where none is long enough."""
+    words = [word for word in _WORD.findall(text.lower()) if len(word) >= _SHORTEST]
+    return max(words, key=len)[:_LONGEST] if words else ""

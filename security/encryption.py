@@ -1,0 +1,73 @@
+"""Encrypting bytes for the owner of a public key: OpenPGP through gpg, CMS (RFC 5652, 5083) through openssl.
+
+Both run as processes of their own with a throw-away folder, so they belong into a thread and not on an event loop.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import gnupg
+
+_ARMOR_HEADER = re.compile(r"^(-----BEGIN PGP PUBLIC KEY BLOCK-----)\n(?!\n|[A-Za-z]+: )")
+_SECONDS = 60
+_CIPHERS = {"AES-CBC": "-aes-256-cbc", "AES-GCM": "-aes-256-gcm"}
+_OAEP = ("rsa_padding_mode:oaep", "rsa_oaep_md:sha256", "rsa_mgf1_md:sha256")
+
+
+class EncryptionFailed(Exception):
+    """Nothing could be encrypted with the key; the text says why."""
+
+
+def repaired_armor(key: str) -> str:
+    """An armored key with the empty line after its first line, which people lose."""
+    return _ARMOR_HEADER.sub(r"\1\n\n", key.replace("\r\n", "\n").strip())
+
+
+def encrypt_pgp(data: bytes, key: str) -> bytes:
+    """`data` encrypted for an armored public key, armored with LF line ends. Raises EncryptionFailed."""
+    with tempfile.TemporaryDirectory(prefix="mallard-gpg-") as home:
+        gpg = gnupg.GPG(gnupghome=home)
+        imported = gpg.import_keys(repaired_armor(key))
+        if not imported.fingerprints:
+            raise EncryptionFailed("gpg does not take the key")
+        encrypted = gpg.encrypt(data, imported.fingerprints[0], always_trust=True)
+    if not encrypted.ok:
+        raise EncryptionFailed(f"gpg says: {encrypted.status or 'nothing'}")
+    return bytes(encrypted.data)
+
+
+def encrypt_smime(data: bytes, certificates: Sequence[str], cipher: str, key_transport: str) -> bytes:
+    """`data` as CMS in DER, readable with the key of any of the certificates (PEM). Raises EncryptionFailed.
+
+    `cipher` is AES-CBC (EnvelopedData) or AES-GCM (AuthEnvelopedData); `key_transport` PKCS#1 v1.5 or OAEP, which
+    matters to RSA keys only.
+    """
+    with tempfile.TemporaryDirectory(prefix="mallard-cms-") as name:
+        command = ["openssl", "cms", "-encrypt", "-binary", "-outform", "DER", _CIPHERS[cipher]]
+        for number, certificate in enumerate(certificates):
+            path = Path(name) / f"{number}.pem"
+            path.write_text(certificate, "utf-8")
+            command += ["-recip", str(path)]
+            if key_transport == "OAEP" and _is_rsa(path):
+                command += [part for option in _OAEP for part in ("-keyopt", option)]
+        return _run(command, data)
+
+
+def _is_rsa(certificate: Path) -> bool:
+    shown = _run(["openssl", "x509", "-noout", "-text", "-in", str(certificate)], b"")
+    return b"rsaEncryption" in shown
+
+
+def _run(command: Sequence[str], data: bytes) -> bytes:
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EncryptionFailed(f"openssl did not run: {error}") from error
+    if done.returncode:
+        raise EncryptionFailed(f"openssl says: {done.stderr.decode('utf-8', 'replace').strip()[-300:]}")
+    return done.stdout

@@ -1,0 +1,47 @@
+"""What a listing of addresses may ask for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bson import ObjectId
+
+from security.normalise import search_text, tag_list, view
+from storage.database import Document
+from storage.paging import Order
+
+ORDER = Order("addrview")
+_LISTED = ("name", "address", "addrview", "user", "targets.value", "forwardedDisabled", "tags")
+
+
+def listed(more: Iterable[str]) -> dict[str, int]:
+    """The projection of a listing."""
+    return dict.fromkeys((*_LISTED, *more), 1)
+
+
+def listing_filter(fields: Mapping[str, Any], own_only: ObjectId | None) -> Document:
+    """The condition of a listing by `query`, `forward`, `tags` and `requiredTags`, of one account or all."""
+    conditions: list[Document] = [{"user": own_only}] if own_only else []
+    if query := fields.get("query"):
+        conditions.append(_containing(search_text(query)))
+    if forward := fields.get("forward"):
+        conditions.append({"targets.value": {"$regex": re.escape(forward), "$options": "i"}})
+    required = tag_list(fields.get("requiredTags") or "")
+    some = [tag for tag in tag_list(fields.get("tags") or "") if tag not in required]
+    if required:
+        conditions.append({"tagsview": {"$all": required}})
+    if some:
+        conditions.append({"tagsview": {"$in": some}})
+    return {"$and": conditions} if conditions else {}
+
+
+def _containing(text: str) -> Document:
+    """Addresses with this text in them.
+
+    The form without dots, which is indexed, decides which documents are read to look at the address itself.
+    """
+    dotless = {view(text), text} if "@" not in text else {view(text)}
+    indexed = "|".join(re.escape(form) for form in sorted(dotless))
+    return {"addrview": {"$regex": indexed}, "address": {"$regex": re.escape(text)}}

@@ -1,0 +1,55 @@
+"""Where forwarded addresses forward to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bson import ObjectId
+
+from security.normalise import domain_of, lookup_address, normalise_address, view
+from storage.addresses import Addresses, registrations
+from storage.database import Document
+from storage.users import stored_target
+
+
+def stored_targets(addresses: Addresses, values: Sequence[str]) -> list[Document]:
+    """Targets as they stand on disk; one that is an account's address names the account."""
+    targets = [stored_target(value) for value in values]
+    views = {t["value"]: view(normalise_address(t["value"])) for t in targets if t["type"] == "mail"}
+    owners = addresses.owners(list(views.values())) if views else {}
+    return [
+        {**target, "user": owner} if (owner := owners.get(views.get(target["value"], ""))) else target
+        for target in targets
+    ]
+
+
+def self_forwards(
+    addresses: Addresses, address: str, values: Sequence[str], own_id: ObjectId | None = None
+) -> list[int]:
+    """Which of these targets, by their place, would come back to `address` itself.
+
+    A label, an alias of its domain or a wildcard leads back as well, unless another address takes the mail first.
+    `own_id` is the id of the address if it exists, perhaps still under another name.
+    """
+    before = dict(_before(addresses, view(address), values))
+    taken = addresses.owners([name for names in before.values() for name in names], without=own_id)
+    return [place for place, names in before.items() if not taken.keys() & set(names)]
+
+
+def _before(addresses: Addresses, own: str, values: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """The targets that can lead to `own`, each with what would take its mail before.
+
+    `user@*` takes mail at our domains only, whatever its form says.
+    """
+    mail = {
+        place: lookup_address(value)
+        for place, value in enumerate(values)
+        if stored_target(value)["type"] == "mail"
+    }
+    domains = [domain_of(found) for found in mail.values()]
+    aliases = addresses.alias_targets(domains)
+    ours = addresses.known_domains(domains) if own.endswith("@*") else set(domains)
+    for place, found in mail.items():
+        names = registrations(found, aliases.get(domain_of(found)), wildcards=True)
+        if own in names and domain_of(found) in ours:
+            yield place, names[: names.index(own)]

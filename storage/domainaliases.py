@@ -1,0 +1,114 @@
+"""Domains that stand for another one."""
+
+from __future__ import annotations
+
+import re
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
+
+from problems import Problem
+from storage.database import Clock, Databases, Document, Transactions
+from storage.paging import Order, Page, Paging, read_page
+
+_READ_MS = 3000
+_LISTED = {"alias": 1, "domain": 1}
+_BY_ALIAS = Order("alias")
+
+
+class DomainAliases:
+    """Repository of aliases. None leads to another one, so that one look tells where mail goes."""
+
+    def __init__(self, databases: Databases, clock: Clock, transactions: Transactions) -> None:
+        self._collection = databases.users["domainaliases"]
+        self._domains = databases.users["domaincache"]
+        self._clock = clock
+        self._transactions = transactions
+
+    def create(self, alias: str, domain: str) -> ObjectId:
+        """Make a normalised domain stand for another. Raises Problem AliasExists or AliasChain."""
+        alias_id = ObjectId()
+        document = {"_id": alias_id, "alias": alias, "domain": domain, "created": self._clock()}
+        self._transactions.run(lambda session: self._insert(document, session))
+        return alias_id
+
+    def _insert(self, document: Document, session: ClientSession | None) -> None:
+        self._refuse(document, session)
+        self._claim(document, session)
+        try:
+            self._collection.insert_one(document, session=session)
+        except DuplicateKeyError as error:
+            raise Problem("AliasExists") from error
+        if session is None:
+            self._withdraw_from_chain(document)
+
+    def _refuse(self, document: Document, session: ClientSession | None) -> None:
+        """Raises Problem AliasExists, or AliasChain where the domain is an alias or the alias has some itself."""
+        joints = [{"alias": {"$in": [document["alias"], document["domain"]]}}, {"domain": document["alias"]}]
+        wanted = {"_id": {"$ne": document["_id"]}, "$or": joints}
+        found = self._collection.find_one(wanted, {"alias": 1}, session=session, max_time_ms=_READ_MS)
+        if found:
+            raise Problem("AliasExists" if found["alias"] == document["alias"] else "AliasChain")
+
+    def _claim(self, document: Document, session: ClientSession | None) -> None:
+        """Note both domains as ones that mail is taken for.
+
+        Counting in them makes transactions conflict that touch one domain: two halves of a chain, made at one
+        moment, do not see each other.
+        """
+        for name in sorted({document["alias"], document["domain"]}):
+            change = {"$setOnInsert": {"domain": name}, "$inc": {"mallard.aliasChanges": 1}}
+            self._domains.update_one({"domain": name}, change, upsert=True, session=session)
+
+    def _withdraw_from_chain(self, document: Document) -> None:
+        """Without transactions the other half may have come in between; whoever sees both takes its own back."""
+        try:
+            self._refuse(document, None)
+        except Problem:
+            self._collection.delete_one({"_id": document["_id"]})
+            raise
+
+    def get(self, alias: ObjectId) -> Document:
+        """An alias by its id. Raises Problem AliasNotFound."""
+        found = self._collection.find_one({"_id": alias}, max_time_ms=_READ_MS)
+        if not found:
+            raise Problem("AliasNotFound")
+        return found
+
+    def id_of(self, alias: str) -> ObjectId:
+        """The id of the alias with this normalised name. Raises Problem AliasNotFound."""
+        found = self._collection.find_one({"alias": alias}, {"_id": 1}, max_time_ms=_READ_MS)
+        if not found:
+            raise Problem("AliasNotFound")
+        return ObjectId(found["_id"])
+
+    def page(self, text: str, paging: Paging) -> tuple[Page, int]:
+        """A page by alias of those with `text` in alias or domain, and how many there are.
+
+        Sorted by the alias alone, which is unique, so that its index gives the order.
+        """
+        wanted = _containing(text)
+        total = (
+            self._collection.count_documents(wanted, maxTimeMS=_READ_MS)
+            if wanted
+            else self._collection.estimated_document_count()
+        )
+
+        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
+            rows = self._collection.find({"$and": [wanted, condition]}, _LISTED, max_time_ms=_READ_MS)
+            return list(rows.sort("alias", sort["alias"]).limit(limit))
+
+        return read_page(read, paging, _BY_ALIAS), total
+
+    def delete(self, alias: ObjectId) -> None:
+        """Remove an alias. Raises Problem AliasNotFound."""
+        if not self._collection.delete_one({"_id": alias}).deleted_count:
+            raise Problem("AliasNotFound")
+
+
+def _containing(text: str) -> Document:
+    if not text:
+        return {}
+    pattern = {"$regex": re.escape(text)}
+    return {"$or": [{"alias": pattern}, {"domain": pattern}]}

@@ -1,0 +1,46 @@
+"""What the database says of how it runs what the code sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from storage.store import Store
+
+Document = dict[str, Any]
+_OF_DRIVER = {"lsid", "$db", "$clusterTime", "txnNumber", "autocommit", "startTransaction", "maxTimeMS"}
+
+
+def plans(store: Store, work: Callable[[], Any]) -> list[Document]:
+    """The plans of all `find` and `aggregate` that `work` makes, as the profiler saw them."""
+    main = store.databases.main
+    main.command("profile", 2)
+    try:
+        work()
+    finally:
+        main.command("profile", 0)
+    seen = list(main["system.profile"].find({"op": {"$in": ["query", "command"]}}))
+    main["system.profile"].drop()
+    commands = [{k: v for k, v in row["command"].items() if k not in _OF_DRIVER} for row in seen]
+    reads = [c for c in commands if {"find", "aggregate"} & set(c)]
+    return [main.command("explain", command, verbosity="executionStats") for command in reads]
+
+
+def values(tree: Any, key: str) -> Iterator[Any]:
+    """All values under `key` at any depth."""
+    for name, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        if name == key:
+            yield value
+        if isinstance(value, dict | list):
+            yield from values(value, key)
+
+
+def indexes(plan: Document) -> set[str]:
+    """The indexes of the plan that won; fails where a collection is scanned."""
+    assert "COLLSCAN" not in set(values(plan, "stage")), plan
+    return set(values(list(values(plan, "winningPlan")), "indexName"))
+
+
+def examined(plan: Document) -> int:
+    """How many documents were read."""
+    return max(values(plan, "totalDocsExamined"))

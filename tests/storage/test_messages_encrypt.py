@@ -1,0 +1,96 @@
+"""Messages at rest, encrypted for their owner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gnupg
+import pytest
+
+from problems import Problem
+from storage.store import Store
+from storage.uidset import UidSet
+from tests.storage.conftest import Account, message, with_attachment
+
+
+@pytest.fixture(scope="module")
+def gpg(tmp_path_factory: pytest.TempPathFactory) -> gnupg.GPG:
+    gpg = gnupg.GPG(gnupghome=str(tmp_path_factory.mktemp("gpg")))
+    wanted = gpg.gen_key_input(
+        key_type="RSA", key_length=2048, subkey_type="RSA", subkey_length=2048, name_real="Ada",
+        name_email="ada@example.com", name_comment="", no_protection=True,
+    )  # fmt: skip
+    gpg.gen_key(wanted)
+    return gpg
+
+
+@pytest.fixture
+def key(gpg: gnupg.GPG) -> str:
+    return str(gpg.export_keys(gpg.list_keys()[0]["fingerprint"]))
+
+
+def source(account: Account, row: dict[str, Any]) -> bytes:
+    found = account.store.messages.find(account.id, row["mailbox"], row["uid"])
+    return b"".join(account.store.messages.source(found))
+
+
+def decrypted(gpg: gnupg.GPG, raw: bytes) -> bytes:
+    start, end = raw.index(b"-----BEGIN PGP MESSAGE"), raw.index(b"-----END PGP MESSAGE-----") + 25
+    return bytes(gpg.decrypt(raw[start:end]).data)
+
+
+def test_what_an_account_gets_is_encrypted(store: Store, gpg: gnupg.GPG, key: str) -> None:
+    ada = Account(store, pubKey=key, encryptMessages=True)
+    raw = with_attachment(subject="Secret plan")
+    stored = ada.add(raw)
+    assert decrypted(gpg, source(ada, stored)) == raw
+    assert stored["subject"] == "Secret plan"
+    assert not {"text", "html", "intro"} & stored.keys()
+    ada.check()
+
+
+def test_drafts_and_what_is_encrypted_already_stay(store: Store, gpg: gnupg.GPG, key: str) -> None:
+    ada = Account(store, pubKey=key, encryptMessages=True)
+    assert source(ada, ada.add(message(), flags=["\\Draft"])) == message()
+    once = source(ada, ada.add(message()))
+    assert source(ada, ada.add(once)) == once
+
+
+def test_without_a_key_nothing_is_encrypted(store: Store) -> None:
+    ada = Account(store, encryptMessages=True)
+    assert source(ada, ada.add(message())) == message()
+
+
+def test_a_key_that_fails_refuses_the_message(store: Store) -> None:
+    ada = Account(store, pubKey="no key", encryptMessages=True)
+    with pytest.raises(Problem, match="EncryptionFailed"):
+        ada.add(message())
+    assert ada.all("messages") == []
+    ada.check()
+
+
+def test_what_moves_into_an_encrypting_mailbox(account: Account, gpg: gnupg.GPG, key: str) -> None:
+    account.store.users.update(account.id, {"pubKey": key})
+    secret = account.store.mailboxes.create(account.id, "Secret", {"encryptMessages": True}, 100)
+    raw = with_attachment(content="AAAA" * 200)
+    first, second = account.add(raw), account.add(message("Kept"))
+    moved = account.store.messages.move(account.id, first["mailbox"], secret, UidSet.parse("1"), {})
+    assert moved == [(1, 1)]
+    row = next(row for row in account.all("messages") if row["_id"] == first["_id"])
+    assert decrypted(gpg, source(account, row)) == raw
+    assert (row["thread"], row["msgid"], row["subject"]) == (first["thread"], first["msgid"], "Files")
+    assert source(account, second) == message("Kept")
+    files = {f["_id"]: f["metadata"]["c"] for f in account.store.databases.gridfs["attachments.files"].find()}
+    assert all(files[file_id] > 0 for file_id in row["mimeTree"]["attachmentMap"].values())
+    assert files[next(iter(first["mimeTree"]["attachmentMap"].values()))] == 0
+    account.check()
+
+
+def test_a_move_that_can_not_be_encrypted_moves_nothing(account: Account) -> None:
+    account.store.users.update(account.id, {"pubKey": "no key"})
+    secret = account.store.mailboxes.create(account.id, "Secret", {"encryptMessages": True}, 100)
+    first = account.add()
+    with pytest.raises(Problem, match="EncryptionFailed"):
+        account.store.messages.move(account.id, first["mailbox"], secret, UidSet.parse("1"), {})
+    assert account.all("messages")[0]["mailbox"] == first["mailbox"]
+    account.check()
