@@ -82,6 +82,6 @@ def _fit_for_log(name: str, value: Any) -> Any:
 
 def _short(text: str) -> str:
     """One line without control characters, so that a value can neither forge a line nor steer a terminal."""
-    cut = text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
-    plain = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in cut)
-    return _PASSWORD_IN_URL.sub(r"\1***@", plain)
+    safe = _PASSWORD_IN_URL.sub(r"\1***@", text)
+    cut = safe if len(safe) <= _LONGEST_VALUE else safe[:_LONGEST_VALUE] + "…"
+    return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in cut)
