@@ -1,107 +1,72 @@
-"""Authentication: log-in and access tokens."""
+"""Authentication: log-in, access tokens, and the log of both."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from base64 import b64encode
+from collections.abc import Mapping
 from typing import Any
 
 from bson import ObjectId
 
 from handlers.answers import enabled_2fa
+from handlers.authentication_breach import check_breach
+from handlers.authentication_check import (
+    ASP,
+    MASTER,
+    TEMPORARY,
+    asp_fields,
+    find_account,
+    log_login,
+    match_asp,
+    match_password,
+    refuse_shut,
+    refuse_unknown,
+    required_2fa,
+)
+from handlers.authentication_limits import begin_anew, ip_limit, limited
 from handlers.call import Call
-from handlers.users_input import password_matches
-from problems import InvalidInput, Problem
-from security.passwords import DUMMY_HASH, hash_password, needs_rehash
+from problems import InvalidInput
+from security.asps import opens
 from storage.database import Document
+from storage.paging import Paging
 
-_FAILURES, _WINDOW = 12, 120
-_TEMPORARY = timedelta(hours=24)
-_MASTER = "master"
+_OF_OPERATORS = ("key",)
 
 
 def authenticate(call: Call, body: Document) -> Document:
     """Check a password and, on demand, issue a token."""
-    if body.get("token") and body["scope"] != _MASTER:
+    if body.get("token") and body["scope"] != MASTER:
         raise InvalidInput({"scope": '"scope" must be master when a token is asked for'})
-    user = _find(call, body["username"])
-    key = f"auth_user:{user['_id'] if user else body['username'].lower()}"
-    _count_attempt(call, key)
-    if user is None:
-        call.offload(password_matches, body["password"], DUMMY_HASH)
-        raise Problem("AuthFailed")
-    source = _check(call, user, body)
-    call.store.counters.reset([key])
+    user = find_account(call, body["username"])
+    if user:
+        refuse_shut(call, user, body)
+    with limited(call, ip_limit(call)):
+        if user is None:
+            refuse_unknown(call, body)
+        asp = match_asp(call, user, body)
+        by_asp = asp is not None and opens(asp["scopes"], body["scope"])
+        source = ASP if by_asp else match_password(call, user, body, other=asp)
+    if asp and by_asp:
+        _note_asp(call, user, body, asp)
+    else:
+        _note_password(call, user, body, source)
     return _answer(call, user, body, source)
 
 
-def _find(call: Call, name: str) -> Document | None:
-    """By user name, or by an address of the account; wildcards and forwarded addresses log nobody in."""
-    store = call.store
-    if "@" in name and (address := store.addresses.resolve(name)):
-        return store.users.get(address["user"]) if address.get("user") else None
-    return store.users.by_username(name)
+def _note_password(call: Call, user: Document, body: Document, source: str) -> None:
+    begin_anew(call, user["_id"])
+    check_breach(call, user, body, source)
+    event = log_login(call, user, body, "success", source=source, **required_2fa(user, source))
+    call.store.users.note_login(user["_id"], event, call.ip)
 
 
-def _count_attempt(call: Call, key: str) -> None:
-    """An attempt is counted before the password is looked at, so that a burst can not pass the limit together."""
-    if not call.store.counters.add(key, 1, _FAILURES, _WINDOW).allowed:
-        raise Problem("RateLimitedError")
-
-
-def _check(call: Call, user: Document, body: Document) -> str:
-    """Which password matched, `master` or `temporary`. Raises Problem, after logging what happened."""
-    scope = body["scope"]
-    for state in ("disabled", "suspended"):
-        if user.get(state):
-            _log(call, user, body, state)
-            raise Problem("AuthFailed", id=user["_id"])
-    if scope in (user.get("disabledScopes") or ()):
-        _log(call, user, body, None)
-        raise Problem("InvalidAuthScope", "Access to requested service disabled")
-    source = _matching_password(call, user, body["password"])
-    if source is None:
-        _log(call, user, body, "fail", source=_MASTER)
-        raise Problem("AuthFailed", id=user["_id"])
-    if scope != _MASTER and (source == "temporary" or enabled_2fa(user)):
-        _log(call, user, body, "fail", source=source)
-        raise Problem("InvalidAuthScope")
-    return source
-
-
-def _matching_password(call: Call, user: Document, password: str) -> str | None:
-    temporary = user.get("tempPassword") or {}
-    runs = temporary and call.now - max(temporary["created"], temporary["validAfter"]) < _TEMPORARY
-    if runs and call.offload(password_matches, password, temporary["password"]):
-        if temporary["validAfter"] > call.now:
-            raise Problem("TempPasswordNotYetValid")
-        return "temporary"
-    stored = user.get("password") or ""
-    if not stored or not call.offload(password_matches, password, stored):
-        return None
-    if needs_rehash(stored, call.password_scheme):
-        better = call.offload(hash_password, password, call.password_scheme)
-        call.store.users.replace_hash(user["_id"], stored, better)
-    return _MASTER
-
-
-def _log(call: Call, user: Document, body: Document, result: str | None, **fields: Any) -> ObjectId | None:
-    if body.get("appId"):
-        fields["appId"] = body["appId"]
-    return call.log_event(
-        user["_id"],
-        "authentication",
-        result=result,
-        protocol=body["protocol"],
-        requiredScope=body["scope"],
-        **fields,
-    )
+def _note_asp(call: Call, user: Document, body: Document, asp: Document) -> None:
+    event = log_login(call, user, body, "success", **asp_fields(asp))
+    call.store.asps.note_use(asp, event, call.ip)
 
 
 def _answer(call: Call, user: Document, body: Document, source: str) -> Document:
-    methods = [] if source == "temporary" else enabled_2fa(user)
-    more = {"require2fa": ",".join(methods)} if methods else {}
-    event = _log(call, user, body, "success", source=source, **more)
-    call.store.users.note_login(user["_id"], event, call.ip)
+    methods = enabled_2fa(user) if source == MASTER else []
     answer: Document = {
         "success": True,
         "id": user["_id"],
@@ -110,7 +75,7 @@ def _answer(call: Call, user: Document, body: Document, source: str) -> Document
         "scope": body["scope"],
         "require2fa": methods or False,
         "require2faEnabled": bool(user.get("require2faEnabled")),
-        "requirePasswordChange": source == "temporary",
+        "requirePasswordChange": source == TEMPORARY,
     }
     if user.get("passwordPwned"):
         answer["passwordPwned"] = True
@@ -124,3 +89,40 @@ def invalidate_access_token(call: Call) -> Document:
     if call.caller.token:
         call.store.tokens.delete(call.caller.token)
     return {"success": True}
+
+
+def get_authlog(
+    call: Call,
+    user: ObjectId,
+    paging: Paging,
+    action: str | None = None,
+    filter_ip: str | None = None,
+    filterip: str | None = None,
+) -> Document:
+    """Entries of an account's log, newest first."""
+    call.store.users.require(user)
+    page, total = call.store.authlog.page(user, action, filter_ip or filterip, paging)
+    rows = [_event(call, row) for row in page.rows]
+    return page.answer(rows, **({"action": action} if action else {}), total=total)
+
+
+def get_authlog_event(call: Call, user: ObjectId, event: ObjectId) -> Document:
+    """One entry of an account's log."""
+    call.store.users.require(user)
+    return {"success": True, **_event(call, call.store.authlog.get(user, event))}
+
+
+def _event(call: Call, row: Document) -> Document:
+    """An entry with all that is stored of it; the account's own user is spared what only operators need."""
+    hidden = _OF_OPERATORS if call.caller.role == "user" else ()
+    fields = {name: _plain(value) for name, value in row.items() if name != "_id" and name not in hidden}
+    return {"id": row["_id"], "result": None, **fields}
+
+
+def _plain(value: Any) -> Any:
+    """Bytes as base64, also those within."""
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    return value

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, TypeVar
 
 from bson import ObjectId
 
+from security.profile import ProfileRules
+from security.pwned import is_pwned
+from security.roles import speaks_for_others
 from storage.store import Store
 
 Result = TypeVar("Result")
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +38,24 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Settings of the service that operations follow: how tokens are signed and live, how passwords are hashed."""
+    """Settings of the service that operations follow: how tokens are signed and live, how passwords are hashed.
+
+    `ip_failures` are the failed log-ins that one client address has, 0 for any number; those of `free_networks` have
+    no limit at all. `pwned_check` says what a breached password is at log-in, `is_pwned` whether it is one (it may
+    raise OSError). `profile` is what configuration profiles for mail programs hold.
+    `welcome_dir` has the templates of what new accounts find in their mailboxes.
+    """
 
     secret: str = "a secret cat"
     token_ttl: int = 1_209_600
     password_scheme: str = "argon2id"
     email_domain: str = ""
+    ip_failures: int = 100
+    free_networks: tuple[Network, ...] = ()
+    pwned_check: str = "none"
+    is_pwned: Callable[[str], bool] = is_pwned
+    profile: ProfileRules = field(default_factory=ProfileRules)
+    welcome_dir: str = ""
 
 
 def run_here(function: Callable[..., Result], *arguments: Any) -> Result:
@@ -76,6 +93,11 @@ class Call:
     def email_domain(self) -> str:
         """The domain of addresses that accounts get by themselves, empty for the host's name."""
         return self.rules.email_domain
+
+    @property
+    def client_ip(self) -> str | None:
+        """The address of the person behind the request, where the caller can be believed to tell the true one."""
+        return self.ip if speaks_for_others(self.caller.role) else None
 
     def log_event(self, user: ObjectId, action: str, **fields: Any) -> ObjectId | None:
         """Write to the account's log of security events; returns the entry's id."""

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from bson import ObjectId
 
+from delivery.welcome import greet
 from handlers.call import Call
 from handlers.users_answer import account, listed
+from handlers.users_deletion import delete_user as delete_user
+from handlers.users_deletion import restore_user as restore_user
+from handlers.users_deletion import restore_user_info as restore_user_info
 from handlers.users_input import checked_keys, checked_names, password_hash, password_matches, stored_input
+from handlers.users_upkeep import logout_user as logout_user
+from handlers.users_upkeep import recalculate_quota as recalculate_quota
+from handlers.users_upkeep import recalculate_quota_all_users as recalculate_quota_all_users
+from handlers.users_upkeep import reset_user_password as reset_user_password
 from problems import InvalidInput, Problem
-from security.normalise import normalise_address
+from security.normalise import domain_of, normalise_address
 from storage.database import Document
 from storage.paging import Paging
 from storage.users import COUNTER_OF, listing_filter
@@ -70,7 +79,11 @@ def _first_address(call: Call, body: Document) -> str:
         raise InvalidInput({"address": '"address" can not contain *'})
     username = body["username"]
     derived = username if "@" in username else f"{username}@{call.email_domain or socket.gethostname()}"
-    return normalise_address(given or derived, without_label=True)
+    address = normalise_address(given or derived, without_label=True)
+    if target := call.store.addresses.alias_targets([domain_of(address)]):
+        domain = next(iter(target.values()))
+        raise InvalidInput({"address": f"The domain is an alias, use the address at {domain}"})
+    return address
 
 
 def _first_password(call: Call, body: Document) -> Document:
@@ -112,6 +125,8 @@ def _insert_address(call: Call, body: Document, user: Document, session: Any) ->
 def _note_creation(call: Call, user: Document, body: Document) -> None:
     if user["address"]:
         call.store.addresses.remember_domain(user["address"])
+        if call.rules.welcome_dir:
+            greet(call.store, user, Path(call.rules.welcome_dir))
     call.log_event(user["_id"], "account created", result="success")
     _note_targets(call, user["_id"], body.get("targets") or ())
 
@@ -149,6 +164,8 @@ def update_user(call: Call, user: ObjectId, body: Document) -> Document:
         push=change.get("push"),
         increase={"authVersion": 1} if revoking else None,
     )
+    if revoking:
+        call.store.notices.logout(user, "Authentication required")
     _after_update(call, before, body, fields)
     return {"success": True}
 

@@ -10,7 +10,6 @@ from problems import InvalidInput, Problem
 from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
 from security.normalise import normalise_address
 from security.passwords import UnknownHash, check_hash, hash_password, verify_password
-from security.pwned import is_pwned
 from storage.database import Document
 from storage.mailboxes import normalise_path
 
@@ -45,7 +44,7 @@ def _refuse_pwned(call: Call, body: Document, password: str) -> None:
     if body.get("allowUnsafe", True):
         return
     try:
-        pwned = is_pwned(password)
+        pwned = call.rules.is_pwned(password)
     except OSError:
         return
     if pwned:

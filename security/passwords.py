@@ -11,21 +11,20 @@ import hashlib
 import hmac
 import re
 import secrets
-import warnings
+import string
 from collections.abc import Callable, Mapping
 
 import argon2
 import bcrypt
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import crypt
+from security.libcrypt import crypt
 
+_ALPHABET = string.ascii_letters + string.digits
 _BCRYPT_COST = 12
 _BCRYPT_BYTES = 72
 _MOST_PBKDF2 = 5_000_000
 _MOST_ARGON2_KIB, _MOST_ARGON2_TIME = 1_048_576, 20
-_MOST_SHA_ROUNDS = 5_000_000
+_FEWEST_SHA_ROUNDS, _MOST_SHA_ROUNDS = 1000, 5_000_000
 _MOST_BCRYPT_COST = 16
 
 _DES = re.compile(r"[0-9A-Za-z./]{13}")
@@ -34,9 +33,9 @@ _PBKDF2 = re.compile(
 )
 _BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./0-9A-Za-z]{53}")
 _SHA_CRYPT = re.compile(
-    r"\$([56])\$(?:rounds=(\d{1,9})\$)?([./0-9A-Za-z]{1,16})\$([./0-9A-Za-z]{43}|[./0-9A-Za-z]{86})"
+    r"\$([56])\$(?:rounds=(\d{1,9})\$)?([./0-9A-Za-z]{0,64})\$([./0-9A-Za-z]{43}|[./0-9A-Za-z]{86})"
 )
-_MD5_CRYPT = re.compile(r"\$1\$[./0-9A-Za-z]{1,32}\$[./0-9A-Za-z]{22}")
+_MD5_CRYPT = re.compile(r"\$1\$([./0-9A-Za-z]{0,64})\$([./0-9A-Za-z]{22})")
 _ARGON2 = re.compile(
     r"\$(argon2(?:id|i|d))\$v=19\$([mtp]=\d{1,10}(?:,[mtp]=\d{1,10}){2})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)"
 )
@@ -55,7 +54,16 @@ def hash_password(password: str, scheme: str = "argon2id") -> str:
     return _hasher.hash(password)
 
 
-DUMMY_HASH = hash_password(secrets.token_hex(16))
+# Hashes of random texts, to compare with where there is no hash: a log-in then takes as long as any other.
+DUMMY_HASHES: Mapping[str, str] = {
+    "argon2id": "$argon2id$v=19$m=19456,t=2,p=1$25XqVmILBJr3X8OzSs+kag$z96rUPC6GGoHPrguHzoHuNgNI3NHCDbdPXx0AYoPHwU",
+    "bcrypt": "$2b$12$BcfrAd5gJku47h40tU6yXu5b6bl8aFVCJW8Orbm0hf0C45GdQnWye",
+}
+
+
+def temporary_password() -> str:
+    """A new password of 12 letters and digits, some 71 bits of randomness."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(12))
 
 
 def verify_password(password: str, stored: str) -> bool:
@@ -120,21 +128,30 @@ def _argon2_costs(text: str) -> Mapping[str, int]:
     return {name: int(number) for name, _, number in pairs}
 
 
-def _crypt(password: bytes, stored: str) -> bool:
-    """A password with a NUL was never hashed: C strings end there."""
-    if b"\0" in password:
-        return False
-    made = crypt.crypt(password.decode("utf-8", "surrogateescape"), stored)
-    return made is not None and hmac.compare_digest(made.encode(), stored.encode())
+def _des_crypt(password: bytes, stored: str) -> bool:
+    return _crypt_matches(password, stored, stored)
+
+
+def _sha_crypt(password: bytes, stored: str) -> bool:
+    """Rounds below 1000 mean 1000, and a salt is cut at 16 characters; the key alone is compared."""
+    match = _SHA_CRYPT.fullmatch(stored)
+    assert match
+    rounds = f"rounds={max(int(match[2]), _FEWEST_SHA_ROUNDS)}$" if match[2] else ""
+    return _crypt_matches(password, f"${match[1]}${rounds}{match[3][:16]}$", match[4])
 
 
 def _md5_crypt(password: bytes, stored: str) -> bool:
-    """A salt beyond eight characters is cut, as the algorithm does; the text compared keeps what was given."""
+    """A salt is cut at eight characters; the key alone is compared."""
+    match = _MD5_CRYPT.fullmatch(stored)
+    assert match
+    return _crypt_matches(password, f"$1${match[1][:8]}$", match[2])
+
+
+def _crypt_matches(password: bytes, setting: str, key: str) -> bool:
+    """A password with a NUL was never hashed: C strings end there."""
     if b"\0" in password:
         return False
-    _, _, salt, key = stored.split("$")
-    made = crypt.crypt(password.decode("utf-8", "surrogateescape"), f"$1${salt[:8]}$")
-    return made is not None and hmac.compare_digest(made.rpartition("$")[2].encode(), key.encode())
+    return hmac.compare_digest(crypt(password, setting).rpartition("$")[2].encode(), key.encode())
 
 
 def _bearable_pbkdf2(match: re.Match[str]) -> bool:
@@ -151,7 +168,7 @@ def _bearable_argon2(match: re.Match[str]) -> bool:
 
 def _bearable_sha(match: re.Match[str]) -> bool:
     right_length = len(match[4]) == (43 if match[1] == "5" else 86)
-    return right_length and 1000 <= int(match[2] or 5000) <= _MOST_SHA_ROUNDS
+    return right_length and int(match[2] or 0) <= _MOST_SHA_ROUNDS
 
 
 def _any(match: re.Match[str]) -> bool:
@@ -164,7 +181,7 @@ _FORMATS: tuple[
     (_ARGON2, _bearable_argon2, _argon2),
     (_PBKDF2, _bearable_pbkdf2, _pbkdf2),
     (_BCRYPT, lambda match: 4 <= int(match[1]) <= _MOST_BCRYPT_COST, _bcrypt),
-    (_SHA_CRYPT, _bearable_sha, _crypt),
+    (_SHA_CRYPT, _bearable_sha, _sha_crypt),
     (_MD5_CRYPT, _any, _md5_crypt),
-    (_DES, _any, _crypt),
+    (_DES, _any, _des_crypt),
 )

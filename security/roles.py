@@ -66,6 +66,7 @@ _ATTRIBUTES: Mapping[tuple[str, str, str], Attributes] = {
     ("user", "users", "update"): _OWN_ACCOUNT,
 }
 _OWN_ONLY = frozenset({"user"})
+_FOR_OTHERS = frozenset({"root", "manager", "webmail", "auth", "tokenAuth"})
 
 ROLES: frozenset[str] = frozenset(_GRANTS)
 
@@ -76,6 +77,11 @@ def permits(role: str, resource: str, action: str, *, own: bool) -> Attributes |
     if action not in {_ACTIONS[letter] for letter in letters} or (role in _OWN_ONLY and not own):
         return None
     return _ATTRIBUTES.get((role, resource, action), _ALL)
+
+
+def speaks_for_others(role: str) -> bool:
+    """Whether a role is one of programs that people log in through, whose `ip` is what it says it is."""
+    return role in _FOR_OTHERS
 
 
 def filter_attributes(attributes: Attributes | None, document: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import structlog
 from flask import Flask, Response, g, redirect, request
 from werkzeug.routing import Rule
 
-from handlers.call import Rules
 from server import errors
 from server.access import Gate
 from server.api import ContractApi
@@ -17,6 +16,7 @@ from server.context import request_id
 from server.contract import Contract
 from server.cors import Cors
 from server.logging import masked
+from server.rules import rules_of
 from server.settings import Settings
 from storage.store import Store
 
@@ -47,7 +47,7 @@ def create_app(settings: Settings, store: Store, contract: Contract | None = Non
     errors.install(app)
     Cors(settings.cors_origins, is_open=not settings.needs_token).install(app)
     _log_requests(app)
-    rules = Rules(settings.secret, settings.token_ttl, settings.password_hash, settings.email_domain)
+    rules = rules_of(settings)
     gate = Gate(settings, store)
     api = ContractApi(contract or Contract(), store, gate, rules, check_responses=settings.validate_responses)
     app.register_blueprint(api.blueprint)

@@ -33,7 +33,7 @@ def main() -> None:
 
 @main.command()
 def serve() -> None:
-    """Run everything that one machine needs: database, API."""
+    """Run everything that one machine needs: database, API, jobs."""
     from server.mongod import MongodError
     from server.serve import AlreadyRunning, Supervisor
 
@@ -54,6 +54,36 @@ def api() -> None:
     from server.workers import Workers
 
     Workers(settings).run()
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def jobs(context: click.Context) -> None:
+    """Run background work alone, on the MongoDB of MALLARD_MONGO_URI."""
+    if context.invoked_subcommand is None:
+        from server.background import run_jobs
+
+        run_jobs(_settings(needs_database=True))
+
+
+@jobs.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with data and progress.")
+def jobs_list(as_json: bool) -> None:
+    """List the tasks that wait, run or have failed: id, kind, status, due time, progress, error."""
+    from server.background import listing
+
+    click.echo(listing(_settings(needs_database=True), as_json=as_json))
+
+
+@jobs.command("retry")
+@click.argument("task")
+def jobs_retry(task: str) -> None:
+    """Start the failed task with the id TASK again, where it stood."""
+    from server.background import retry
+
+    found = retry(_settings(needs_database=True), task)
+    click.echo("Task started again" if found else "No failed task has this id", err=True)
+    sys.exit(0 if found else 1)
 
 
 @main.command()

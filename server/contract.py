@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,7 @@ from server.schemas import inline, resolve
 PATH = Path(__file__).resolve().parents[1] / "openapi.yaml"
 METHODS = ("get", "put", "post", "delete")
 _LARGEST_BODY = 4 * 1024 * 1024
+_PLURAL = re.compile(r"[A-Z]{2,}s$")  # of an abbreviation, which is one word
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ class Operation:
 
     @property
     def function(self) -> str:
-        """The name of the handler: `createDomainAlias` → `create_domain_alias`."""
-        return inflection.underscore(self.operation_id)
+        """The name of the handler: `createDomainAlias` → `create_domain_alias`, `getASPs` → `get_asps`."""
+        return inflection.underscore(_PLURAL.sub(lambda match: match[0].capitalize(), self.operation_id))
 
     @property
     def has_body(self) -> bool:

@@ -6,6 +6,7 @@ from pymongo import MongoClient
 
 from server.settings import Settings
 from storage.database import DatabaseNames, Document
+from storage.notices import Notices
 from storage.store import Store
 
 _SELECTION_MS = 20_000
@@ -24,7 +25,7 @@ def open_store(settings: Settings) -> Store:
         retryReads=True,
         maxPoolSize=100,
     )
-    return Store(client, database_names(settings))
+    return Store(client, database_names(settings), notices=Notices(settings.redis_url))
 
 
 def database_names(settings: Settings) -> DatabaseNames:

@@ -14,20 +14,25 @@ from server.context import request_id
 from server.json import dumps
 
 STATUS: Mapping[str, int] = {
+    "AccountFound": 400,
+    "AccountNotFound": 404,
     "AddressExistsError": 400,
     "AddressNotFound": 404,
     "AliasChain": 400,
     "AliasExists": 400,
     "AliasNotFound": 404,
+    "AspNotFound": 404,
     "AttachmentNotFound": 404,
     "AuthFailed": 403,
     "ChangeNotAllowed": 400,
+    "DeleteInProgress": 400,
     "DisallowedMailboxMethod": 400,
     "DomainNotFound": 404,
     "ELOOP": 400,
     "ENORECIPIENTS": 400,
     "EmptyMessage": 400,
     "EncryptionFailed": 400,
+    "EventNotFound": 404,
     "FileNotFound": 404,
     "HashError": 400,
     "InputValidationError": 400,
@@ -36,6 +41,7 @@ STATUS: Mapping[str, int] = {
     "InternalError": 500,
     "InvalidAuthScope": 403,
     "InvalidContent": 400,
+    "InvalidProfileScope": 400,
     "InvalidToken": 403,
     "MailboxExistsError": 400,
     "MessageNotDraft": 400,
@@ -62,12 +68,16 @@ STATUS: Mapping[str, int] = {
     "WildcardNotPermitted": 400,
 }
 
+# Clients know these under a name that has another status elsewhere.
+_PUBLISHED: Mapping[str, str] = {"InvalidProfileScope": "InvalidAuthScope"}
+
 log = structlog.get_logger()
 
 
 def problem_response(problem: Problem) -> Response:
     """The answer to a caller's own problem, in both error shapes that clients know."""
-    body = {"error": problem.text, "message": problem.text, "code": problem.code, **problem.extra}
+    code = _PUBLISHED.get(problem.code, problem.code)
+    body = {"error": problem.text, "message": problem.text, "code": code, **problem.extra}
     return Response(dumps(body), STATUS[problem.code], mimetype="application/json")
 
 

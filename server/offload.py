@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import _thread
+import os
+import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 import gevent
 from gevent.monkey import is_module_patched
+from gevent.threadpool import ThreadPool
 
 Result = TypeVar("Result")
 
+_NICENESS = 10
+
 
 def offload(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Run `function` in gevent's thread pool and wait for it; here, where gevent does not schedule."""
+    """Run `function` in a thread and wait for it; here, where gevent does not schedule."""
     if not is_module_patched("threading"):
         return function(*arguments)
-    result: Result = gevent.get_hub().threadpool.apply(function, arguments)
+    result: Result = _pool().apply(_run_behind, (function, arguments))
     return result
+
+
+@cache
+def _pool() -> ThreadPool:
+    """As many threads as processors: more would only take time from each other and from the event loop."""
+    return ThreadPool(os.cpu_count() or 1, hub=gevent.get_hub())
+
+
+def _run_behind(function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
+    """The event loop goes first where there are not enough processors for both. On Linux, threads have priorities."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, _thread.get_native_id(), _NICENESS)
+    return function(*arguments)

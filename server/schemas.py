@@ -26,7 +26,14 @@ _ANNOTATIONS = frozenset(
 _TRUE = frozenset({"y", "true", "yes", "on", "1"})
 _FALSE = frozenset({"n", "false", "no", "off", "0"})
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_CUT: Mapping[str, Step] = {"trim": str.strip, "lower": str.lower}
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas, without blanks around them."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+_CUT: Mapping[str, Step] = {"trim": str.strip, "lower": str.lower, "split": _split}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from server.settings import Settings
 
 log = structlog.get_logger()
 
+_PARTS = ("api", "jobs")  # in the order in which they are started, and stopped
 _WATCH_SECONDS = 0.2
 _RESTART_SECONDS = 1.0
 
@@ -59,7 +60,7 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._mongod: Mongod | None = None
-        self._api: subprocess.Popen[bytes] | None = None
+        self._parts: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = False
 
     def run(self) -> None:
@@ -85,11 +86,12 @@ class Supervisor:
         self._environ = environ
         made = open_store(Settings.load(self._environ)).ensure_indexes()
         log.info("database is ready", own_mongod=self._mongod is not None, indexes_made=len(made))
-        self._api = self._spawn("api")
+        for part in _PARTS:
+            self._spawn(part)
         log.info("serving", api=f"http://{self._settings.bind}", ui=f"http://{self._settings.bind}/ui/")
 
-    def _spawn(self, part: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
+    def _spawn(self, part: str) -> None:
+        self._parts[part] = subprocess.Popen(
             [sys.executable, "-m", "server", part], env=self._environ, preexec_fn=die_with_parent
         )
 
@@ -103,16 +105,26 @@ class Supervisor:
             if self._mongod and self._mongod.pid is None:
                 log.error("mongod ended by itself, starting it again")
                 self._mongod.start()
-            if self._api and self._api.poll() is not None:
-                log.error("the API ended by itself, starting it again", exit_code=self._api.returncode)
-                time.sleep(_RESTART_SECONDS)
-                self._api = self._spawn("api")
+            for part in _PARTS:
+                self._revive(part)
+
+    def _revive(self, part: str) -> None:
+        exit_code = self._parts[part].poll()
+        if exit_code is not None:
+            log.error("a part ended by itself, starting it again", part=part, exit_code=exit_code)
+            time.sleep(_RESTART_SECONDS)
+            self._spawn(part)
 
     def _shut_down(self) -> None:
-        """The API first, so that requests in flight still find their database."""
-        if self._api and self._api.poll() is None:
-            self._api.terminate()
-            self._api.wait(self._settings.graceful_timeout + 10)
+        """The API first, the database last, so that requests in flight still find it."""
+        for part, process in self._parts.items():
+            process.terminate()
+            try:
+                process.wait(self._settings.graceful_timeout + 10)
+            except subprocess.TimeoutExpired:
+                log.error("a part does not stop, ending it", part=part)
+                process.kill()
+                process.wait()
         if self._mongod:
             self._mongod.stop()
         log.info("stopped")

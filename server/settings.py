@@ -6,6 +6,7 @@ A setting comes from the environment (`MALLARD_<NAME>`), else from the TOML file
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
 import tomllib
@@ -13,8 +14,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+from security.profile import ProfileRules
+from security.pwned import API as PWNED_API
 
 DEFAULT_SECRET = "a secret cat"
+_PROFILE = ProfileRules()
 
 
 class SettingsError(Exception):
@@ -68,6 +74,27 @@ def _host_and_port(value: Any) -> str:
     return str(value)
 
 
+def _networks(value: Any) -> tuple[str, ...]:
+    return tuple(str(ipaddress.ip_network(word)) for word in _words(value))
+
+
+def _http_url(value: Any) -> str:
+    parts = urlsplit(str(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("is no http:// or https:// address")
+    return str(value)
+
+
+def _service(scheme: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        parts = urlsplit(str(value))
+        if parts.scheme not in (scheme, f"{scheme}s") or not parts.hostname or not parts.port:
+            raise ValueError(f"is not {scheme}s://host:port, or {scheme}://host:port for no TLS at first")
+        return str(value)
+
+    return read
+
+
 def _words(value: Any) -> tuple[str, ...]:
     return tuple(value) if isinstance(value, list) else tuple(str(value).replace(",", " ").split())
 
@@ -119,8 +146,82 @@ class Settings:
     email_domain: str = _setting(
         "", str, "Domain of the address that a user without one gets. Empty: the host's name."
     )
+    welcome_dir: str = _setting(
+        "",
+        lambda value: str(Path(value).expanduser().absolute()) if value else "",
+        "Folder with templates of the messages that a new account finds. Empty: none.",
+    )
     password_hash: str = _setting(
         "argon2id", _choice("argon2id", "bcrypt"), "Format of new password hashes. WildDuck verifies both."
+    )
+    auth_ip_failures: int = _setting(
+        100,
+        _whole_number(0),
+        "Failed log-ins within five minutes after which a client address is refused, 0 for any number. It is the "
+        "`ip` of requests that counts, from callers with another role than `user`.",
+    )
+    auth_free_networks: tuple[str, ...] = _setting(
+        (), _networks, "Client addresses, 192.0.2.1 or 2001:db8::/32, whose log-ins have no limit."
+    )
+    pwned_check: str = _setting(
+        "none",
+        _choice("none", "softfail", "fail", "hardfail"),
+        "Whether a log-in asks if the password is known from a breach, once in 14 days. `softfail` only tells, `fail` "
+        "refuses such a password, `hardfail` also any password while the service can not be asked.",
+    )
+    pwned_url: str = _setting(
+        PWNED_API, _http_url, "Service of breached passwords; the first five digits of the SHA-1 are added."
+    )
+    imap_server: str = _setting(
+        "imaps://localhost:9993",
+        _service("imap"),
+        "Where mail programs find IMAP, for configuration profiles.",
+    )
+    pop3_server: str = _setting(
+        "pop3s://localhost:9995",
+        _service("pop3"),
+        "Where mail programs find POP3, for configuration profiles.",
+    )
+    smtp_server: str = _setting(
+        "smtp://localhost:2587",
+        _service("smtp"),
+        "Where mail programs submit mail, for configuration profiles.",
+    )
+    profile_identifier: str = _setting(
+        _PROFILE.identifier, str, "Identifier of configuration profiles; the account's id is added."
+    )
+    profile_title: str = _setting(
+        _PROFILE.title, str, "Name of a configuration profile whose password has no description."
+    )
+    profile_organization: str = _setting(
+        _PROFILE.organization,
+        str,
+        "Who issues configuration profiles. In this and the other texts {email} and "
+        "{name} are those of the account.",
+    )
+    profile_description: str = _setting(
+        _PROFILE.description, str, "What a configuration profile says that it is for."
+    )
+    profile_account: str = _setting(
+        _PROFILE.account, str, "Name of the account in the mail program that a configuration profile sets up."
+    )
+    profile_key: str = _setting(
+        "",
+        str,
+        "PEM file of the private key that configuration profiles are signed with. Empty: a key and a certificate of "
+        "our own making, kept in the database (the key encrypted with MALLARD_SECRET), the same for all processes.",
+    )
+    profile_certificate: str = _setting(
+        "", str, "PEM file of the key's certificate, then of those between it and a known one."
+    )
+    redis_url: str = _setting(
+        "",
+        str,
+        "Redis of a WildDuck on the same database, redis://…; its IMAP sessions are told of changes there.",
+        secret=True,
+    )
+    sweep: bool = _setting(
+        True, _switch, "`off`: leave expired messages to the task runner of a WildDuck on the same database."
     )
     log_format: str = _setting(
         "auto", _choice("auto", "console", "json"), "`auto`: console on a terminal, JSON otherwise."
@@ -165,10 +266,14 @@ class Settings:
                 "read all mail. Set MALLARD_ACCESS_CONTROL=on (then `mallard token provision` makes tokens) or "
                 "MALLARD_TOKEN, or bind to 127.0.0.1."
             )
+        if self.redis_url and importlib.util.find_spec("redis") is None:
+            raise SettingsError("MALLARD_REDIS_URL is set without its library: pip install 'mallard[redis]'")
         if self.access_control and self.secret == DEFAULT_SECRET and not _is_loopback(self.host):
             raise SettingsError(
                 "Access control is on with the default secret. Set MALLARD_SECRET to a random text."
             )
+        if bool(self.profile_key) != bool(self.profile_certificate):
+            raise SettingsError("MALLARD_PROFILE_KEY and MALLARD_PROFILE_CERTIFICATE need each other.")
 
     def shown(self) -> dict[str, Any]:
         """All settings for people to read, secrets masked."""

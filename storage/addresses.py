@@ -17,6 +17,7 @@ from problems import Problem
 from security.normalise import domain_of, lookup_address, sorted_tags, view, wildcard_candidates
 from storage.addresses_listing import ORDER, listed
 from storage.database import Clock, Databases, Document
+from storage.heldnames import HeldNames
 from storage.paging import Page, Paging, read_page
 
 _READ_MS = 3000
@@ -31,6 +32,7 @@ class Addresses:
         self._collection = databases.users["addresses"]
         self._aliases = databases.users["domainaliases"]
         self._domains = databases.users["domaincache"]
+        self._held = HeldNames(databases, clock)
         self._clock = clock
 
     def create(
@@ -64,6 +66,8 @@ class Addresses:
             "created": self._clock(),
             **_stored(rest),
         }
+        if self._held.has_address(document["addrview"], session):
+            raise Problem("AddressExistsError")
         try:
             self._collection.insert_one(document, session=session)
         except DuplicateKeyError as error:
@@ -102,6 +106,11 @@ class Addresses:
     def of_user(self, user: ObjectId) -> list[Document]:
         """All addresses of an account, sorted."""
         return list(self._collection.find({"user": user}, max_time_ms=_READ_MS).sort("addrview", 1))
+
+    def owned(self, user: ObjectId, address: str) -> Document | None:
+        """An account's own address by any spelling of it, no alias and no wildcard; None where it has none such."""
+        wanted = {"addrview": lookup_address(address), "user": user}
+        return None if "*" in address else self._collection.find_one(wanted, max_time_ms=_READ_MS)
 
     def views_of_user(self, user: ObjectId) -> set[str]:
         """The addresses of an account in the form to compare with."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bson import ObjectId
 from pymongo.client_session import ClientSession
@@ -10,7 +10,10 @@ from pymongo.errors import BulkWriteError
 
 from storage.database import Clock, Databases, Document
 from storage.duplicates import is_duplicate, refused
+from storage.retention import milliseconds
 from storage.settings import Settings
+
+_SWEEP_MS = 120_000
 
 
 class Archive:
@@ -48,6 +51,26 @@ class Archive:
                 raise
             return [ids[position] for position in sorted(set(range(len(ids))) - refused(error))]
         return ids
+
+    def expired(self, most: int, but: Collection[ObjectId] = ()) -> list[ObjectId]:
+        """Copies whose time is over."""
+        wanted = {**self._over(), "_id": {"$nin": list(but)}}
+        rows = self._collection.find(wanted, {"_id": 1}, max_time_ms=_SWEEP_MS).hint("retention_time")
+        return [row["_id"] for row in rows.limit(most)]
+
+    def _over(self) -> Document:
+        return {"exp": True, "rdate": {"$lte": milliseconds(self._clock())}}
+
+    def purge(self, copy: ObjectId, session: ClientSession | None = None) -> Document | None:
+        """Remove a copy whose time is still over; its `magic` and `mimeTree.attachmentMap`, None where it is gone."""
+        return self._collection.find_one_and_delete(
+            {"_id": copy, **self._over()}, {"magic": 1, "mimeTree.attachmentMap": 1}, session=session
+        )
+
+    def hasten(self, user: ObjectId, by: int) -> None:
+        """Have all copies of an account expire at `by` at the latest, in milliseconds since 1970."""
+        change = {"$set": {"exp": True, "rdate": by}}
+        self._collection.update_many({"user": user, "rdate": {"$gt": by}}, change)
 
     def discard(self, copies: Sequence[ObjectId], session: ClientSession | None = None) -> None:
         """Take copies away again whose messages live on; the references to attachments are theirs."""

@@ -16,6 +16,7 @@ from itertools import islice
 
 from bson import Binary, ObjectId
 from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from mail.attachment import decode, encode
@@ -29,6 +30,8 @@ _TRIES = 70
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
 _CHUNKS_AT_ONCE = 32
 _ABANDONED = timedelta(minutes=30)
+_UNUSED = timedelta(hours=24)
+_SWEEP_MS = 120_000
 
 
 class Attachments:
@@ -106,7 +109,7 @@ class Attachments:
             oldest = ObjectId.from_datetime(datetime.now(UTC) - _ABANDONED)
             self._chunks.delete_many({"files_id": Binary(file_id), "_id": {"$lt": oldest}})
 
-    def release(self, file_ids: Iterable[bytes], magic: int) -> None:
+    def release(self, file_ids: Iterable[bytes], magic: int, session: ClientSession | None = None) -> None:
         """Give references back, one for each time that an id is named. Files go later, by the clean-up."""
         updates = [
             UpdateOne(
@@ -119,7 +122,33 @@ class Attachments:
             for file_id, times in Counter(bytes(file_id) for file_id in file_ids).items()
         ]
         if updates:
-            self._files.bulk_write(updates, ordered=False)
+            self._files.bulk_write(updates, ordered=False, session=session)
+
+    def orphans(self, most: int) -> list[bytes]:
+        """Files that nothing has referred to for a day."""
+        rows = self._files.find(self._orphaned(), {"_id": 1}, max_time_ms=_SWEEP_MS).limit(most)
+        return [bytes(row["_id"]) for row in rows]
+
+    def _orphaned(self) -> Document:
+        long_ago = self._clock() - _UNUSED
+        return {
+            "metadata.c": 0,
+            "metadata.m": 0,
+            "$or": [{"metadata.cu": None}, {"metadata.cu": {"$lt": long_ago}}],
+        }
+
+    def remove_orphan(self, file_id: bytes, session: ClientSession | None = None) -> bool:
+        """Remove a file that still nothing refers to; whether it was removed.
+
+        Only its old chunks go: somebody may be storing the same content anew by now.
+        """
+        if not self._files.delete_one(
+            {"_id": Binary(file_id), **self._orphaned()}, session=session
+        ).deleted_count:
+            return False
+        newest = ObjectId.from_datetime(self._clock() - _ABANDONED)
+        self._chunks.delete_many({"files_id": Binary(file_id), "_id": {"$lt": newest}}, session=session)
+        return True
 
     def file(self, file_id: bytes) -> Document:
         """The document of a file. Raises Problem FileNotFound."""

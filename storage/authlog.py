@@ -10,11 +10,17 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from problems import Problem
 from storage.database import Clock, Databases, Document
+from storage.paging import DESCENDING, Order, Page, Paging, read_page
 from storage.settings import Settings
 
+_READ_MS = 3000
 _BUCKET = timedelta(hours=6)
 _ALWAYS = ("protocol", "sess", "ip", "result")
+_WILDDUCK_KEY = ("protocol", "ip", "action", "result", "target")
+_ALIKE = (*_WILDDUCK_KEY, "requiredScope", "source")
+_HIDDEN = {"user": 0, "bucket": 0}
 
 
 class AuthLog:
@@ -28,46 +34,69 @@ class AuthLog:
     def write(self, user: ObjectId, action: str, **fields: Any) -> ObjectId | None:
         """Log an event; returns the entry's id, or None where the setting switches the log off.
 
-        The entry's id follows from account, kind and bucket of time, so that events at one moment meet in it.
+        `bucket`, unique for an account, names what makes events alike, and is taken from an entry after six hours:
+        callers at one moment find the same entry or make the same one. Of merged events the latest details stay.
         """
         keep = self._settings.get("const:authlog:time")
         if not keep:
             return None
         now = self._clock()
-        entry = {"action": action, **dict.fromkeys(_ALWAYS), **fields}
-        key = event_key(entry)
-        since = now - _BUCKET
-        merged = self._collection.find_one_and_update(
-            {"user": user, "key": key, "created": {"$gte": since}},
-            {"$inc": {"events": 1}, "$set": {"last": now}},
-            {"_id": 1},
-        )
-        return merged["_id"] if merged else self._insert(user, key, entry, now, keep)
+        update = _entry_update({"action": action, **dict.fromkeys(_ALWAYS), **fields}, now, keep)
+        same = {"user": user, "bucket": _digest({"action": action, **fields}, _ALIKE).hex()}
+        recent = {**same, "created": {"$gt": now - _BUCKET}}
+        merged = self._collection.find_one_and_update(recent, update, {"_id": 1})
+        return ObjectId(merged["_id"]) if merged else self._begin(same, update, now)
 
-    def _insert(self, user: ObjectId, key: bytes, entry: Document, now: datetime, keep: float) -> ObjectId:
-        fresh = {"created": now, "expires": now + timedelta(milliseconds=keep), **entry}
-        same_event = {"_id": _bucket_id(user, key, now), "user": user, "key": key}
-        update = {"$setOnInsert": fresh, "$inc": {"events": 1}, "$set": {"last": now}}
-        for _ in range(2):
+    def _begin(self, same: Document, update: Document, now: datetime) -> ObjectId:
+        """Close the entry of before six hours, and upsert the new one; again if another caller was faster."""
+        over = {**same, "created": {"$lte": now - _BUCKET}}
+        while True:
+            self._collection.update_one(over, {"$unset": {"bucket": ""}})
             try:
                 row = self._collection.find_one_and_update(
-                    same_event, update, {"_id": 1}, upsert=True, return_document=ReturnDocument.AFTER
+                    same, update, {"_id": 1}, upsert=True, return_document=ReturnDocument.AFTER
                 )
             except DuplicateKeyError:
                 continue
             assert row is not None
             return ObjectId(row["_id"])
-        raise RuntimeError("an entry of the log is neither there nor to be made")
+
+    def page(self, user: ObjectId, action: str | None, ip: str | None, paging: Paging) -> tuple[Page, int]:
+        """A page of an account's entries, newest first, and how many there are."""
+        wanted: Document = {"user": user}
+        if ip:
+            wanted["ip"] = ip
+        if action:
+            wanted["action"] = action
+
+        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
+            found = self._collection.find({**wanted, **condition}, _HIDDEN, max_time_ms=_READ_MS)
+            return list(found.sort(list(sort.items())).limit(limit))
+
+        total = self._collection.count_documents(wanted, maxTimeMS=_READ_MS)
+        return read_page(read, paging, Order(direction=DESCENDING)), total
+
+    def get(self, user: ObjectId, event: ObjectId) -> Document:
+        """An entry of an account. Raises Problem EventNotFound."""
+        found = self._collection.find_one({"_id": event, "user": user}, _HIDDEN, max_time_ms=_READ_MS)
+        if not found:
+            raise Problem("EventNotFound")
+        return found
+
+
+def _entry_update(entry: Document, now: datetime, keep: float) -> Document:
+    """What makes an entry and what merges an event into it: details that are known replace older ones."""
+    known = {name: value for name, value in entry.items() if value is not None}
+    fresh: Document = {name: None for name, value in entry.items() if value is None}
+    fresh |= {"key": event_key(entry), "created": now, "expires": now + timedelta(milliseconds=keep)}
+    return {"$setOnInsert": fresh, "$set": {**known, "last": now}, "$inc": {"events": 1}}
 
 
 def event_key(entry: Document) -> bytes:
-    """What makes two events alike: MD5 of protocol, ip, action, result and target, joined by `^`."""
-    parts = (entry.get(name) or "" for name in ("protocol", "ip", "action", "result", "target"))
+    """WildDuck's mark of like events: MD5 of protocol, ip, action, result and target, joined by `^`."""
+    return _digest(entry, _WILDDUCK_KEY)
+
+
+def _digest(entry: Document, names: tuple[str, ...]) -> bytes:
+    parts = (entry.get(name) or "" for name in names)
     return hashlib.md5("^".join(parts).encode(), usedforsecurity=False).digest()
-
-
-def _bucket_id(user: ObjectId, key: bytes, now: datetime) -> ObjectId:
-    """An ObjectId with the time of now rounded to the minute, and a hash of account and kind behind it."""
-    minute = now.replace(second=0, microsecond=0)
-    tail = hashlib.sha256(user.binary + key).digest()[:8]
-    return ObjectId(int(minute.timestamp()).to_bytes(4, "big") + tail)

@@ -38,3 +38,9 @@ class Files:
         """The bytes of a file."""
         rows = self._chunks.find({"files_id": file["_id"]}, {"_id": 0, "data": 1}).sort("n", 1)
         return b"".join(bytes(row["data"]) for row in rows)
+
+    def delete_some(self, user: ObjectId, most: int) -> int:
+        """Delete at most `most` of an account's files; how many there were."""
+        ids = [row["_id"] for row in self._files.find({"metadata.user": user}, {"_id": 1}).limit(most)]
+        self._chunks.delete_many({"files_id": {"$in": ids}})
+        return self._files.delete_many({"_id": {"$in": ids}}).deleted_count

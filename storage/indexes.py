@@ -35,6 +35,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "users_dotless": ("unameview", _UNIQUE),
             "show_new": ("-created", {}),
             "users_tags": ("tagsview", _SPARSE),
+            "users_tags_paging": ("tagsview _id", _SPARSE),
         },
         "addresses": {
             "address_dotless": ("addrview", _UNIQUE),
@@ -44,18 +45,28 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "user": ("user", {}),
         },
         "domainaliases": {"domainalias": ("alias", _UNIQUE), "domainlist": ("domain", {})},
-        "asps": {"asps_user": ("user", {}), "entry_autoexpire": ("expires", _EXPIRES)},
+        "asps": {
+            "asps_user": ("user", {}),
+            "asps_slot": ("user slot", {**_UNIQUE, **_partial(slot={"$gte": 0})}),
+            "entry_autoexpire": ("expires", _EXPIRES),
+        },
         "authlog": {
             "user": ("user -_id", {}),
             "insert": ("user created key", {}),
             "user_by_ip": ("user ip -_id", _partial(ip=True)),
-            "user_by_known_ip": ("user ip -_id", _partial(ip={"$type": "string"})),
+            "user_by_known_ip": ("user ip -_id", _partial(ip={"$gt": ""})),
+            "user_by_action": ("user action -_id", {}),
+            "bucket": ("user bucket", {**_UNIQUE, **_partial(bucket={"$gt": ""})}),
             "by_ip": ("ip", _SPARSE),
             "user_hashed": ("#user", {}),
             "entry_autoexpire": ("expires", _EXPIRES),
         },
         "domaincache": {"by_domain": ("domain", _UNIQUE)},
-        "deletedusers": {"deletedusers_dotless": ("unameview", {}), "deletedusers_address": ("address", {})},
+        "deletedusers": {
+            "deletedusers_dotless": ("unameview", {}),
+            "deletedusers_address": ("address", {}),
+            "deletedusers_addresses": ("deleteInfo.addresses.addrview", {}),
+        },
         "webhooks": {"by_type": ("type user", {}), "by_user_type": ("user type", {})},
         "accesstokens": {"by_user": ("user -created", {}), "entry_autoexpire": ("expires", _EXPIRES)},
     },
@@ -119,6 +130,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         },
         "tasks": {
             "task": ("locked lockedUntil", {}),
+            "task_due": ("lockedUntil _id", {}),
             "task_data_user": ("task data.user", {}),
             "clear_folder_task": (
                 "task data.user data.mailbox",

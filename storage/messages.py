@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from storage.messages_add import AddMessages
 from storage.messages_change import ChangeMessages
-from storage.messages_delete import DeleteMessages
 from storage.messages_expire import ExpireMessages
 from storage.messages_read import ReadMessages
 from storage.messages_search import SearchMessages
 
 
-class Messages(AddMessages, ReadMessages, ChangeMessages, DeleteMessages, ExpireMessages, SearchMessages):
+class Messages(AddMessages, ReadMessages, ChangeMessages, ExpireMessages, SearchMessages):
     """Repository of messages, made of its sides."""

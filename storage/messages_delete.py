@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 from bson import ObjectId
@@ -18,9 +19,23 @@ from storage.messages_base import READ_MS, MessagesBase
 log = structlog.get_logger()
 
 _BATCH = 50
+BAD_MESSAGE = (PyMongoError, BSONError, LookupError, TypeError, AttributeError)
 _OF_DELETION = dict.fromkeys(
-    ("uid", "thread", "unseen", "draft", "size", "magic", "mimeTree.attachmentMap"), 1
+    ("uid", "thread", "unseen", "draft", "size", "magic", "userDeleted", "copied", "mimeTree.attachmentMap"),
+    1,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Which of the messages go to the archive, and what must still hold of a message for it to be deleted."""
+
+    archives: Callable[[Document], bool]
+    only: Document = field(default_factory=dict)
+
+
+BUT_DRAFTS = Deletion(lambda row: not row["draft"])
+FOR_GOOD = Deletion(lambda row: False)
 
 
 class DeleteMessages(MessagesBase):
@@ -31,21 +46,21 @@ class DeleteMessages(MessagesBase):
         found = self._collection.find_one({"mailbox": mailbox, "uid": uid, "user": user}, {"_id": 1})
         if not found:
             raise Problem("MessageNotFound")
-        self._delete(user, mailbox, [found["_id"]], skip_archive=False)
+        self._delete(user, mailbox, [found["_id"]], BUT_DRAFTS)
 
     def take_draft(self, draft: Document, session: ClientSession | None) -> None:
         """Remove a draft for good as one step of sending it. Raises Problem MessageNotFound if it is none any more.
 
         Its references to attachments are given back with `release_files`, once all steps are done.
         """
-        gone = self._delete_step(draft["user"], draft["mailbox"], [draft["_id"]], True, session)
+        gone = self._delete_step(draft["user"], draft["mailbox"], [draft["_id"]], FOR_GOOD, session)
         if not gone or not gone[0]["draft"]:
             raise Problem("MessageNotFound")
 
-    def release_files(self, message: Document) -> None:
-        """Give back the references to attachments of a message that is gone."""
+    def release_files(self, message: Document, session: ClientSession | None = None) -> None:
+        """Give back the references to attachments of a message that is gone, one for each time it used them."""
         files = (message["mimeTree"].get("attachmentMap") or {}).values()
-        self._store.attachments.release(files, message["magic"])
+        self._store.attachments.release(files, message["magic"], session=session)
 
     def delete_all(self, user: ObjectId, mailbox: ObjectId, *, skip_archive: bool = False) -> tuple[int, int]:
         """Delete the messages that are in a mailbox now, the newest first; how many went, and how many could not.
@@ -55,7 +70,7 @@ class DeleteMessages(MessagesBase):
         below = self._store.mailboxes.get(user, mailbox)["uidNext"]
         deleted = errors = 0
         for ids in self._downwards(user, mailbox, below):
-            gone, failed = self._delete_batch(user, mailbox, ids, skip_archive)
+            gone, failed = self._delete_batch(user, mailbox, ids, FOR_GOOD if skip_archive else BUT_DRAFTS)
             deleted, errors = deleted + gone, errors + failed
         return deleted, errors
 
@@ -70,41 +85,43 @@ class DeleteMessages(MessagesBase):
             below = batch[-1]["uid"]
 
     def _delete_batch(
-        self, user: ObjectId, mailbox: ObjectId, ids: list[ObjectId], skip_archive: bool
+        self, user: ObjectId, mailbox: ObjectId, ids: list[ObjectId], deletion: Deletion
     ) -> tuple[int, int]:
         """All in one; where that fails one after the other, so that one bad message keeps none of the others."""
         try:
-            return self._delete(user, mailbox, ids, skip_archive), 0
+            return self._delete(user, mailbox, ids, deletion), 0
         except ConnectionFailure:
             raise
-        except (PyMongoError, BSONError) as error:
+        except BAD_MESSAGE as error:
             log.warning("messages could not be deleted", mailbox=str(mailbox), reason=str(error)[:200])
             if len(ids) == 1:
                 return 0, 1
-        results = [self._delete_batch(user, mailbox, [message], skip_archive) for message in ids]
+        results = [self._delete_batch(user, mailbox, [message], deletion) for message in ids]
         return sum(gone for gone, _ in results), sum(failed for _, failed in results)
 
-    def _delete(self, user: ObjectId, mailbox: ObjectId, ids: list[ObjectId], skip_archive: bool) -> int:
-        """How many were still there. The references of those not archived are given back once that is certain."""
-        gone = self._store.transactions.run(
-            lambda session: self._delete_step(user, mailbox, ids, skip_archive, session)
-        )
-        for row in gone:
-            if skip_archive or row["draft"]:
-                self.release_files(row)
-        return len(gone)
+    def _delete(self, user: ObjectId, mailbox: ObjectId, ids: list[ObjectId], deletion: Deletion) -> int:
+        """How many were still there. The references of those not archived are given back in the same step."""
+
+        def steps(session: ClientSession | None) -> int:
+            gone = self._delete_step(user, mailbox, ids, deletion, session)
+            for row in gone:
+                if not deletion.archives(row):
+                    self.release_files(row, session)
+            return len(gone)
+
+        return self._store.transactions.run(steps)
 
     def _delete_step(
         self,
         user: ObjectId,
         mailbox: ObjectId,
         ids: list[ObjectId],
-        skip_archive: bool,
+        deletion: Deletion,
         session: ClientSession | None,
     ) -> list[Document]:
-        place = {"mailbox": mailbox, "user": user}
+        place = {"mailbox": mailbox, "user": user, **deletion.only}
         rows = list(self._collection.find({"_id": {"$in": ids}, **place}, _OF_DELETION, session=session))
-        kept = [row["_id"] for row in rows if not (skip_archive or row["draft"])]
+        kept = [row["_id"] for row in rows if deletion.archives(row)]
         copies = self._store.archive.copy({"_id": {"$in": kept}, **place}, session=session)
         gone = [row for row in rows if self._remove({"_id": row["_id"], **place}, session)]
         if len(gone) < len(rows):

@@ -7,20 +7,29 @@ from pymongo import MongoClient
 from storage.addresses import Addresses
 from storage.addressregister import AddressRegister
 from storage.archive import Archive
+from storage.asps import Asps
 from storage.attachments import Attachments
+from storage.attempts import Attempts
 from storage.authlog import AuthLog
+from storage.belongings import Belongings
 from storage.counters import Counters
 from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
+from storage.deletedusers import DeletedUsers
 from storage.domainaccess import DomainAccess
 from storage.domainaliases import DomainAliases
 from storage.domainrename import DomainRename
 from storage.files import Files
 from storage.indexes import ensure_indexes
 from storage.journal import Journal
+from storage.locks import Locks
 from storage.mailboxes import Mailboxes
 from storage.messages import Messages
+from storage.notices import Notices
 from storage.outbound import Outbound
+from storage.quota import Quota
 from storage.settings import Settings
+from storage.signingkeys import SigningKeys
+from storage.tasks import Tasks
 from storage.threads import Threads
 from storage.tokens import Tokens
 from storage.users import Users
@@ -34,13 +43,20 @@ class Store:
         client: MongoClient[Document],
         names: DatabaseNames | None = None,
         clock: Clock = utc_now,
+        notices: Notices | None = None,
     ) -> None:
         self.databases = Databases(client, names or DatabaseNames())
         self.clock = clock
         self.transactions = Transactions(self.databases)
+        self.notices = notices or Notices()
+        self.tasks = Tasks(self.databases, clock)
+        self.locks = Locks(self.databases, clock)
         self.settings = Settings(self.databases, clock)
         self.counters = Counters(self.databases, clock)
         self.authlog = AuthLog(self.databases, clock, self.settings)
+        self.attempts = Attempts(self.databases, clock)
+        self.asps = Asps(self.databases, clock)
+        self.signingkeys = SigningKeys(self.databases)
         self.tokens = Tokens(self.databases, clock)
         self.users = Users(self.databases, clock)
         self.addresses = Addresses(self.databases, clock)
@@ -56,6 +72,13 @@ class Store:
         self.archive = Archive(self.databases, clock, self.settings)
         self.outbound = Outbound(self.databases, clock)
         self.messages = Messages(self)
+        self.quota = Quota(self.databases)
+        self.belongings = Belongings(self.databases)
+        self.deletedusers = DeletedUsers(self.databases, clock, self.transactions, self.tasks, self.tokens)
+
+    def remove_orphan(self, file_id: bytes) -> bool:
+        """Remove an attachment's file and chunks in one step if still nothing refers to it; whether it was removed."""
+        return self.transactions.run(lambda session: self.attachments.remove_orphan(file_id, session))
 
     def ensure_indexes(self) -> list[str]:
         """Make the indexes that are missing; returns the names of those made."""

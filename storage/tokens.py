@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
+from pymongo.client_session import ClientSession
 
 from security.roles import ROLES
 from security.tokens import is_signed, new_token, signature, token_hash
@@ -131,9 +132,9 @@ class Tokens:
         """End the token with this text; whether there was one."""
         return self.delete(token_hash(text))
 
-    def clear(self, user: str | ObjectId) -> int:
+    def clear(self, user: str | ObjectId, session: ClientSession | None = None) -> int:
         """End all tokens of a name or an account; how many there were."""
-        return self._collection.delete_many({"user": str(user)}).deleted_count
+        return self._collection.delete_many({"user": str(user)}, session=session).deleted_count
 
     def list(self, user: str | None = None) -> list[Document]:
         """The records of a name, or all, newest first."""

@@ -16,6 +16,7 @@ from problems import Problem
 from security.normalise import sorted_tags, tag_list, username_view, view
 from storage.counters import NAME as COUNTERS
 from storage.database import Clock, Databases, Document
+from storage.heldnames import HeldNames
 from storage.paging import Order, Page, Paging, read_page
 
 _READ_MS = 3000
@@ -53,12 +54,15 @@ class Users:
         self._filters = "filters"
         self._same_database = databases.users.name == databases.main.name
         self._main = databases.main
+        self._held = HeldNames(databases, clock)
         self._clock = clock
 
     def create(self, username: str, fields: Document, session: ClientSession | None = None) -> Document:
         """Insert an account with what it starts with. Raises Problem UserExistsError."""
         document = {**_initial(self._clock()), **stored_fields(fields)}
         document.update(_id=ObjectId(), username=username, unameview=view(username))
+        if self._held.has_username(document["unameview"], session):
+            raise Problem("UserExistsError")
         try:
             self._collection.insert_one(document, session=session)
         except DuplicateKeyError as error:
@@ -68,6 +72,10 @@ class Users:
     def discard(self, user: ObjectId) -> None:
         """Take back an account just made, where the server has no transaction to do so."""
         self._collection.delete_one({"_id": user})
+
+    def find(self, user: ObjectId) -> Document | None:
+        """An account's document, None where there is none."""
+        return self._collection.find_one({"_id": user}, max_time_ms=_READ_MS)
 
     def get(
         self,
@@ -84,6 +92,10 @@ class Users:
     def require(self, user: ObjectId) -> None:
         """Raises Problem UserNotFound where there is no such account."""
         self.get(user, {"_id": 1})
+
+    def exists(self, user: ObjectId) -> bool:
+        """Whether there is such an account."""
+        return self._collection.find_one({"_id": user}, {"_id": 1}, max_time_ms=_READ_MS) is not None
 
     def by_username(self, username: str) -> Document | None:
         """The account with this user name, dots being of no importance."""
@@ -209,6 +221,16 @@ class Users:
         """Replace a password's hash by a better one of the same password, if it has not been changed meanwhile."""
         self._collection.update_one({"_id": user, "password": old}, {"$set": {"password": new}})
 
+    def end_temporary(self, user: ObjectId, temporary: str) -> None:
+        """Take away a temporary password by its hash, unless there is another one meanwhile."""
+        wanted = {"_id": user, "tempPassword.password": temporary}
+        self._collection.update_one(wanted, {"$set": {"tempPassword": False}})
+
+    def note_breach(self, user: Document, pwned: bool) -> None:
+        """Remember whether a password is known from a breach, unless it was changed since `user` was read."""
+        same = {"_id": user["_id"], "passwordChange": user.get("passwordChange")}
+        self._collection.update_one(same, {"$set": {"lastPwnedCheck": self._clock(), "passwordPwned": pwned}})
+
     def note_login(self, user: ObjectId, event: ObjectId | None, ip: str | None) -> None:
         """Remember the last log-in."""
         login = {"time": self._clock(), "authEvent": event or False, "ip": ip or False}
@@ -258,8 +280,8 @@ def stored_fields(fields: Document) -> Document:
         stored["tags"], stored["tagsview"] = sorted_tags(stored["tags"])
     if "targets" in stored:
         stored["targets"] = [stored_target(value) for value in stored["targets"]]
-    if stored.get("mtaRelay"):
-        stored["mtaRelay"] = stored_target(stored["mtaRelay"])
+    if "mtaRelay" in stored:
+        stored["mtaRelay"] = stored_target(stored["mtaRelay"]) if stored["mtaRelay"] else False
     return stored
 
 

@@ -59,6 +59,7 @@ import           -     -        -        -     -     -          -            -  
 # What an operation asks for. `own`: the account's own thing if the token is that account's, else anybody's. `any`:
 # anybody's, whosever it is. `list`: anybody's, else only the account's own are listed. `token`: no right at all.
 # The last words say where a role's list of fields is applied: to what it sends, to the answer, to rows of a listing.
+# `logoutUser` asks for more than WildDuck, where reading is enough: who may only read ends nobody's sessions.
 OPERATIONS = """
 getAddresses             addresslisting  R  list  results
 getUserAddresses         addresses       R  own   results
@@ -152,7 +153,7 @@ resolveUser              users           R  any
 getUser                  users           R  own   response
 getUpdates               users           R  own
 restoreUserInfo          users           R  own
-logoutUser               users           R  own
+logoutUser               users           U  own
 updateUser               users           U  own   request
 recalculateQuota         users           U  own
 restoreUser              users           U  own

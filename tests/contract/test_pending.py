@@ -19,14 +19,14 @@ AT_MOST = frozenset(
     {
         "checkTotp2FA", "createASP", "createAudit", "createFilter", "createForwardedAddress", "createWebhook",
         "deleteASP", "deleteAutoreply", "deleteDkimKey", "deleteFile", "deleteFilter", "deleteForwardedAddress",
-        "deleteMessagesInMailbox", "deleteTlsCert", "deleteUser", "deleteUserAddress", "deleteWebhook",
+        "deleteMessagesInMailbox", "deleteTlsCert", "deleteUserAddress", "deleteWebhook",
         "disable2FA", "disableCustom2FA", "disableTotp2FA", "enableCustom2FA", "enableTotp2FA", "getASP",
         "getASPs", "getAddresses", "getAllFilters", "getArchivedMessages", "getAudit", "getAuditEmails",
         "getAuthlog", "getAuthlogEvent", "getAutoreply", "getDkimKey", "getDkimKeys", "getFile", "getFiles",
         "getFilter", "getFilters", "getForwardedAddress", "getTLSCerticate", "getTLSCerticates", "getUpdates",
-        "getUserAddress", "getUserAddressregister", "getWebhooks", "logoutUser", "recalculateQuota",
-        "recalculateQuotaAllUsers", "renameDomain", "resetUserPassword", "resolveDkim", "resolveTLSCertificate",
-        "restoreMessage", "restoreMessages", "restoreUser", "restoreUserInfo", "searchApplyMessages",
+        "getUserAddress", "getUserAddressregister", "getWebhooks",
+        "renameDomain", "resolveDkim", "resolveTLSCertificate",
+        "restoreMessage", "restoreMessages", "searchApplyMessages",
         "setupTotp2FA", "updateAutoreply", "updateDkimKey", "updateFilter", "updateForwardedAddress",
         "updateTLSCertificate", "updateUserAddress", "uploadFile",
     }

@@ -71,6 +71,22 @@ def test_a_part_that_is_killed_comes_back(serve: Callable[[], Any], part: str) -
     raise AssertionError(f"the service did not come back after {part} was killed")
 
 
+def test_a_deleted_account_goes_even_if_its_runner_is_killed(serve: Callable[[], Any]) -> None:
+    served = serve()
+    user = make_account(served.base, "ada")
+    for pid in served.children()["jobs"]:
+        os.kill(pid, signal.SIGKILL)
+    assert requests.delete(f"{served.base}/users/{user}", timeout=30).json()["code"] == "TaskScheduled"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        gone = requests.get(f"{served.base}/users/{user}/restore", timeout=30)
+        if gone.status_code == 404:
+            assert gone.json()["code"] == "AccountNotFound"
+            return
+        time.sleep(0.2)
+    raise AssertionError("the job did not run after its runner was killed")
+
+
 def make_account(base: str, name: str) -> str:
     body = {"username": name, "password": PASSWORD, "address": f"{name}@example.com"}
     return str(requests.post(f"{base}/users", json=body, timeout=30).json()["id"])

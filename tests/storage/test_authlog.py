@@ -10,6 +10,7 @@ import pytest
 from bson import ObjectId
 
 from storage.authlog import AuthLog, event_key
+from storage.paging import Paging
 from storage.settings import Settings
 from storage.store import Store
 from tests.storage.conftest import Document, together
@@ -79,6 +80,63 @@ def test_after_six_hours_a_new_entry_begins(store: Store) -> None:
     now += timedelta(hours=2)
     log.write(user, "reset")
     assert [row["events"] for row in rows(store, user)] == [2, 1]
+
+
+def test_at_the_edge_of_six_hours_all_meet_in_one_new_entry(store: Store) -> None:
+    user, start = ObjectId(), store.clock() - timedelta(hours=6, seconds=5)
+    AuthLog(store.databases, lambda: start, store.settings).write(user, "reset")
+    together(40, lambda _: store.authlog.write(user, "reset"))
+    assert [row["events"] for row in rows(store, user)] == [1, 40]
+    assert ["bucket" in row for row in rows(store, user)] == [False, True]
+
+
+def test_of_like_events_the_latest_details_stay(store: Store) -> None:
+    user = ObjectId()
+    store.authlog.write(user, "authentication", result="fail", sess="one", source="master", appId="https://a")
+    store.authlog.write(user, "authentication", result="fail", sess="two", source="master")
+    (row,) = rows(store, user)
+    assert (row["sess"], row["appId"], row["events"]) == ("two", "https://a", 2)
+
+
+@pytest.mark.parametrize("field", ["source", "requiredScope"])
+def test_scope_and_source_tell_events_apart(store: Store, field: str) -> None:
+    user = ObjectId()
+    for value in ("one", "two"):
+        store.authlog.write(user, "authentication", result="fail", **{field: value})
+    assert [row["events"] for row in rows(store, user)] == [1, 1]
+
+
+def test_ids_are_in_the_order_of_events(store: Store) -> None:
+    user = ObjectId()
+    made = [store.authlog.write(user, f"action {number}") for number in range(20)]
+    page, total = store.authlog.page(user, None, None, Paging(limit=20))
+    assert [row["_id"] for row in page.rows] == made[::-1]
+    assert total == 20
+    assert not {"user", "bucket"} & page.rows[0].keys()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "indexes"),
+    [
+        ({}, {"user"}),
+        ({"ip": "192.0.2.1"}, {"user_by_known_ip"}),
+        ({"action": "reset"}, {"user_by_action"}),
+        ({"ip": "192.0.2.1", "action": "reset"}, {"user_by_known_ip", "user_by_action"}),
+    ],
+)
+def test_each_filter_has_an_index_that_is_in_order(store: Store, wanted: Document, indexes: set[str]) -> None:
+    user = ObjectId()
+    for number in range(60):
+        store.authlog.write(user, f"action {number % 9}", ip=f"192.0.2.{number % 7}")
+    store.authlog.write(user, "reset", ip="192.0.2.1")
+    cursor = store.databases.users["authlog"].find({"user": user, **wanted}).sort("_id", -1).limit(5)
+    plan = cursor.explain()
+    fetch = plan["queryPlanner"]["winningPlan"]["inputStage"]
+    assert (fetch["stage"], fetch["inputStage"]["stage"]) == ("FETCH", "IXSCAN"), (
+        "nothing is sorted in memory"
+    )
+    assert fetch["inputStage"]["indexName"] in indexes
+    assert plan["executionStats"]["totalDocsExamined"] <= 10
 
 
 def test_nothing_is_logged_where_the_setting_is_zero(store: Store, settings: Settings) -> None:

@@ -1,0 +1,181 @@
+"""Messages that a new account finds: templates in a folder, filled in for the account.
+
+`<name>.json` describes a message (`from`, `to`, `subject`, `text`, `html`, `attachments`, and `disabled`, `flag`,
+`seen`, `mailbox`); `<name>.html` and `<name>.txt` beside it are its bodies, other `<name>.<file>` its attachments.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from delivery.drafts import Extras, build, mailbox_of
+from problems import Problem
+from storage.database import DatabaseError, Document
+from storage.store import Store
+
+log = structlog.get_logger()
+
+_BODIES = {"html": "html", "htm": "html", "text": "text", "txt": "text"}
+_PLACES = {
+    "sent": "\\Sent",
+    "trash": "\\Trash",
+    "junk": "\\Junk",
+    "drafts": "\\Drafts",
+    "archive": "\\Archive",
+}
+_OF_BODY = ("subject", "text", "html", "attachments")
+_PERSON = re.compile(r"([^<>]*)<([^<>]+)>")
+_TAG = re.compile(r"\[([A-Z]+)\]")
+_FAULTS = (Problem, DatabaseError, LookupError, TypeError, ValueError, AttributeError)
+
+
+@lru_cache
+def load(folder: Path) -> tuple[Document, ...]:
+    """The templates of a folder, in the order of their names; read once per process."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    groups = groupby(files, key=lambda path: path.name.partition(".")[0])
+    templates = [_template(name, list(paths)) for name, paths in groups]
+    return tuple(template for template in templates if template and not template.get("disabled"))
+
+
+def _template(name: str, paths: list[Path]) -> Document | None:
+    """One template, None where it has no JSON or one that can not be read."""
+    parts = {path.name.removeprefix(f"{name}.").lower(): path for path in paths}
+    if "json" not in parts:
+        return None
+    try:
+        return _read(name, orjson.loads(parts.pop("json").read_bytes()), parts)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        log.error("a welcome message can not be read", template=name, reason=str(error)[:200])
+        return None
+
+
+def _read(name: str, given: Document, parts: Mapping[str, Path]) -> Document:
+    """Whom it goes to is read before it is filled in: a name can not make an address of its own."""
+    people = {place: _people(given.get(place)) for place in ("from", "to", "cc")}
+    bodies = {_BODIES[end]: path.read_text("utf-8") for end, path in parts.items() if end in _BODIES}
+    files = [path for end, path in parts.items() if end not in _BODIES]
+    return _with_files({**given, **bodies, **people}, name, files)
+
+
+def _with_files(template: Document, name: str, files: list[Path]) -> Document:
+    """Files that the HTML names in quotes are shown where it does so."""
+    attachments = [{"encoding": "utf8", **given} for given in template.get("attachments") or ()]
+    for number, path in enumerate(files, 1):
+        filename = path.name.removeprefix(f"{name}.")
+        attachment = {
+            "filename": filename,
+            "content": b64encode(path.read_bytes()).decode(),
+            "encoding": "base64",
+        }
+        quoted = re.compile(rf"([\"']){re.escape(filename)}\1")
+        if quoted.search(template.get("html") or ""):
+            attachment["cid"] = f"{number}.{name}@welcome"
+            template["html"] = quoted.sub(rf'"cid:{attachment["cid"]}"', template["html"])
+        attachments.append(attachment)
+    return {**template, "attachments": attachments}
+
+
+def fill_in(value: Any, tags: Mapping[str, str], key: str = "") -> Any:
+    """Replace `[TAG]` in all texts but the content of attachments; tags that are unknown stay."""
+    if isinstance(value, dict):
+        return {
+            name: part if name == "content" else fill_in(part, tags, name) for name, part in value.items()
+        }
+    if isinstance(value, list):
+        return [fill_in(part, tags, key) for part in value]
+    if not isinstance(value, str):
+        return value
+    shown = html.escape if "html" in key.lower() else str
+    return _TAG.sub(lambda match: shown(tags[match[1]]) if match[1] in tags else match[0], value)
+
+
+def tags_of(user: Document, now: datetime) -> dict[str, str]:
+    """What stands for the tags in messages to an account."""
+    address = user["address"]
+    name = user.get("name") or user["username"] or address
+    words = name.split()
+    domain = address.rpartition("@")[2]
+    return {
+        "NAME": name,
+        "FNAME": words[0],
+        "LNAME": words[-1] if len(words) > 1 else "",
+        "DOMAIN": domain,
+        "EMAIL": address,
+        "USERNAME": user["username"],
+        "TIMESTAMP": str(int(now.timestamp() * 1000)),
+        "HOSTNAME": domain,
+    }
+
+
+def greet(store: Store, user: Document, folder: Path) -> int:
+    """Store the welcome messages of a new account; how many. One that fails is logged and stops nothing."""
+    try:
+        templates = load(folder)
+    except OSError as error:
+        log.error("welcome messages can not be read", folder=str(folder), reason=str(error)[:200])
+        return 0
+    tags = tags_of(user, store.clock())
+    return sum(_store(store, user, fill_in(template, tags)) for template in templates)
+
+
+def _store(store: Store, user: Document, message: Document) -> bool:
+    try:
+        raw = _compose(store, user, message)
+        names = (("seen", "\\Seen"), ("flag", "\\Flagged"))
+        flags = [flag for name, flag in names if message.get(name)]
+        store.messages.add(user, _place(store, user, message), raw, meta={"source": "AUTO"}, flags=flags)
+    except _FAULTS as error:
+        log.error("a welcome message was not stored", user=str(user["_id"]), reason=str(error)[:200])
+        return False
+    return True
+
+
+def _place(store: Store, user: Document, message: Document) -> Document:
+    use = _PLACES.get(str(message.get("mailbox") or "").lower())
+    if use:
+        return store.mailboxes.by_special_use(user["_id"], use)
+    return store.mailboxes.by_path(user["_id"], "INBOX")
+
+
+def _compose(store: Store, user: Document, message: Document) -> bytes:
+    domain = user["address"].rpartition("@")[2]
+    sender = mailbox_of(next(iter(message["from"]), {"address": f"postmaster@{domain}"}))
+    to = message["to"] or [{"name": user.get("name") or "", "address": user["address"]}]
+    assert sender
+    composed = build(
+        {**{name: message.get(name) for name in _OF_BODY}, "to": to, "cc": message["cc"]},
+        sender=sender,
+        date=store.clock(),
+        keep_bcc=False,
+        source=None,
+        extras=Extras(),
+        offload=lambda function, *arguments: function(*arguments),
+    )
+    return composed.raw
+
+
+def _people(given: Any) -> list[Document]:
+    """`"Ada <ada@example.com>"`, `{name, address}` or a list of these, one person in each."""
+    entries = given if isinstance(given, list) else [given] if given else []
+    return [_person(entry) if isinstance(entry, str) else dict(entry) for entry in entries]
+
+
+def _person(text: str) -> Document:
+    match = _PERSON.fullmatch(text.strip())
+    return (
+        {"name": match[1].strip(' "'), "address": match[2]}
+        if match
+        else {"name": "", "address": text.strip()}
+    )

@@ -1,0 +1,18 @@
+"""Which function does which kind of task. Kinds that are not here are left to WildDuck's runners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from jobs.progress import Progress
+from jobs.quota import recount_all
+from jobs.user_delete import delete_user
+from storage.database import Document
+from storage.store import Store
+
+Job = Callable[[Store, Document, Progress], None]
+
+JOBS: Mapping[str, Job] = {
+    "quota": recount_all,
+    "user-delete": delete_user,
+}

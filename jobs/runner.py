@@ -1,0 +1,100 @@
+"""The loop that runs background work: tasks as they come, the sweep every now and then."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import structlog
+
+from jobs.progress import Progress, Stopped
+from jobs.registry import JOBS, Job
+from jobs.sweep import Sweep
+from storage.store import Store
+from storage.tasks import LeaseLost, Task
+
+Result = TypeVar("Result")
+
+log = structlog.get_logger()
+
+_PAUSE_SECONDS = 2.0
+_FIRST_SWEEP_SECONDS, _SWEEP_SECONDS = 60.0, 15 * 60.0
+_ERROR_LENGTH = 500
+
+
+class Runner:
+    """Runs tasks in `threads` threads and sweeps in one of its own, until it is stopped."""
+
+    def __init__(
+        self,
+        store: Store,
+        jobs: Mapping[str, Job] = JOBS,
+        *,
+        threads: int = 2,
+        sweeps: bool = True,
+        pause: float = _PAUSE_SECONDS,
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._pause = pause
+        self._stop = threading.Event()
+        loops = [self._work] * threads + ([self._sweep] if sweeps else [])
+        self._threads = [threading.Thread(target=loop, name=f"job-{n}") for n, loop in enumerate(loops)]
+
+    def start(self) -> None:
+        """Begin to work."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask all to end after their present step; their tasks are given back."""
+        self._stop.set()
+
+    def join(self) -> None:
+        """Wait until all have ended."""
+        for thread in self._threads:
+            thread.join()
+
+    def run_one(self) -> bool:
+        """Run the task that has been due the longest; whether there was one."""
+        task = self._store.tasks.claim(self._jobs.keys())
+        if task:
+            self._run(task)
+        return task is not None
+
+    def _run(self, task: Task) -> None:
+        log.info("job starts", task=str(task.id), kind=task.kind, attempt=task.attempts)
+        try:
+            self._jobs[task.kind](self._store, task.data, Progress(self._store, task, self._stop.is_set))
+            self._store.tasks.finish(task)
+        except Stopped:
+            self._store.tasks.release(task)
+        except LeaseLost as error:
+            log.warning("job goes on elsewhere", task=str(task.id), reason=str(error))
+        except Exception as error:
+            log.error("job failed", task=str(task.id), kind=task.kind, exc_info=error)
+            self._store.tasks.fail(task, f"{type(error).__name__}: {error}"[:_ERROR_LENGTH])
+        else:
+            log.info("job is done", task=str(task.id), kind=task.kind)
+
+    def _guarded(self, work: Callable[[], Result]) -> Result | None:
+        """A loop outlives whatever goes wrong in one round, such as a database that is away."""
+        try:
+            return work()
+        except Exception as error:
+            log.error("background work failed", exc_info=error)
+            return None
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            if not self._guarded(self.run_one):
+                self._stop.wait(self._pause)
+
+    def _sweep(self) -> None:
+        wait = _FIRST_SWEEP_SECONDS
+        while not self._stop.wait(wait):
+            gone = self._guarded(Sweep(self._store, self._stop.is_set).run)
+            if gone and any(gone.values()):
+                log.info("swept", **gone)
+            wait = _SWEEP_SECONDS

@@ -1,0 +1,53 @@
+"""`user-delete`: what a deleted account leaves goes, in steps that can be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from bson import ObjectId
+
+from jobs.progress import Progress
+from storage.belongings import KINDS
+from storage.database import Document
+from storage.retention import milliseconds
+from storage.store import Store
+
+_AT_ONCE = 500
+_FILES_AT_ONCE = 20
+_KEPT = timedelta(days=14)
+
+
+def delete_user(store: Store, data: Document, progress: Progress) -> None:
+    """Remove what belongs to an account; its messages are left to the expiry job, which gives attachments back.
+
+    An account that is there again was restored: then nothing is touched. The entry of the deleted account goes
+    last, and with it the possibility of a restore, which is refused from the first step on.
+    """
+    user: ObjectId = data["user"]
+    if store.users.exists(user):
+        return
+    steps = [*KINDS, "files", "messages"]
+    first = progress.resume.get("step", 0)
+    for number in range(first, len(steps)):
+        while _remove(store, steps[number], user):
+            progress.step({"step": number}, number, len(steps))
+        progress.step({"step": number + 1}, number + 1, len(steps))
+    store.tokens.clear(user)
+    store.deletedusers.remove(user)
+
+
+def _remove(store: Store, kind: str, user: ObjectId) -> int:
+    """One bounded step; 0 when nothing is left of this kind."""
+    special: dict[str, Callable[[], int]] = {
+        "files": lambda: store.files.delete_some(user, _FILES_AT_ONCE),
+        "messages": lambda: _expire(store, user),
+    }
+    if kind in special:
+        return special[kind]()
+    return store.belongings.delete_some(kind, user, _AT_ONCE)
+
+
+def _expire(store: Store, user: ObjectId) -> int:
+    store.messages.expire_user(user, milliseconds(store.clock() + _KEPT))
+    return 0

@@ -1,0 +1,63 @@
+"""`mallard jobs`: the runner of background work, and a look at what it has to do."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import closing
+from types import FrameType
+
+import structlog
+from bson import ObjectId
+
+from jobs.runner import Runner
+from server.database import open_store
+from server.json import dumps
+from server.settings import Settings
+from storage.database import Document
+
+log = structlog.get_logger()
+
+
+def run_jobs(settings: Settings) -> None:
+    """Run background work until SIGTERM or SIGINT; steps that have begun are finished."""
+    runner = Runner(open_store(settings), sweeps=settings.sweep)
+    asked = threading.Event()
+
+    def stop(signal_number: int, frame: FrameType | None) -> None:
+        asked.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    runner.start()
+    log.info("running jobs", sweep=settings.sweep)
+    while not asked.wait(1):
+        pass
+    runner.stop()
+    runner.join()
+
+
+def listing(settings: Settings, *, as_json: bool) -> str:
+    """All tasks that are to do, run, or have failed, the longest due first."""
+    store = open_store(settings)
+    with closing(store.databases.client):
+        tasks = store.tasks.all()
+    if as_json:
+        return dumps(tasks).decode()
+    return "\n".join(_line(task) for task in tasks)
+
+
+def _line(task: Document) -> str:
+    progress = task.get("progress") or {}
+    done = f"{progress['done']}/{progress.get('total', '?')}" if "done" in progress else "-"
+    facts = [str(task["id"]), task["task"], str(task["status"]), f"{task['due']:%Y-%m-%dT%H:%M:%SZ}", done]
+    return "  ".join([*facts, *([task["error"]] if "error" in task else [])])
+
+
+def retry(settings: Settings, task: str) -> bool:
+    """Start a failed task again, where it stood; whether there was one."""
+    if not ObjectId.is_valid(task):
+        return False
+    store = open_store(settings)
+    with closing(store.databases.client):
+        return store.tasks.retry(ObjectId(task))

@@ -1,0 +1,219 @@
+"""Work that outlives a request, in the collection that WildDuck's runners take theirs from.
+
+A task is free (`locked` false), waits for its time (`locked` true), or runs under the lock of one runner, 12 random
+bytes. `lockedUntil` is in all three cases the moment from which a runner of ours may take it. `status` is what
+WildDuck writes there; `attempts`, `progress`, `resume` and `error` are of our own, and no harm to it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.client_session import ClientSession
+
+from problems import Problem
+from storage.database import Clock, Databases, Document
+
+LEASE = timedelta(minutes=10)
+MOST_ATTEMPTS = 10
+_FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=6)
+_NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+_FAILED = "failed"
+_OWN = ("progress", "resume", "error")
+
+
+class LeaseLost(Exception):
+    """Another runner has the task by now; whoever gets this must stop working on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task that this process holds; `resume` is what the last step left, empty at the start."""
+
+    id: ObjectId
+    kind: str
+    data: Document
+    resume: Document
+    lock: bytes
+    attempts: int
+
+
+class Tasks:
+    """Repository of background work. One runner at a time has a task; a task whose runner died is taken again."""
+
+    def __init__(self, databases: Databases, clock: Clock) -> None:
+        self._collection = databases.main["tasks"]
+        self._clock = clock
+
+    def add(
+        self, kind: str, data: Document, due: datetime | None = None, session: ClientSession | None = None
+    ) -> ObjectId:
+        """Add a task, for now or for later; its id. Only kinds that WildDuck knows may be added here."""
+        now = self._clock()
+        row = {"_id": ObjectId(), "task": kind, "created": now, "data": data, **self._start(due)}
+        self._collection.insert_one(row, session=session)
+        return ObjectId(row["_id"])
+
+    def ensure(
+        self,
+        kind: str,
+        match: Document,
+        data: Document,
+        due: datetime | None = None,
+        session: ClientSession | None = None,
+    ) -> ObjectId:
+        """Add a task unless there is one that `match` finds; its id.
+
+        One that has not begun, or has failed for good, gets the new time; one that runs goes on.
+        """
+        wanted = {"task": kind, **match}
+        found = self._collection.find_one(wanted, {"_id": 1}, session=session)
+        if not found:
+            return self.add(kind, data, due, session)
+        idle = {"_id": found["_id"], "$or": [{"runCount": None}, {"status": _FAILED}]}
+        change = {"$set": {**self._start(due), "updated": self._clock(), "attempts": 0}}
+        self._collection.update_one(idle, change, session=session)
+        return ObjectId(found["_id"])
+
+    def _start(self, due: datetime | None) -> Document:
+        if due:
+            return {"locked": True, "lockedUntil": due, "status": "delayed"}
+        return {"locked": False, "lockedUntil": self._clock(), "status": "waiting"}
+
+    def withdraw(self, kind: str, user: ObjectId, session: ClientSession | None = None) -> ObjectId | None:
+        """Take back an account's task that has not begun; its id, None where there is none.
+
+        Raises Problem DeleteInProgress where it has begun.
+        """
+        wanted = {"task": kind, "data.user": user}
+        unbegun = {**wanted, "runCount": None, "status": {"$in": ["delayed", "waiting"]}}
+        found = self._collection.find_one_and_delete(unbegun, {"_id": 1}, session=session)
+        if found:
+            return ObjectId(found["_id"])
+        if self._collection.find_one({**wanted, "runCount": {"$ne": None}}, {"_id": 1}, session=session):
+            raise Problem("DeleteInProgress")
+        return None
+
+    def claim(self, kinds: Collection[str]) -> Task | None:
+        """Take the task of these kinds that has been due the longest, for as long as `LEASE`.
+
+        One that ends its runner each time is given up, so that it does not go on to do so.
+        """
+        while row := self._take(kinds):
+            task = _task(row)
+            if task.attempts <= MOST_ATTEMPTS:
+                return task
+            self._give_up(task, "Every runner that took it ended without a result")
+        return None
+
+    def _take(self, kinds: Collection[str]) -> Document | None:
+        """WildDuck leaves one that failed with a `lockedUntil` an hour ahead; we keep to that pause."""
+        now = self._clock()
+        change = {
+            "$set": {
+                "locked": secrets.token_bytes(12),
+                "lockedUntil": now + LEASE,
+                "status": "active",
+                "runStart": now,
+            },
+            "$inc": {"runCount": 1, "attempts": 1},
+        }
+        return self._collection.find_one_and_update(
+            {"lockedUntil": {"$lte": now}, "task": {"$in": list(kinds)}},
+            change,
+            sort=[("lockedUntil", 1), ("_id", 1)],
+            return_document=ReturnDocument.AFTER,
+        )
+
+    def advance(self, task: Task, resume: Document, done: int | None, total: int | None) -> None:
+        """Note that a step is done, and hold the task for another `LEASE`. Raises LeaseLost.
+
+        Who advances is not stuck, so attempts are counted from here anew.
+        """
+        now = self._clock()
+        progress = {name: value for name, value in (("done", done), ("total", total)) if value is not None}
+        change = {
+            "$set": {
+                "lockedUntil": now + LEASE,
+                "status": "processing",
+                "extendTime": now,
+                "resume": resume,
+                "progress": progress,
+                "attempts": 1,
+            },
+            "$inc": {"extendCount": 1},
+        }
+        if not self._change(task, change):
+            raise LeaseLost(f"task {task.id} was taken over")
+
+    def finish(self, task: Task) -> None:
+        """The work is done; as in WildDuck the task is gone then."""
+        self._collection.delete_one({"_id": task.id, "locked": task.lock})
+
+    def release(self, task: Task) -> None:
+        """Give a task back that is to be continued at once, by whoever comes."""
+        free = {"locked": False, "lockedUntil": self._clock(), "status": "waiting"}
+        self._change(task, {"$set": free, "$inc": {"attempts": -1}})
+
+    def fail(self, task: Task, error: str) -> None:
+        """Try it again after a pause that grows, at last give it up: it stays as `failed`, to be looked at."""
+        row = self._collection.find_one({"_id": task.id, "locked": task.lock}, {"attempts": 1})
+        attempts = row["attempts"] if row else 1
+        if attempts >= MOST_ATTEMPTS:
+            return self._give_up(task, error)
+        wait = min(_FIRST_WAIT * 2 ** (attempts - 1), _LONGEST_WAIT)
+        paused = {"locked": True, "lockedUntil": self._clock() + wait, "status": "waiting", "error": error}
+        self._change(task, {"$set": paused})
+        return None
+
+    def _give_up(self, task: Task, error: str) -> None:
+        """Locked for good, as WildDuck would take a free one again."""
+        ended = {"locked": True, "lockedUntil": _NEVER, "status": _FAILED, "error": error}
+        self._change(task, {"$set": {**ended, "failed": self._clock()}})
+
+    def _change(self, task: Task, change: Document) -> bool:
+        return self._collection.update_one({"_id": task.id, "locked": task.lock}, change).matched_count > 0
+
+    def retry(self, task_id: ObjectId) -> bool:
+        """Start one again that was given up, where it stood; whether there was one."""
+        change: Document = {
+            "$set": {**self._start(None), "attempts": 0},
+            "$unset": {"error": "", "failed": ""},
+        }
+        return self._collection.update_one({"_id": task_id, "status": _FAILED}, change).matched_count > 0
+
+    def all(self, most: int = 1000) -> list[Document]:
+        """What there is to do, by due time: `id`, `task`, `status`, `due`, `created`, `attempts` and the like."""
+        rows = self._collection.find({}).sort([("lockedUntil", 1), ("_id", 1)]).limit(most)
+        return [_shown(row) for row in rows]
+
+
+def _task(row: Document) -> Task:
+    """Old rows of WildDuck hold their data at the top."""
+    return Task(
+        id=row["_id"],
+        kind=row["task"],
+        data=row.get("data", row),
+        resume=row.get("resume") or {},
+        lock=row["locked"],
+        attempts=row["attempts"],
+    )
+
+
+def _shown(row: Document) -> dict[str, Any]:
+    return {
+        "id": row["_id"],
+        "task": row["task"],
+        "status": row.get("status"),
+        "due": row.get("lockedUntil"),
+        "created": row.get("created"),
+        "attempts": row.get("attempts", 0),
+        **({"data": row["data"]} if row.get("data") else {}),
+        **{name: row[name] for name in _OWN if row.get(name)},
+    }

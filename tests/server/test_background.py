@@ -1,0 +1,54 @@
+"""`mallard jobs list` and `retry`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from click.testing import CliRunner
+
+from server.cli import main
+from server.mongod import Mongod
+from storage.store import Store
+
+
+@pytest.fixture
+def mallard(mongod: Mongod, store: Store, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs the command on the database of the test."""
+    monkeypatch.setenv("MALLARD_MONGO_URI", mongod.uri)
+    monkeypatch.setenv("MALLARD_DATABASE", store.databases.names.main)
+    return lambda *words: CliRunner().invoke(main, words)
+
+
+def fail_for_good(store: Store) -> ObjectId:
+    user = ObjectId()
+    store.tasks.add("user-delete", {"user": user})
+    task = store.tasks.claim(["user-delete"])
+    assert task
+    store.tasks.advance(task, {"step": 3}, 3, 9)
+    store.databases.main["tasks"].update_one({"_id": task.id}, {"$set": {"attempts": 10}})
+    store.tasks.fail(task, "no room left")
+    return task.id
+
+
+def test_a_failed_task_is_seen_and_started_again(mallard: Any, store: Store) -> None:
+    task = fail_for_good(store)
+    listed = mallard("jobs", "list")
+    assert listed.stdout.split() == [
+        str(task), "user-delete", "failed", "9999-12-31T00:00:00Z", "3/9", "no", "room", "left",
+    ]  # fmt: skip
+    (row,) = json.loads(mallard("jobs", "list", "--json").stdout)
+    assert (row["id"], row["status"], row["progress"]) == (str(task), "failed", {"done": 3, "total": 9})
+    assert mallard("jobs", "retry", str(task)).exit_code == 0
+    assert mallard("jobs", "retry", str(task)).exit_code == 1
+    assert mallard("jobs", "retry", "nonsense").exit_code == 1
+    again = store.tasks.claim(["user-delete"])
+    assert again
+    assert again.resume == {"step": 3}
+
+
+def test_nothing_to_do(mallard: Any) -> None:
+    assert mallard("jobs", "list").stdout.strip() == ""
+    assert json.loads(mallard("jobs", "list", "--json").stdout) == []
