@@ -148,5 +148,5 @@ def _log(call: Call, user: ObjectId, action: str, result: str | None = None) -> 
 
 
 def _end_other_sessions(call: Call, user: ObjectId) -> None:
-    call.store.notices.logout(user, "Authentication required")
+    call.store.notices.log_out(user, "Authentication required")
     call.keep_session(user)

@@ -22,6 +22,13 @@ from server.rules import rules_of
 from server.settings import Settings
 from storage.store import Store
 
+_UI_POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "script-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+)
+_ANSWER_POLICY = "script-src 'none'"
+"""An attachment that a browser opens as a page must not act in the name of who opened it."""
+
 log = structlog.get_logger()
 
 
@@ -40,7 +47,7 @@ def create_app(settings: Settings, store: Store, contract: Contract | None = Non
     app.url_rule_class = ExactRule
     app.url_map.merge_slashes = False
     errors.install(app)
-    Cors(settings.cors_origins).install(app)
+    Cors(settings.cors_origins, is_open=not settings.needs_token).install(app)
     _log_requests(app)
     rules = rules_of(settings)
     gate = Gate(settings, store)
@@ -65,6 +72,8 @@ def _log_requests(app: Flask) -> None:
     def finish(response: Response) -> Response:
         response.headers["X-Request-Id"] = request_id()
         response.headers["X-Content-Type-Options"] = "nosniff"
+        policy = _UI_POLICY if request.path.startswith("/ui/") else _ANSWER_POLICY
+        response.headers["Content-Security-Policy"] = policy
         log.info("request", **_facts(response))
         return response
 

@@ -21,22 +21,26 @@ _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json", re.I)
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
+_LIST_END = re.compile(r"\[\d{0,2}\]$")
 _MOST_PARAMETERS = 1000
 _DEEPEST = 100
 
 
 def read_query(request: Request) -> Fields:
-    """The query's fields; repeated ones become lists, `or[from]` is another spelling of `or.from`."""
+    """The query's fields; repeated ones, `a[]` and `a[0]` become lists, `or[from]` is another spelling of `or.from`."""
     return _fields(request.args)
 
 
 def _fields(given: MultiDict[str, str]) -> Fields:
-    fields: Fields = {}
+    grouped: dict[str, list[str]] = {}
+    lists: set[str] = set()
     for name, values in list(given.lists())[:_MOST_PARAMETERS]:
-        is_list = name.endswith("[]")
-        name = _BRACKETS.sub(lambda match: f".{match[1]}" if match[1] else "", name)
-        fields[name] = values if is_list or len(values) > 1 else values[0]
-    return fields
+        stem = _LIST_END.sub("", name)
+        plain = _BRACKETS.sub(r".\1", stem)
+        grouped.setdefault(plain, []).extend(values)
+        if stem != name or len(grouped[plain]) > 1:
+            lists.add(plain)
+    return {name: values if name in lists else values[0] for name, values in grouped.items()}
 
 
 def read_body(request: Request, operation: Operation) -> tuple[Fields, bytes | Upload | None]:
@@ -106,6 +110,8 @@ def _decoded(request: Request, data: bytes, limit: int) -> bytes:
         raise Problem("InvalidContent", f"Invalid gzip: {error}") from error
     if len(inflated) > limit:
         raise too_large(limit)
+    if not inflater.eof or inflater.unused_data:
+        raise Problem("InvalidContent", "Invalid gzip: the body is not one whole stream")
     return inflated
 
 
@@ -124,5 +130,6 @@ def _object(data: bytes) -> Fields:
 
 
 def _form(data: bytes) -> Fields:
-    pairs = parse_qsl(data.decode("utf-8", "replace"), keep_blank_values=True)
-    return _fields(MultiDict(pairs[:_MOST_PARAMETERS]))
+    """Cut before it is parsed: a few megabytes of `&` would stall the worker."""
+    first = b"&".join(data.split(b"&", _MOST_PARAMETERS)[:_MOST_PARAMETERS])
+    return _fields(MultiDict(parse_qsl(first.decode("utf-8", "replace"), keep_blank_values=True)))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from flask import Flask, Response, request
 
+from problems import Problem
+
 _VARY = "origin,access-control-request-method,access-control-request-headers"
 _EXPOSED = "api-version,content-length,content-md5,content-type,date,request-id,response-time"
 _TAKEN = (
@@ -14,17 +16,36 @@ _TAKEN = (
     "x-request-id,x-requested-with"
 )
 
+_LOOPBACK = re.compile(r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?", re.I)
+_STRANGER = (
+    "This API is open to everyone on this machine, so pages of other sites may not call it. "
+    "Name their origin in MALLARD_CORS_ORIGINS, or set MALLARD_ACCESS_CONTROL=on"
+)
+
+
+def _one_of(origins: Sequence[str]) -> re.Pattern[str]:
+    patterns = (re.escape(origin).replace(r"\*", ".*") for origin in origins)
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or "(?!)", re.I)
+
+
+def _is_navigation() -> bool:
+    """Whether somebody follows a link to here: the page that holds the link can not read the answer."""
+    return request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+
 
 class Cors:
     """Answers preflights of allowed origins and marks answers as readable by them."""
 
-    def __init__(self, origins: Sequence[str]) -> None:
-        patterns = (re.escape(origin).replace(r"\*", ".*") for origin in origins)
-        self._allowed = re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or "(?!)", re.I)
+    def __init__(self, origins: Sequence[str], *, is_open: bool) -> None:
+        self._allowed = _one_of(origins)
+        self._named = _one_of([origin for origin in origins if origin != "*"])
+        self._is_open = is_open
 
     def install(self, app: Flask) -> None:
         """Hook into `app`: preflights before routing, headers on every answer."""
         app.before_request(self._preflight)
+        if self._is_open:
+            app.before_request(self._refuse_strangers)
         app.after_request(self._mark)
 
     def _origin(self) -> str | None:
@@ -41,6 +62,16 @@ class Cors:
             "Access-Control-Allow-Headers": _TAKEN,
         }
         return Response(status=204, headers=headers)
+
+    def _refuse_strangers(self) -> None:
+        """Where nobody needs a token, a page of any web site could read all mail through its visitor's browser.
+
+        Browsers tell so (Fetch Metadata, `Sec-Fetch-Site`). Pages of this machine and named origins may.
+        """
+        origin = request.headers.get("Origin", "")
+        is_strange = request.headers.get("Sec-Fetch-Site") == "cross-site" and not _is_navigation()
+        if is_strange and not (self._named.fullmatch(origin) or _LOOPBACK.fullmatch(origin)):
+            raise Problem("MissingPrivileges", _STRANGER)
 
     def _mark(self, response: Response) -> Response:
         response.headers["Vary"] = _VARY

@@ -58,6 +58,14 @@ class Endpoint:
         if any(len(value) > _LONGEST_PATH_PARAMETER for value in path.values()):
             raise Problem("ResourceNotFound", f"{request.path} does not exist")
         g.operation_id = self.operation.operation_id
+        try:
+            return self._answer(path)
+        except Problem as problem:
+            if self._check:
+                self._check.verify_problem(problem)
+            raise
+
+    def _answer(self, path: Mapping[str, str]) -> Response:
         caller = g.caller = self._gate.identify(token_of(request))
         if self.operation.streams:
             self._admit(path, caller)
@@ -100,7 +108,7 @@ class Endpoint:
             return _stream_response(result)
         data = dumps(permission.filter_answer(result))
         if self._check:
-            self._check.verify(200, data)
+            self._check.verify("200", data)
         return Response(data, content_type="application/json; charset=utf-8")
 
 

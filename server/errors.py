@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from problems import Problem
+from problems import TEXTS, Problem
 from security.secrets import SecretUnreadable
 from server.context import request_id
 from server.json import dumps
@@ -41,6 +41,7 @@ STATUS: Mapping[str, int] = {
     "HashError": 400,
     "InputValidationError": 400,
     "InsecurePasswordError": 403,
+    "InternalDatabaseError": 500,
     "InternalError": 500,
     "InvalidAuthScope": 403,
     "InvalidContent": 400,
@@ -49,9 +50,9 @@ STATUS: Mapping[str, int] = {
     "InvalidToken": 403,
     "InvalidTotpNonce": 403,
     "MailboxExistsError": 400,
+    "MessageNotDraft": 400,
     "MessageNotFound": 404,
     "MessageTooLarge": 413,
-    "MessageNotDraft": 400,
     "MethodNotAllowed": 405,
     "MissingPrivileges": 403,
     "NoSuchMailbox": 404,
@@ -99,6 +100,12 @@ def _fault_response(error: Exception) -> Response:
     text = f"{text}. Request id: {request_id()}"
     body = {"error": text, "message": text, "code": code, "requestId": request_id()}
     return Response(dumps(body), 500, mimetype="application/json")
+    log.error(
+        "request failed", id=request_id(), method=request.method, route=str(request.url_rule), exc_info=error
+    )
+    code = "InternalDatabaseError" if isinstance(error, PyMongoError) else "InternalError"
+    text = f"{TEXTS[code]}. Request id: {request_id()}"
+    return problem_response(Problem(code, text, requestId=request_id()))
 
 
 def _fault(error: Exception) -> tuple[str, str]:

@@ -38,6 +38,9 @@ class InputReader:
         }
         schemas = {p.get("x-name", p["name"]): p["schema"] for p in operation.parameters}
         self._parameters = frozenset(schemas)
+        self._objects = frozenset(
+            name for name, schema in operation.body_properties.items() if schema.get("properties")
+        )
         self._arrays = frozenset(name for name, schema in schemas.items() if schema.get("type") == _SEVERAL)
         schemas.update(operation.body_properties)
         compiled = {name: compile_schema(schema) for name, schema in schemas.items()}
@@ -60,7 +63,7 @@ class InputReader:
     def _merged(self, path: Mapping[str, str], query: Values, body: Values) -> Values:
         values = {self._path_names.get(name, name): value for name, value in path.items()}
         for source in (self._query_fields(query), body):
-            for name, value in source.items():
+            for name, value in self._placed(source).items():
                 if name != "accessToken" and not values.get(name):
                     values[name] = value
         if self._operation.ignores_unknown:
@@ -72,6 +75,19 @@ class InputReader:
             name: [value] if name in self._arrays and isinstance(value, str) else value
             for name, value in query.items()
         }
+
+    def _placed(self, fields: Values) -> Values:
+        """`mailboxes.sent` goes into the object `mailboxes`; `or.from` is a name of its own."""
+        placed: Values = {}
+        for name, value in fields.items():
+            head, _, rest = name.partition(".")
+            if rest and name not in self._known and head in self._objects:
+                holder = placed.setdefault(head, {})
+                if isinstance(holder, dict):
+                    holder[rest] = value
+            else:
+                placed[name] = value
+        return placed
 
     def _check(self, values: Values) -> None:
         if not self._validator.is_valid(values):

@@ -32,7 +32,7 @@ def _plain(value: Any) -> Any:
 
 def date_text(value: datetime) -> str:
     """`2024-01-31T10:20:30.123Z`."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def is_deeper(value: Any, levels: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -16,6 +17,8 @@ _SECRET_NAMES = frozenset(
         "seed", "token", "totpNonce", "twoFactorNonce", "x-access-token",
     }
 )  # fmt: skip
+_MAIL = frozenset({"html", "raw", "text"})
+_PASSWORD_IN_URL = re.compile(r"(://)[^/?#\s]*@")
 _LONGEST_VALUE = 128
 
 
@@ -28,7 +31,7 @@ def configure(log_format: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    last = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(_dumps)
+    last = _console() if console else structlog.processors.JSONRenderer(_dumps)
     structlog.configure(
         processors=[
             *(p for p in shared if not (console and p is structlog.processors.format_exc_info)),
@@ -39,6 +42,11 @@ def configure(log_format: str, level: str) -> None:
         cache_logger_on_first_use=True,
     )
     _lead_standard_logging(shared, last, level)
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    """Not with the tracebacks of `rich`: they show the values of local variables, passwords and tokens among them."""
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 
 
 def _dumps(event: Mapping[str, Any], **_: Any) -> str:
@@ -60,12 +68,20 @@ def _lead_standard_logging(shared: list[Any], last: Any, level: str) -> None:
 
 
 def masked(values: Mapping[str, Any]) -> MutableMapping[str, Any]:
-    """A request's values fit for a log: secrets hidden, long texts cut, structures only named."""
-    return {name: "***" if name in _SECRET_NAMES else _short(value) for name, value in values.items()}
+    """A request's values fit for a log: secrets hidden, long texts cut, mail and structures only named."""
+    return {name: _fit_for_log(name, value) for name, value in values.items()}
 
 
-def _short(value: Any) -> Any:
-    if isinstance(value, dict | list | bytes):
+def _fit_for_log(name: str, value: Any) -> Any:
+    if name in _SECRET_NAMES:
+        return "***"
+    if isinstance(value, dict | list | bytes) or (name in _MAIL and isinstance(value, str)):
         return f"<{type(value).__name__} of {len(value)}>"
-    text = value if isinstance(value, bool | int | float) or value is None else str(value)
-    return text if not isinstance(text, str) or len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
+    return value if isinstance(value, bool | int | float) or value is None else _short(str(value))
+
+
+def _short(text: str) -> str:
+    """One line without control characters, so that a value can neither forge a line nor steer a terminal."""
+    safe = _PASSWORD_IN_URL.sub(r"\1***@", text)
+    cut = safe if len(safe) <= _LONGEST_VALUE else safe[:_LONGEST_VALUE] + "…"
+    return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in cut)

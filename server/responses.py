@@ -8,8 +8,13 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
+from problems import Problem
 from server.contract import Contract, Operation
+from server.errors import problem_response
 from server.schemas import to_json_schema
+
+_OF_ANY_OPERATION = frozenset({"InvalidContent", "RequestTooLarge", "UnsupportedMediaType"})
+"""Failures of the body, which a DELETE may have without the contract giving it one."""
 
 
 class ContractBroken(Exception):
@@ -26,9 +31,15 @@ class ResponseCheck:
             for status, schema in contract.response_schemas(operation)
         }
 
-    def verify(self, status: int, data: bytes) -> None:
+    def verify_problem(self, problem: Problem) -> None:
+        """Raises ContractBroken when the failure is not documented, as its own code or as one of any operation."""
+        if problem.code not in _OF_ANY_OPERATION:
+            response = problem_response(problem)
+            self.verify(str(response.status_code), response.get_data())
+
+    def verify(self, status: str, data: bytes) -> None:
         """Raises ContractBroken when the status is not documented or the body does not fit it."""
-        validator = self._validators.get(str(status))
+        validator = self._validators.get(status)
         if validator is None:
             raise ContractBroken(f"{self._name} answered {status}, which the contract does not document")
         errors = [f"{list(e.instance_path)}: {e.message}" for e in validator.iter_errors(orjson.loads(data))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pymongo import MongoClient
 
@@ -24,30 +25,41 @@ def provision(settings: Settings, user: str, role: str) -> str:
     """Make a token that never ends by itself, and return its text. Raises RoleUnknown."""
     if role not in ROLES:
         raise RoleUnknown(f"There is no role {role}. Roles: {', '.join(sorted(ROLES))}")
-    return _store(settings).tokens.provision(user, role, secret=settings.secret)
+    with _store(settings) as store:
+        return store.tokens.provision(user, role, secret=settings.secret)
 
 
 def listing(settings: Settings, user: str | None) -> Iterator[str]:
     """A line for each token: the start of its hash, its user, role, and when it was made."""
-    for record in _store(settings).tokens.list(user):
-        made = date_text(record["created"])
-        yield f"{str(record['_id'])[:12]}  {record['user']:<26}{record['role']:<12}{made}"
+    with _store(settings) as store:
+        for record in store.tokens.list(user):
+            made = date_text(record["created"])
+            yield f"{str(record['_id'])[:12]}  {record['user']:<26}{record['role']:<12}{made}"
 
 
 def delete(settings: Settings, text: str) -> bool:
     """End one token; whether there was one."""
-    return _store(settings).tokens.delete_text(text)
+    with _store(settings) as store:
+        return store.tokens.delete_text(text)
 
 
 def clear(settings: Settings, user: str) -> int:
     """End all tokens of a name or account id; how many there were."""
-    return _store(settings).tokens.clear(user)
+    with _store(settings) as store:
+        return store.tokens.clear(user)
 
 
-def _store(settings: Settings) -> Store:
-    """The store of a running server: that of MALLARD_MONGO_URI, else of the mongod in the state folder."""
-    if settings.mongo_uri:
-        return open_store(settings)
+@contextmanager
+def _store(settings: Settings) -> Iterator[Store]:
+    store = open_store(settings if settings.mongo_uri else settings.with_mongo_uri(_own_uri(settings)))
+    try:
+        yield store
+    finally:
+        store.databases.client.close()
+
+
+def _own_uri(settings: Settings) -> str:
+    """Where the mongod in the state folder listens. Raises SettingsError when it does not answer."""
     uri = Mongod(settings.state_dir / "mongod", settings.mongo_cache).uri
     client: MongoClient[dict[str, object]] = MongoClient(uri, serverSelectionTimeoutMS=_SELECTION_MS)
     try:
@@ -58,4 +70,4 @@ def _store(settings: Settings) -> Store:
         ) from error
     finally:
         client.close()
-    return open_store(settings.with_mongo_uri(uri))
+    return uri

@@ -1,6 +1,7 @@
 """gunicorn with gevent workers, serving the application.
 
-The contract is compiled once, before the workers are forked; each worker opens its own database connections.
+The contract is read and the handlers are loaded once, before the workers are forked, so that these share the memory;
+each worker opens its own database connections.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ from typing import Any
 
 import gevent
 from gunicorn.app.base import BaseApplication
-from gunicorn.workers.ggevent import GeventWorker
 
 from server import logging as logs
+from server.api import find_handler
 from server.app import create_app
 from server.contract import Contract
 from server.database import open_store
+from server.graceful import GracefulWorker
 from server.mongod import die_with_parent
 from server.settings import Settings
 
 _CONNECTIONS_PER_WORKER = 10_000
 
 
-class Worker(GeventWorker):  # type: ignore[misc]
+class Worker(GracefulWorker):
     """A worker that ends its event streams with the first signal to stop; other requests have time to finish."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -39,7 +41,8 @@ class Workers(BaseApplication):  # type: ignore[misc]
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._contract = Contract()
-        _ = self._contract.operations
+        for operation in self._contract.operations:
+            find_handler(operation)
         super().__init__()
 
     def load_config(self) -> None:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,9 +21,10 @@ START_SECONDS = 60
 class Served:
     """One running `mallard serve`."""
 
-    def __init__(self, state: Path, port: int) -> None:
+    def __init__(self, state: Path, port: int, settings: Mapping[str, str]) -> None:
         self.state = state
         self.port = port
+        self.settings = settings
         self.base = f"http://127.0.0.1:{port}"
         self.process = self.launch()
 
@@ -35,7 +36,7 @@ class Served:
             "MALLARD_BIND": f"127.0.0.1:{self.port}",
             "MALLARD_WORKERS": "2",
         }
-        return {**clean, **own, "MALLARD_LOG_LEVEL": "warning"}
+        return {**clean, **own, "MALLARD_LOG_LEVEL": "warning", **self.settings}
 
     def launch(self) -> subprocess.Popen[str]:
         """Start the command; its errors can be read from the process."""
@@ -96,13 +97,13 @@ class Served:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[[], Served]]:
-    """Starts `mallard serve` on a free port; what was started is stopped after the test."""
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Starts `mallard serve` on a free port, with further settings; what was started is stopped after the test."""
     started: list[Served] = []
 
-    def start() -> Served:
+    def start(**settings: str) -> Served:
         with socket.create_server(("127.0.0.1", 0)) as free:
-            served = Served(tmp_path / "state", free.getsockname()[1])
+            served = Served(tmp_path / "state", free.getsockname()[1], settings)
         started.append(served)
         served.wait()
         return served

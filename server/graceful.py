@@ -1,0 +1,88 @@
+"""The gevent worker that stops within a moment: what is in flight is finished, idle connections are closed.
+
+gunicorn's own keeps waiting, until the graceful timeout is over, for connections on which no request is to come.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.server import StreamServer
+from gunicorn.workers.ggevent import GeventWorker
+
+_HEARTBEAT_SECONDS = 1.0
+_BEFORE_KILL_SECONDS = 0.5
+_LAST_REQUEST_SECONDS = 0.1
+"""How long a stop waits for a request that a client had sent before it could know."""
+
+
+class GracefulWorker(GeventWorker):  # type: ignore[misc]
+    """Serves until SIGTERM; then takes no connection, and leaves as soon as the requests in flight are answered."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._waiting: dict[gevent.Greenlet, gevent.Timeout] = {}
+
+    def init_process(self) -> None:
+        """Called by gunicorn after the fork."""
+        self._stopping = Event()
+        super().init_process()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM."""
+        super().handle_exit(sig, frame)
+        self._stopping.set()
+
+    @contextmanager
+    def timeout_ctx(self) -> Iterator[None]:
+        """Around a connection's wait for its next request."""
+        seconds = self.cfg.keepalive if self.alive else _LAST_REQUEST_SECONDS
+        with gevent.Timeout(seconds, False) as timeout:
+            self._waiting[gevent.getcurrent()] = timeout
+            try:
+                yield
+            finally:
+                del self._waiting[gevent.getcurrent()]
+
+    def run(self) -> None:
+        """Serve, then stop."""
+        servers = [self._serve(listener) for listener in self.sockets]
+        while self.alive:
+            self.notify()
+            self._stopping.wait(_HEARTBEAT_SECONDS)
+        for server in servers:
+            server.close()
+        gevent.sleep(_LAST_REQUEST_SECONDS)
+        for greenlet, timeout in list(self._waiting.items()):
+            greenlet.kill(timeout, block=False)
+        self._finish([server.pool for server in servers])
+
+    def _serve(self, listener: Any) -> StreamServer:
+        listener.setblocking(1)
+        server = StreamServer(
+            listener, handle=partial(self.handle, listener), spawn=Pool(self.worker_connections)
+        )
+        if self.cfg.workers > 1:
+            server.max_accept = 1
+        server.start()
+        return server
+
+    def _finish(self, pools: list[Pool]) -> None:
+        """Wait for the requests in flight, until shortly before the arbiter would kill this process."""
+        deadline = time.monotonic() + self.cfg.graceful_timeout - _BEFORE_KILL_SECONDS
+        while any(pools) and (left := deadline - time.monotonic()) > 0:
+            self.notify()
+            in_flight = [greenlet for pool in pools for greenlet in pool]
+            gevent.wait(in_flight, timeout=min(left, _HEARTBEAT_SECONDS))
+        if cut := sum(map(len, pools)):
+            self.log.warning("%s requests were cut off, %s s after the stop", cut, self.cfg.graceful_timeout)
+        for pool in pools:
+            pool.kill(block=True, timeout=1)

@@ -1,0 +1,193 @@
+"""The document by itself: valid, complete, true to the seed, and its examples fit its schemas."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from openapi_spec_validator import OpenAPIV30SpecValidator
+
+from handlers.pending import PENDING
+from problems import TEXTS, Problem
+from server.contract import PATH, Contract
+from server.errors import STATUS, problem_response
+from server.formats import FORMATS
+from server.inputs import InputReader
+from server.schemas import compile_schema, to_json_schema
+
+PINNED = Path(__file__).with_name("operations.txt").read_text("ascii").splitlines()
+SEED_CHECK = Path(__file__).resolve().parents[3] / "shared" / "contract" / "check_contract.py"
+AN_ID = "5d48a1f5fd1a4d1be0d4a1c1"
+FROM_THE_ROUTER = {"MethodNotAllowed", "ResourceNotFound"}
+CREDENTIALS = [{"accessToken": []}, {"bearer": []}, {"accessTokenQuery": []}, {}]
+
+
+def examples_of(media: dict[str, Any]) -> list[Any]:
+    named = [example["value"] for example in media.get("examples", {}).values()]
+    return [*named, media["example"]] if "example" in media else named
+
+
+def faults(schema: dict[str, Any], value: Any, *, close: bool = False) -> list[str]:
+    json_schema = to_json_schema(schema, close=close)
+    validator = jsonschema_rs.Draft202012Validator(json_schema, formats=dict(FORMATS), validate_formats=True)
+    return [f"{list(error.instance_path)} {error.message}" for error in validator.iter_errors(value)]
+
+
+def test_it_is_valid_openapi(contract: Contract) -> None:
+    assert contract.document["openapi"] == "3.0.3"
+    OpenAPIV30SpecValidator(contract.document).validate()
+
+
+def test_the_operations_are_these(document: Any) -> None:
+    found = {
+        (o["tags"][0], method.upper(), path, o["operationId"]) for method, path, o in document.operations()
+    }
+    assert found == {tuple(line.split()) for line in PINNED}
+    assert len(found) == len(PINNED) == 106
+
+
+def test_it_keeps_the_seed() -> None:
+    if not SEED_CHECK.exists():
+        pytest.skip(f"the seed and its check are not at {SEED_CHECK}")
+    done = subprocess.run(
+        [sys.executable, str(SEED_CHECK), str(PATH)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "contract kept: 106 operations\n"
+
+
+def test_an_operation_id_names_one_operation(document: Any) -> None:
+    ids = Counter(operation["operationId"] for _, _, operation in document.operations())
+    assert [name for name, count in ids.items() if count > 1] == []
+
+
+def test_every_tag_is_described_and_used(document: Any) -> None:
+    described = [tag["name"] for tag in document.raw["tags"]]
+    assert all(tag["description"] for tag in document.raw["tags"])
+    assert sorted(described) == sorted({o["tags"][0] for _, _, o in document.operations()})
+
+
+def test_every_operation_says_what_it_does_and_who_may(document: Any) -> None:
+    for _, _, operation in document.operations():
+        name = operation["operationId"]
+        assert len(operation["tags"]) == 1, name
+        assert operation["summary"], name
+        assert not operation["summary"].endswith("."), name
+        assert operation["description"].endswith("."), name
+        assert operation["security"] == CREDENTIALS, name
+        assert operation["x-access"]["possession"] in ("any", "own", "listing", "token"), name
+
+
+def test_every_parameter_and_field_of_a_path_is_described(document: Any) -> None:
+    for _, path, operation in document.operations():
+        parameters = [document.inline(p) for p in operation.get("parameters", ())]
+        shared = [document.inline(p) for p in document.raw["paths"][path].get("parameters", ())]
+        named = {p["name"] for p in [*parameters, *shared] if p["in"] == "path"}
+        assert named == set(re.findall(r"{(\w+)}", path)), path
+        assert [p["name"] for p in parameters if not p.get("description")] == [], operation["operationId"]
+
+
+def test_every_body_has_an_example_that_the_server_takes(contract: Contract, document: Any) -> None:
+    """Through the reader of the server itself: coerced, every format checked, unknown fields refused."""
+    for operation in contract.operations:
+        for kind, media in operation.content_types.items():
+            examples = examples_of(media)
+            assert examples or kind != "application/json", f"{operation.operation_id} lacks an example"
+            if kind == "application/json" and operation.operation_id not in PENDING:
+                path = {p["name"]: example_of(p) for p in operation.parameters if p["in"] == "path"}
+                query = {p["name"]: example_of(p) for p in operation.parameters if needed(p)}
+                for example in examples:
+                    InputReader(operation).read(path, query, example, None)
+
+
+def needed(parameter: dict[str, Any]) -> bool:
+    return parameter["in"] == "query" and bool(parameter.get("required"))
+
+
+def example_of(parameter: dict[str, Any]) -> Any:
+    return parameter.get("example", AN_ID)
+
+
+def test_trying_an_operation_out_sends_no_filter_that_nobody_asked_for(contract: Contract) -> None:
+    """Swagger UI fills in the examples of parameters, so those that may be left out must not have any."""
+    for operation in contract.operations:
+        for parameter in operation.parameters:
+            if not parameter.get("required"):
+                shown = {"example", "examples"} & (parameter.keys() | parameter["schema"].keys())
+                assert not shown, f"{operation.operation_id} {parameter['name']}"
+
+
+def test_every_example_of_a_parameter_fits(contract: Contract) -> None:
+    for operation in contract.operations:
+        for parameter in operation.parameters:
+            if "example" in parameter and operation.operation_id not in PENDING:
+                compiled = compile_schema(parameter["schema"])
+                example = str(parameter["example"])
+                value = compiled.coerce(example) if compiled.coerce else example
+                assert faults(compiled.json_schema, value) == [], operation.operation_id
+
+
+def test_every_answer_has_an_example_that_fits(document: Any) -> None:
+    """Closed: an example must not show a field that the schema does not name."""
+    for name, status, media in document.answers():
+        examples = examples_of(media)
+        assert examples, f"{name} {status} lacks an example"
+        for example in examples:
+            assert faults(media["schema"], example, close=status == "200") == [], f"{name} {status}"
+
+
+def test_every_failure_is_documented_under_the_status_it_has(document: Any) -> None:
+    answers = [problem_response(Problem(code, "text")) for code in STATUS]
+    known = {(str(answer.status_code), answer.json["code"]) for answer in answers if answer.json}
+    wrong = [
+        (name, status, code)
+        for name, status, code, _ in document.failures()
+        if (status, code) not in known and not (name in PENDING and code not in STATUS)
+    ]
+    assert wrong == []
+
+
+def test_every_failure_has_an_example_with_its_code(document: Any) -> None:
+    for name, status, code, example in document.failures():
+        assert example, f"{name} {status} {code} lacks an example"
+        assert example["code"] == code
+        assert example["message"] == example["error"], code
+
+
+def published(code: str) -> str:
+    """The code as clients see it."""
+    answer: Any = problem_response(Problem(code)).json
+    return str(answer["code"])
+
+
+def test_every_code_is_documented(document: Any) -> None:
+    documented = {code for _, _, code, _ in document.failures()}
+    raised = {published(code) for code in TEXTS}
+    assert sorted(raised - documented - FROM_THE_ROUTER) == []
+    assert all(f"`{code}`" in document.raw["info"]["description"] for code in FROM_THE_ROUTER)
+    assert sorted(TEXTS.keys() - STATUS.keys()) == []
+
+
+def test_every_operation_documents_what_can_always_go_wrong(contract: Contract, document: Any) -> None:
+    found = {(name, code) for name, _, code, _ in document.failures()}
+    for operation in contract.operations:
+        wanted = {"InvalidToken", "InternalDatabaseError", "InternalError"}
+        wanted |= {"InputValidationError"} if operation.parameters or operation.has_body else set()
+        if operation.access.resource:
+            wanted.add("MissingPrivileges")
+        if operation.has_body:
+            wanted |= {"InvalidContent", "RequestTooLarge", "UnsupportedMediaType"}
+        if operation.operation_id in PENDING:
+            wanted.add("NotImplemented")
+        missing = {code for code in wanted if (operation.operation_id, code) not in found}
+        assert missing == set(), operation.operation_id
+
+
+def test_only_what_is_to_come_says_so(document: Any) -> None:
+    told = {name for name, status, _, _ in document.failures() if status == "501"}
+    assert told == PENDING

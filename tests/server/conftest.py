@@ -1,0 +1,64 @@
+"""Apps with other settings than those of most tests, and what they wrote to their log."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+import structlog
+from flask import Flask
+
+from server import logging as logs
+from server.app import create_app
+from server.contract import Contract
+from server.settings import Settings
+from storage.store import Store
+
+
+@pytest.fixture
+def make_app(store: Store, settings: Settings, contract: Contract) -> Callable[..., Flask]:
+    """`make_app(access_control=True)`: the whole application with some settings of its own."""
+
+    def make(**own: Any) -> Flask:
+        return create_app(replace(settings, **own), store, contract)
+
+    return make
+
+
+class Log:
+    """What was logged, as text and as the lines of JSON it is made of."""
+
+    def __init__(self, stream: io.StringIO) -> None:
+        self._stream = stream
+
+    @property
+    def text(self) -> str:
+        return self._stream.getvalue()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [orjson.loads(line) for line in self.text.splitlines()]
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Log]]:
+    """`logged("json")` starts to keep what is logged in that format."""
+
+    def start(log_format: str) -> Log:
+        stream = io.StringIO()
+        monkeypatch.setattr(sys, "stderr", stream)
+        logs.configure(log_format, "info")
+        from server import app, errors
+
+        monkeypatch.setattr(app, "log", structlog.get_logger())
+        monkeypatch.setattr(errors, "log", structlog.get_logger())
+        return Log(stream)
+
+    yield start
+    monkeypatch.undo()
+    logs.configure("json", "error")

@@ -1,0 +1,122 @@
+"""Failures: one shape that clients of either kind read, natural statuses, and nothing from the inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from pymongo.errors import AutoReconnect
+
+from problems import TEXTS
+from server.errors import STATUS
+
+SECRET_DETAIL = "mongodb://mallard:hush@10.0.0.7"
+
+
+def broken(app: Flask, error: Exception) -> Any:
+    """A client of an app whose operation getUsers fails in this way."""
+
+    def fail(**_: Any) -> None:
+        raise error
+
+    app.view_functions["/.getUsers"] = fail
+    return app.test_client()
+
+
+def test_every_problem_has_a_text_and_a_status() -> None:
+    assert TEXTS.keys() == STATUS.keys() - {"InputValidationError"}
+    assert [code for code, status in STATUS.items() if status >= 500] == [
+        "InternalDatabaseError", "InternalError", "NotImplemented",
+    ]  # fmt: skip
+    assert list(TEXTS) == sorted(TEXTS)
+    assert list(STATUS) == sorted(STATUS)
+
+
+def test_both_shapes_of_a_failure_are_there(client: Any) -> None:
+    answer = client.post("/users", json={"username": "Ada!", "quota": "much"})
+    text = answer.json["error"]
+    assert answer.status_code == 400
+    assert answer.json == {
+        "error": text,
+        "message": text,
+        "code": "InputValidationError",
+        "details": {
+            "username": '"username" must be a valid username',
+            "password": '"password" is required',
+            "quota": '"quota" must be a whole number',
+        },
+    }
+    assert set(text.split(". ")) == set(answer.json["details"].values())
+    assert "success" not in answer.json
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nowhere",
+        "/users/",
+        "/USERS",
+        "/users//x",
+        "/users/%2e%2e/users",
+        "/users/x/y",
+        f"/users/{'a' * 197}",
+    ],
+)
+def test_a_path_that_is_none(client: Any, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.json["code"]) == (404, "ResourceNotFound")
+    assert answer.json["error"].endswith(" does not exist")
+
+
+def test_a_path_parameter_of_196_characters_is_looked_at(client: Any) -> None:
+    assert client.get(f"/users/{'a' * 196}").status_code == 400
+
+
+@pytest.mark.parametrize("method", ["PATCH", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "BREW"])
+def test_a_method_that_is_not_there(client: Any, method: str) -> None:
+    answer = client.request(method, "/users")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, POST")
+    if method != "HEAD":
+        assert answer.json == {
+            "error": f"{method} is not allowed",
+            "message": f"{method} is not allowed",
+            "code": "MethodNotAllowed",
+        }
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(RuntimeError(SECRET_DETAIL), "InternalError"), (AutoReconnect(SECRET_DETAIL), "InternalDatabaseError")],
+)
+def test_a_fault_of_ours_tells_nothing_but_where_to_look(
+    make_app: Callable[..., Flask], logged: Any, error: Exception, code: str
+) -> None:
+    log = logged("json")
+    answer = broken(make_app(), error).get("/users", headers={"X-Request-Id": "request-0001"})
+    text = f"{TEXTS[code]}. Request id: request-0001"
+    assert answer.status_code == 500
+    assert answer.json == {"error": text, "message": text, "code": code, "requestId": "request-0001"}
+    assert answer.headers["X-Request-Id"] == "request-0001"
+    fault, request = log.lines
+    assert (fault["event"], fault["level"], fault["id"]) == ("request failed", "error", "request-0001")
+    assert "Traceback" in fault["exception"]
+    assert SECRET_DETAIL in fault["exception"]
+    assert (request["event"], request["status"], request["id"]) == ("request", 500, "request-0001")
+
+
+@pytest.mark.parametrize(
+    "given", ["", "short", "a" * 65, "two words", "line\tbreak", "<script>", "é" * 8, "x;y=z;w=1"]
+)
+def test_a_request_id_that_is_no_plain_word_is_not_taken_over(client: Any, given: str) -> None:
+    answer = client.get("/users", headers={"X-Request-Id": given})
+    assert answer.headers["X-Request-Id"] != given
+    assert len(answer.headers["X-Request-Id"]) == 16
+
+
+def test_every_answer_is_marked_as_what_it_is(client: Any) -> None:
+    for path in ("/users", "/nowhere", "/ui/", "/openapi.json"):
+        assert client.get(path).headers["X-Content-Type-Options"] == "nosniff"
+    assert client.get("/users").headers["Content-Security-Policy"] == "script-src 'none'"
+    assert "frame-ancestors 'none'" in client.get("/ui/").headers["Content-Security-Policy"]
