@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from problems import TEXTS, Problem
+from problems import Problem
 from security.secrets import SecretUnreadable
 from server.context import request_id
 from server.json import dumps
@@ -95,17 +95,11 @@ def problem_response(problem: Problem) -> Response:
 
 def _fault_response(error: Exception) -> Response:
     """The answer to a fault of ours: logged in full, told without any inner detail."""
-    log.error("request failed", method=request.method, route=str(request.url_rule), exc_info=error)
-    code, text = _fault(error)
-    text = f"{text}. Request id: {request_id()}"
-    body = {"error": text, "message": text, "code": code, "requestId": request_id()}
-    return Response(dumps(body), 500, mimetype="application/json")
     log.error(
         "request failed", id=request_id(), method=request.method, route=str(request.url_rule), exc_info=error
     )
-    code = "InternalDatabaseError" if isinstance(error, PyMongoError) else "InternalError"
-    text = f"{TEXTS[code]}. Request id: {request_id()}"
-    return problem_response(Problem(code, text, requestId=request_id()))
+    code, text = _fault(error)
+    return problem_response(Problem(code, f"{text}. Request id: {request_id()}", requestId=request_id()))
 
 
 def _fault(error: Exception) -> tuple[str, str]:
