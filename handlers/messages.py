@@ -103,6 +103,20 @@ def delete_message(call: Call, user: ObjectId, mailbox: ObjectId, message: int) 
     return {"success": True}
 
 
+def delete_messages_in_mailbox(
+    call: Call, user: ObjectId, mailbox: ObjectId, skip_archive: bool = False, **more: Any
+) -> Document:
+    """Delete all messages of a mailbox, now or, with `async`, by a job."""
+    if not more.get("async"):
+        deleted, errors = call.store.messages.delete_all(user, mailbox, skip_archive=skip_archive)
+        return {"success": True, "deleted": deleted, "errors": errors}
+    call.store.mailboxes.get(user, mailbox)
+    which = {"user": user, "mailbox": mailbox}
+    match = {f"data.{name}": value for name, value in which.items()}
+    task, existing = call.store.tasks.add_once("clear-folder", match, {**which, "skipArchive": skip_archive})
+    return {"success": True, "deleted": 0, "existing": existing, "scheduled": task}
+
+
 def upload_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
     """Store a message, given whole or in fields."""
     return upload(call, user, mailbox, body)

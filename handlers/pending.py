@@ -17,7 +17,6 @@ PENDING: frozenset[str] = frozenset(
         "deleteTlsCert",
         "deleteWebhook",
         "getAllFilters",
-        "getArchivedMessages",
         "getAudit",
         "getAuditEmails",
         "getAutoreply",
@@ -30,14 +29,11 @@ PENDING: frozenset[str] = frozenset(
         "getWebhooks",
         "resolveDkim",
         "resolveTLSCertificate",
-        "restoreMessage",
-        "restoreMessages",
         "searchApplyMessages",
         "updateAutoreply",
         "updateDkimKey",
         "updateFilter",
         "updateTLSCertificate",
-        "deleteMessagesInMailbox",
     }
 )
 
