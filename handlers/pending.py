@@ -29,7 +29,6 @@ PENDING: frozenset[str] = frozenset(
         "getWebhooks",
         "resolveDkim",
         "resolveTLSCertificate",
-        "searchApplyMessages",
         "updateAutoreply",
         "updateDkimKey",
         "updateFilter",
