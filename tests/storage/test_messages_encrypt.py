@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import gnupg
@@ -72,7 +73,7 @@ def test_a_key_that_fails_refuses_the_message(store: Store) -> None:
 def test_what_moves_into_an_encrypting_mailbox(account: Account, gpg: gnupg.GPG, key: str) -> None:
     account.store.users.update(account.id, {"pubKey": key})
     secret = account.store.mailboxes.create(account.id, "Secret", {"encryptMessages": True}, 100)
-    raw = with_attachment(content="AAAA" * 200)
+    raw = with_attachment(content=b64encode(account.id.binary * 50).decode())  # of this test alone
     first, second = account.add(raw), account.add(message("Kept"))
     moved = account.store.messages.move(account.id, first["mailbox"], secret, UidSet.parse("1"), {})
     assert moved == [(1, 1)]
