@@ -72,9 +72,17 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         "pending2fa": {"entry_autoexpire": ("expires", _EXPIRES)},
     },
     "main": {
-        "filters": {"user": ("user", {}), "forward_target": ("action.targets.value", {})},
+        "filters": {
+            "user": ("user", {}),
+            "user_order": ("user _id", {}),
+            "forward_target": ("action.targets.value", {}),
+            "slot": ("user mallard.slot", {**_UNIQUE, **_partial(**{"mallard.slot": {"$gte": 0}})}),
+        },
         "domainaccess": {"by_tag": ("tagview action domain", {})},
-        "autoreplies": {"autoreply": ("user start end", {})},
+        "autoreplies": {
+            "autoreply": ("user start end", {}),
+            "one": ("mallard.user", {**_UNIQUE, **_partial(**{"mallard.user": {"$exists": True}})}),
+        },
         "mailboxes": {
             "user_path": ("user path", _UNIQUE),
             "user_subscribed": ("user subscribed", {}),
