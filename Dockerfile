@@ -2,7 +2,7 @@
 FROM python:3.11-slim
 
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends gnupg \
+    && apt-get install -y --no-install-recommends gnupg openssl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --create-home mallard
 

@@ -20,7 +20,7 @@ run: install     ## Serve on http://127.0.0.1:8080 with a database of its own
 	$(BIN)/mallard serve
 
 test: install lint  ## Lint, types and all tests, against a real mongod
-	$(BIN)/python -m pytest $(T)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(T)
 
 lint: install    ## Style and strict types
 	$(BIN)/ruff check .

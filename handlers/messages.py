@@ -9,11 +9,11 @@ from bson import ObjectId
 
 from handlers.answer import Stream
 from handlers.call import Call
+from handlers.messages_apply import search_apply_messages as search_apply_messages
 from handlers.messages_outbound import delete_outbound_message as delete_outbound_message
 from handlers.messages_outbound import forward_stored_message as forward_stored_message
 from handlers.messages_outbound import submit_stored_message as submit_stored_message
 from handlers.messages_rows import Rows, rows
-from handlers.messages_search import condition
 from handlers.messages_upload import upload
 from mail.charsets import decode as decode_charset
 from mail.display import replace_links, sanitise, shown
@@ -23,6 +23,7 @@ from storage.database import Document
 from storage.messages_read import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
 from storage.messages_search import search_order
 from storage.paging import Paging
+from storage.search.condition import condition
 from storage.uidset import UidSet
 
 _LARGE_HTML = 32 * 1024
@@ -103,6 +104,20 @@ def delete_message(call: Call, user: ObjectId, mailbox: ObjectId, message: int) 
     return {"success": True}
 
 
+def delete_messages_in_mailbox(
+    call: Call, user: ObjectId, mailbox: ObjectId, skip_archive: bool = False, **more: Any
+) -> Document:
+    """Delete all messages of a mailbox, now or, with `async`, by a job."""
+    if not more.get("async"):
+        deleted, errors = call.store.messages.delete_all(user, mailbox, skip_archive=skip_archive)
+        return {"success": True, "deleted": deleted, "errors": errors}
+    call.store.mailboxes.get(user, mailbox)
+    which = {"user": user, "mailbox": mailbox}
+    match = {f"data.{name}": value for name, value in which.items()}
+    task, existing = call.store.tasks.add_once("clear-folder", match, {**which, "skipArchive": skip_archive})
+    return {"success": True, "deleted": 0, "existing": existing, "scheduled": task}
+
+
 def upload_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
     """Store a message, given whole or in fields."""
     return upload(call, user, mailbox, body)
@@ -176,7 +191,7 @@ def search_messages(
     wanted = Rows(meta_data, thread_counters, include_has_drafts, collapse_threads, include_headers)
     page, total = call.store.messages.search(
         user,
-        condition(call.store, user, {**fields, "q": terms.get("q")}),
+        condition(call.store.messages.places(user), user, {**fields, "q": terms.get("q")}),
         paging,
         search_order(order),
         collapse_threads=collapse_threads,

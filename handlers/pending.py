@@ -13,7 +13,6 @@ PENDING: frozenset[str] = frozenset(
         "deleteDkimKey",
         "deleteTlsCert",
         "deleteWebhook",
-        "getArchivedMessages",
         "getAudit",
         "getAuditEmails",
         "getDkimKey",
@@ -23,12 +22,8 @@ PENDING: frozenset[str] = frozenset(
         "getWebhooks",
         "resolveDkim",
         "resolveTLSCertificate",
-        "restoreMessage",
-        "restoreMessages",
-        "searchApplyMessages",
         "updateDkimKey",
         "updateTLSCertificate",
-        "deleteMessagesInMailbox",
     }
 )
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from jobs.clear_mailbox import clear_mailbox
 from jobs.progress import Progress
 from jobs.quota import recount_all
+from jobs.restore import restore_deleted
+from jobs.search_apply import apply_to_found
 from jobs.user_delete import delete_user
 from storage.database import Document
 from storage.store import Store
@@ -13,6 +16,9 @@ from storage.store import Store
 Job = Callable[[Store, Document, Progress], None]
 
 JOBS: Mapping[str, Job] = {
+    "clear-folder": clear_mailbox,
     "quota": recount_all,
+    "restore": restore_deleted,
+    "search-apply": apply_to_found,
     "user-delete": delete_user,
 }

@@ -73,7 +73,7 @@ def _log_requests(app: Flask) -> None:
         response.headers["X-Request-Id"] = request_id()
         response.headers["X-Content-Type-Options"] = "nosniff"
         policy = _UI_POLICY if request.path.startswith("/ui/") else _ANSWER_POLICY
-        response.headers["Content-Security-Policy"] = policy
+        response.headers.setdefault("Content-Security-Policy", policy)
         log.info("request", **_facts(response))
         return response
 

@@ -7,7 +7,7 @@ from contextlib import closing, nullcontext
 from typing import Any
 
 import structlog
-from flask import Response, g, request, stream_with_context
+from flask import Response, g, request
 
 from handlers.answer import Stream
 from handlers.call import Call, Caller, Rules
@@ -113,9 +113,8 @@ class Endpoint:
 
 
 def _stream_response(stream: Stream) -> Response:
-    """A live stream outlasts its request by hours, so it holds on to nothing of it."""
-    chunks = iter(stream.chunks) if stream.live else stream_with_context(iter(stream.chunks))
-    response = Response(chunks, headers=dict(stream.headers), content_type=stream.content_type)
+    """A stream outlasts its request, a live one by hours, so it holds on to nothing of it."""
+    response = Response(iter(stream.chunks), headers=dict(stream.headers), content_type=stream.content_type)
     if stream.on_end:
         response.call_on_close(stream.on_end)
     if stream.live:

@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from problems import Problem
+from problems import TEXTS, Problem
 from security.secrets import SecretUnreadable
 from server.context import request_id
 from server.json import dumps
@@ -42,12 +42,13 @@ STATUS: Mapping[str, int] = {
     "HashError": 400,
     "InputValidationError": 400,
     "InsecurePasswordError": 403,
+    "InternalConfigError": 500,
     "InternalDatabaseError": 500,
     "InternalError": 500,
     "InvalidAuthScope": 403,
     "InvalidContent": 400,
-    "InvalidSetupCode": 400,
     "InvalidProfileScope": 400,
+    "InvalidSetupCode": 400,
     "InvalidToken": 403,
     "InvalidTotpNonce": 403,
     "MailboxExistsError": 400,
@@ -99,17 +100,18 @@ def _fault_response(error: Exception) -> Response:
     log.error(
         "request failed", id=request_id(), method=request.method, route=str(request.url_rule), exc_info=error
     )
-    code, text = _fault(error)
-    return problem_response(Problem(code, f"{text}. Request id: {request_id()}", requestId=request_id()))
+    code = _code(error)
+    text = f"{TEXTS[code]}. Request id: {request_id()}"
+    return problem_response(Problem(code, text, requestId=request_id()))
 
 
-def _fault(error: Exception) -> tuple[str, str]:
+def _code(error: Exception) -> str:
     match error:
         case PyMongoError():
-            return "InternalDatabaseError", "The database did not answer as it should"
+            return "InternalDatabaseError"
         case SecretUnreadable():
-            return "InternalConfigError", "The server lacks the key of a stored secret"
-    return "InternalError", "The server failed"
+            return "InternalConfigError"
+    return "InternalError"
 
 
 def _http_response(error: HTTPException) -> Response:

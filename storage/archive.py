@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError
 
+from problems import Problem
 from storage.database import Clock, Databases, Document
 from storage.duplicates import is_duplicate, refused
+from storage.paging import Order, Page, Paging, read_page
 from storage.retention import milliseconds
 from storage.settings import Settings
 
@@ -51,6 +55,46 @@ class Archive:
                 raise
             return [ids[position] for position in sorted(set(range(len(ids))) - refused(error))]
         return ids
+
+    def get(self, user: ObjectId, copy: ObjectId) -> Document:
+        """An archived message. Raises Problem MessageNotFound."""
+        found = self._collection.find_one({"_id": copy, "user": user})
+        if not found:
+            raise Problem("MessageNotFound")
+        return found
+
+    def take(self, copy: ObjectId, session: ClientSession | None) -> bool:
+        """Take a copy out as one step of restoring it; whether it was there."""
+        return self._collection.delete_one({"_id": copy}, session=session).deleted_count > 0
+
+    def page(
+        self, user: ObjectId, paging: Paging, direction: int, projection: Mapping[str, Any]
+    ) -> tuple[Page, int]:
+        """A page of an account's archived messages by the time they came, and how many there are."""
+        wanted: Document = {"user": user}
+        total = self._collection.count_documents(wanted, maxTimeMS=_SWEEP_MS)
+
+        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
+            rows = self._collection.find({**wanted, **condition}, projection, max_time_ms=_SWEEP_MS)
+            return list(rows.sort(list(sort.items())).limit(limit))
+
+        return read_page(read, paging, Order("_id", direction)), total
+
+    def thread_counts(self, user: ObjectId, threads: Sequence[ObjectId]) -> dict[ObjectId, int]:
+        """How many archived messages each thread has, read from an index."""
+        pipeline: list[Document] = [
+            {"$match": {"user": user, "thread": {"$in": list(threads)}}},
+            {"$group": {"_id": "$thread", "n": {"$sum": 1}}},
+        ]
+        return {row["_id"]: row["n"] for row in self._collection.aggregate(pipeline, maxTimeMS=_SWEEP_MS)}
+
+    def between(
+        self, user: ObjectId, start: datetime, end: datetime, but: Collection[ObjectId], most: int
+    ) -> list[ObjectId]:
+        """Copies of what was deleted at these times, both included."""
+        wanted = {"user": user, "archived": {"$gte": start, "$lte": end}, "_id": {"$nin": list(but)}}
+        rows = self._collection.find(wanted, {"_id": 1}, max_time_ms=_SWEEP_MS).hint("user_messages_archived")
+        return [row["_id"] for row in rows.limit(most)]
 
     def expired(self, most: int, but: Collection[ObjectId] = ()) -> list[ObjectId]:
         """Copies whose time is over."""

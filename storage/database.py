@@ -99,8 +99,12 @@ class Transactions:
         return result
 
     def afterwards(self, session: ClientSession | None, callback: Callable[[], None]) -> None:
-        """Call back once the transaction of `session` is committed, not at all if it is not; without one at once."""
-        if session is None:
+        """Call back once the transaction of `session` is committed, not at all if it is not.
+
+        At once where there is no session, or where another than `run` looks after it.
+        """
+        waiting = self._waiting.get(id(session)) if session else None
+        if waiting is None:
             callback()
         else:
-            self._waiting[id(session)].append(callback)
+            waiting.append(callback)

@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo.errors import ExecutionTimeout
 
 from storage.database import Document
-from storage.messages_base import MessagesBase
+from storage.messages_base import READ_MS, MessagesBase
 from storage.messages_read import LISTED, LISTED_WITH_HEADERS, thread_stages
 from storage.paging import DESCENDING, Order, Page, Paging, encode_cursor, read_page
 from storage.search.places import SPAM_AND_TRASH, find_named
@@ -84,6 +84,14 @@ class SearchMessages(MessagesBase):
             return next((int(row["n"]) for row in counted), 0)
         except ExecutionTimeout:
             return least
+
+    def matching(
+        self, wanted: Document, after: ObjectId | None, until: ObjectId, most: int
+    ) -> list[Document]:
+        """`_id`, `mailbox` and `uid` of what matches, by `_id`, beyond `after` and not beyond `until`."""
+        span = {"_id": {"$lte": until, **({"$gt": after} if after else {})}}
+        rows = self._collection.find({"$and": [wanted, span]}, {"mailbox": 1, "uid": 1}, max_time_ms=READ_MS)
+        return list(rows.sort("_id", 1).limit(most))
 
     def places(self, user: ObjectId) -> Places:
         """What a plan has to know of the account's mailboxes."""

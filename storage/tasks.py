@@ -16,6 +16,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
 from storage.database import Clock, Databases, Document
@@ -59,6 +60,16 @@ class Tasks:
         row = {"_id": ObjectId(), "task": kind, "created": now, "data": data, **self._start(due)}
         self._collection.insert_one(row, session=session)
         return ObjectId(row["_id"])
+
+    def add_once(self, kind: str, match: Document, data: Document) -> tuple[ObjectId, bool]:
+        """Add a task of which a unique index allows one; its id, and whether it was there already."""
+        while True:
+            try:
+                return self.add(kind, data), False
+            except DuplicateKeyError:
+                found = self._collection.find_one({"task": kind, **match}, {"_id": 1})
+            if found:
+                return ObjectId(found["_id"]), True
 
     def ensure(
         self,

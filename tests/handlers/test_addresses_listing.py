@@ -211,8 +211,11 @@ def test_paging_visits_all_that_stay_once(store: Store, stay: list[str], come: l
     call, crowd = Call(store=store), Crowd(store, stay, come)
     there = pages(call, crowd, limit, start=None, back=False)
     assert staying(there, crowd) == crowd.stay
-    if len(there) > 1:
-        last = there[-1]
+    shown = [
+        page for page in there if page["results"]
+    ]  # what came and went can leave an empty page at the end
+    if len(shown) > 1:
+        last = shown[-1]
         again = pages(call, crowd, limit, start=last["previousCursor"], back=True)
         behind = staying([last], crowd)
         assert staying(list(reversed(again)), crowd) + behind == crowd.stay

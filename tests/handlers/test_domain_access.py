@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bson import ObjectId
 from flask import Flask
 
 from storage.store import Store
@@ -119,7 +118,7 @@ OPERATIONS = [
         for action in ("allow", "block")
     ),
     *(("GET", f"/domainaccess/staff/{action}", {}) for action in ("allow", "block")),
-    ("DELETE", f"/domainaccess/{ObjectId()}", {}),
+    ("DELETE", "/domainaccess/5d48a1f5fd1a4d1be0d4a1c1", {}),
 ]
 
 

@@ -238,8 +238,8 @@ OPERATIONS = [
     ("GET", "/domainaliases", {}),
     ("POST", "/domainaliases", {"json": ALIAS}),
     ("GET", "/domainaliases/resolve/example.org", {}),
-    ("GET", f"/domainaliases/{ObjectId()}", {}),
-    ("DELETE", f"/domainaliases/{ObjectId()}", {}),
+    ("GET", "/domainaliases/5d48a1f5fd1a4d1be0d4a1c1", {}),
+    ("DELETE", "/domainaliases/5d48a1f5fd1a4d1be0d4a1c1", {}),
 ]
 
 

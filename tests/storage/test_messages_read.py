@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from bson import Binary, ObjectId
 
-from handlers.messages_search import condition
 from mail.mimetree import normalise
 from problems import Problem
 from storage.messages_read import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
 from storage.messages_search import search_order
 from storage.paging import Page, Paging
+from storage.search.condition import condition
 from storage.store import Store
 from storage.uidset import UidSet
 from tests.storage.conftest import Account, Document, message, with_attachment
@@ -273,7 +273,7 @@ def test_searches_stay_in_the_mailbox(
         {"query": "Hello"},
         {"minSize": 1},
     ):
-        wanted = condition(store, ada.id, {"mailbox": inbox, **fields})
+        wanted = condition(store.messages.places(ada.id), ada.id, {"mailbox": inbox, **fields})
         plans = explain(
             lambda wanted=wanted: store.messages.search(ada.id, wanted, Paging(), search_order(None))
         )
@@ -309,7 +309,10 @@ def test_a_search_by_sender_reads_what_it_finds(ada: Account, explain: Callable[
     for fields in ({"from": "unusual"}, {"from": "rare.ex"}, {"q": "from:nusua subject:many"}):
         plans = explain(
             lambda fields=fields: ada.store.messages.search(
-                ada.id, condition(ada.store, ada.id, fields), Paging(), search_order(None)
+                ada.id,
+                condition(ada.store.messages.places(ada.id), ada.id, fields),
+                Paging(),
+                search_order(None),
             )
         )
         searches = [p for p in plans if "mallard_search" in set(values(p, "indexName"))]

@@ -10,9 +10,9 @@ from bson import ObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handlers.messages_search import condition
 from storage.messages_search import search_order
 from storage.paging import Paging
+from storage.search.condition import condition
 from storage.search.fields import terms_of
 from storage.search.language import parse_query
 from storage.search.plan import Places, plan
@@ -46,7 +46,7 @@ def ada(store: Store) -> Account:
 def search(ada: Account, paging: Paging | None = None, order: str | None = "asc", **fields: Any) -> str:
     """The initials of the subjects found, in their order; `or_` stands for `or` and `from_` for `from`."""
     fields = {name.removesuffix("_"): value for name, value in fields.items()}
-    wanted = condition(ada.store, ada.id, fields)
+    wanted = condition(ada.store.messages.places(ada.id), ada.id, fields)
     page, total = ada.store.messages.search(ada.id, wanted, paging or Paging(), search_order(order))
     assert paging or total == len(page.rows)
     return "".join(row["subject"][0] for row in page.rows)
@@ -120,7 +120,7 @@ def test_order_and_pages(ada: Account) -> None:
     assert search(ada, order="desc") == "EDGBA"
     assert search(ada, order=None) == "EDGBA"
     order = search_order("asc")
-    wanted = condition(ada.store, ada.id, {})
+    wanted = condition(ada.store.messages.places(ada.id), ada.id, {})
     first, total = ada.store.messages.search(ada.id, wanted, Paging(3), order)
     assert total == 5
     assert search(ada, Paging(3, next=str(first.next_cursor))) == "DE"
@@ -129,7 +129,7 @@ def test_order_and_pages(ada: Account) -> None:
 def test_one_row_for_each_thread(ada: Account) -> None:
     for number in range(3):
         ada.add(message("Same", more="References: <t@x>\r\n"), date=START + timedelta(days=10 + number))
-    wanted = condition(ada.store, ada.id, {"subject": "same"})
+    wanted = condition(ada.store.messages.places(ada.id), ada.id, {"subject": "same"})
     page, total = ada.store.messages.search(
         ada.id, wanted, Paging(), search_order("desc"), collapse_threads=True
     )
@@ -299,6 +299,9 @@ def test_the_index_of_tokens_loses_nothing(store: Store, subjects: list[str], wa
         if any(h["key"] == "subject" and wanted.strip().lower() in h["value"] for h in row["headers"])
     }
     page, _ = store.messages.search(
-        ada.id, condition(store, ada.id, {"subject": wanted}), Paging(), search_order(None)
+        ada.id,
+        condition(store.messages.places(ada.id), ada.id, {"subject": wanted}),
+        Paging(),
+        search_order(None),
     )
     assert {row["uid"] for row in page.rows} == (there if wanted.strip() else {row["uid"] for row in rows})

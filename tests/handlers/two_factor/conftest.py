@@ -1,20 +1,19 @@
-"""A clock that tests move, an authenticator, clients of every role, and every answer checked against the contract."""
+"""A clock that tests move, an authenticator, and clients of every role."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pyotp
 import pytest
 from bson import ObjectId
-from flask import Flask, Response, g
+from flask import Flask
 from pymongo import MongoClient
 
 from server.app import create_app
 from server.contract import Contract
-from server.responses import ContractBroken, ResponseCheck
 from server.settings import Settings
 from storage.database import DatabaseNames, Document, utc_now
 from storage.store import Store
@@ -62,38 +61,10 @@ def store(store: Store, mongo: MongoClient[Document], databases: DatabaseNames, 
     return Store(mongo, databases, clock)
 
 
-@pytest.fixture(scope="session")
-def checks(contract: Contract) -> dict[str, ResponseCheck]:
-    """The contract's answers of each operation, compiled once."""
-    return {o.operation_id: ResponseCheck(contract, o) for o in contract.operations}
-
-
 @pytest.fixture
-def checked(checks: dict[str, ResponseCheck]) -> Iterator[Callable[[Flask], Flask]]:
-    """Has all answers of an app, failures too, compared with the contract."""
-    broken: list[str] = []
-
-    def verify(response: Response) -> Response:
-        try:
-            checks[g.operation_id].verify(response.status_code, response.get_data())
-        except ContractBroken as error:
-            broken.append(str(error))
-        return response
-
-    def install(app: Flask) -> Flask:
-        app.after_request(verify)
-        return app
-
-    yield install
-    assert not broken
-
-
-@pytest.fixture
-def make_app(
-    store: Store, settings: Settings, contract: Contract, checked: Callable[[Flask], Flask]
-) -> Callable[..., Flask]:
+def make_app(store: Store, settings: Settings, contract: Contract) -> Callable[..., Flask]:
     """`make_app(strict_2fa=False)`: the application with other settings."""
-    return lambda **changed: checked(create_app(replace(settings, **changed), store, contract))
+    return lambda **changed: create_app(replace(settings, **changed), store, contract)
 
 
 @pytest.fixture

@@ -9,10 +9,8 @@ import pytest
 from bson import ObjectId
 
 from handlers.two_factor_auth import enable_custom2_fa
-from storage.notices import Notices
 from storage.store import Store
 from tests.conftest import PASSWORD, Client
-from tests.handlers.test_users_upkeep import FakeRedis
 from tests.handlers.two_factor.conftest import Authenticator, Clock
 from tests.handlers.two_factor.test_totp import Events, outcome, together
 
@@ -55,17 +53,11 @@ def test_the_other_method_stays(
 def test_switching_on_closes_imap_sessions_and_switching_off_does_not(
     client: Client, store: Store, ada: str, set_up: Authenticator, clock: Clock
 ) -> None:
-    server = FakeRedis()
-    store.notices = Notices(server.url)
-    try:
-        client.put(f"/users/{ada}/2fa/custom", json={})
-        client.post(f"/users/{ada}/2fa/totp/enable", json={"token": set_up.code()})
-        client.delete(f"/users/{ada}/2fa")
-    finally:
-        store.notices.close()
-        server.close()
-    notice = f'{{"e":"{ada}","p":{{"command":"LOGOUT","reason":"Authentication required"}}}}'
-    assert server.published == [(b"wd_events", notice.encode())] * 2
+    client.put(f"/users/{ada}/2fa/custom", json={})
+    client.post(f"/users/{ada}/2fa/totp/enable", json={"token": set_up.code()})
+    client.delete(f"/users/{ada}/2fa")
+    notices = [(row["user"], row["payload"]) for row in store.databases.main["notices"].find()]
+    assert notices == [(ObjectId(ada), {"command": "LOGOUT", "reason": "Authentication required"})] * 2
 
 
 def test_twenty_at_once_switch_on_once(store: Store, ada: str, document: Callable[[], Any]) -> None:

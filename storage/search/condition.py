@@ -8,17 +8,15 @@ from problems import InvalidInput
 from storage.database import Document
 from storage.search.fields import terms_of
 from storage.search.language import QuerySyntaxError, parse_query
-from storage.search.plan import plan
+from storage.search.plan import Places, plan
 from storage.search.terms import NotSpamOrTrash
-from storage.store import Store
 
 
-def condition(store: Store, user: ObjectId, fields: Document) -> Document:
+def condition(places: Places, user: ObjectId, fields: Document) -> Document:
     """The condition of a search by the API's names. `q` takes the place of all but `useAndSearch` and `searchable`.
 
     Raises InvalidInput where `q` is no query.
     """
-    places = store.messages.places(user)
     all_words = bool(fields.get("useAndSearch"))
     if not fields.get("q"):
         return plan(user, terms_of(fields), places, all_words=all_words)
@@ -28,3 +26,8 @@ def condition(store: Store, user: ObjectId, fields: Document) -> Document:
         raise InvalidInput({"q": f'"q" can not be read: {error}'}) from error
     within = [NotSpamOrTrash()] if fields.get("searchable") else []
     return plan(user, term, places, all_words=all_words, within=within)
+
+
+def is_restricted(fields: Document) -> bool:
+    """Whether a search asks for anything at all, and not for every message of the account."""
+    return bool(fields.get("q") or terms_of(fields).parts)

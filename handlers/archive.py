@@ -1,0 +1,63 @@
+"""Archive: deleted messages, listed and brought back."""
+
+from __future__ import annotations
+
+from bson import ObjectId
+
+from handlers.call import Call
+from handlers.messages_rows import Rows
+from mail.listing import entry
+from problems import InvalidInput
+from storage.database import Document
+from storage.messages_read import LISTED, LISTED_WITH_HEADERS
+from storage.paging import Paging
+
+_OF_ARCHIVE = {"archived": 1, "rdate": 1}
+
+
+def get_archived_messages(
+    call: Call,
+    user: ObjectId,
+    paging: Paging,
+    order: str = "desc",
+    meta_data: bool = False,
+    thread_counters: bool = False,
+    include_headers: str | bool = False,
+) -> Document:
+    """A page of the archive, by the time that the messages came to their last mailbox."""
+    wanted = Rows(meta_data, thread_counters, False, False, include_headers)
+    projection = {**(LISTED_WITH_HEADERS if wanted.with_headers else LISTED), **_OF_ARCHIVE}
+    direction = 1 if order == "asc" else -1
+    page, total = call.store.archive.page(user, paging, direction, projection)
+    found = [
+        {
+            **entry(row, with_meta_data=meta_data, with_headers=wanted.header_names),
+            "id": row["_id"],
+            "archived": row["archived"],
+        }
+        for row in page.rows
+    ]
+    if thread_counters and found:
+        counts = call.store.archive.thread_counts(user, [row["thread"] for row in page.rows])
+        for row in found:
+            row["threadMessageCount"] = counts.get(row["thread"], 0)
+    return page.answer(found, total=total)
+
+
+def restore_message(call: Call, user: ObjectId, message: ObjectId, body: Document) -> Document:
+    """Bring one message back."""
+    place, uid = call.store.messages.restore(user, message, body.get("mailbox"))
+    return {"success": True, "mailbox": place["_id"], "id": uid}
+
+
+def restore_messages(call: Call, user: ObjectId, body: Document) -> Document:
+    """Have a job bring back what was deleted in a span of time."""
+    call.store.users.require(user)
+    start, end = body["start"], body["end"]
+    for name, date in (("start", start), ("end", end)):
+        if not date:
+            raise InvalidInput({name: f'"{name}" must be a valid date'})
+    return {
+        "success": True,
+        "task": call.store.tasks.add("restore", {"user": user, "start": start, "end": end}),
+    }

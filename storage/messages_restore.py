@@ -1,0 +1,88 @@
+"""Bringing archived messages back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+
+from problems import Problem
+from storage.database import Document
+from storage.journal import exists
+from storage.messages_base import MessagesBase
+from storage.retention import retention_fields
+
+_OF_ARCHIVE = ("archived", "exp", "rdate", "junk")
+
+
+class RestoreMessages(MessagesBase):
+    """The way back. A message keeps its id, its thread and its references to attachments."""
+
+    def restore(
+        self, user: ObjectId, copy: ObjectId, mailbox: ObjectId | None = None
+    ) -> tuple[Document, int]:
+        """Put an archived message into a mailbox, else where it came from, else into INBOX; mailbox and new UID.
+
+        Raises Problem MessageNotFound, NoSuchMailbox or OverQuotaError.
+        """
+        archived = self._store.archive.get(user, copy)
+        place = self._target(user, mailbox, archived["mailbox"])
+        row = self._store.transactions.run(lambda session: self._put_back(archived, place, session))
+        return place, int(row["uid"])
+
+    def _target(self, user: ObjectId, wanted: ObjectId | None, original: ObjectId) -> Document:
+        mailboxes = {m["_id"]: m for m in self._store.mailboxes.of_user(user)}
+        inbox = next((m for m in mailboxes.values() if m["path"] == "INBOX"), None)
+        place = mailboxes.get(wanted or original) or inbox
+        if not place:
+            raise Problem("NoSuchMailbox")
+        return place
+
+    def _put_back(self, archived: Document, place: Document, session: ClientSession | None) -> Document:
+        """Who removes the archived copy first restores it; without transactions it is removed last, so none is lost."""
+        store, user = self._store, archived["user"]
+        if session and not store.archive.take(archived["_id"], session):
+            raise Problem("MessageNotFound")
+        quota = int(store.settings.get("const:max:storage"))
+        if not store.users.reserve_storage(user, archived["size"], quota, session=session):
+            raise Problem("OverQuotaError")
+        row = self._restored(archived, place)
+        unseen = int(row["unseen"])
+        before = store.mailboxes.allocate(place["_id"], uids=1, total=1, unseen=unseen, session=session)
+        row.update(uid=before["uidNext"], modseq=before["modifyIndex"] + 1)
+        self._collection.insert_one(row, session=session)
+        junk = int(bool(row.get("junk"))) - int(bool(archived.get("junk")))
+        store.journal.append(user, place["_id"], [exists(row, junk)], session=session)
+        self._settle(place["_id"], session)
+        if session is None:
+            store.archive.take(archived["_id"], None)
+        return row
+
+    def _restored(self, archived: Document, place: Document) -> Document:
+        """Not marked as deleted any more: the next EXPUNGE would take it again."""
+        row = {name: value for name, value in archived.items() if name not in _OF_ARCHIVE}
+        flags = [flag for flag in archived["flags"] if flag != "\\Deleted"]
+        retention = retention_fields(place, self._store.clock())
+        row.update({name: value for name, value in retention.items() if value is not None})
+        row.update(mailbox=place["_id"], flags=flags, undeleted=True, searchable=True)
+        use = place.get("specialUse")
+        if use == "\\Junk" or (use == "\\Trash" and archived.get("junk")):
+            row["junk"] = True
+        return row
+
+    def restore_all(self, user: ObjectId, copies: Sequence[ObjectId], mailbox: ObjectId) -> int:
+        """Put archived messages into a mailbox; how many. Those that are gone meanwhile are passed over.
+
+        Raises Problem OverQuotaError.
+        """
+        restored = 0
+        for copy in copies:
+            try:
+                self.restore(user, copy, mailbox)
+            except Problem as problem:
+                if problem.code != "MessageNotFound":
+                    raise
+            else:
+                restored += 1
+        return restored
