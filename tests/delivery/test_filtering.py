@@ -89,7 +89,7 @@ def test_text() -> None:
     assert matches({"text": "Needle"}, message(far)) is True
     html = "MIME-Version: 1.0\r\nContent-Type: text/html\r\n"
     assert matches({"text": '"big deal"'}, message("<b>Big</b> deal", html)) is True
-    alone = 'Content-Type: multipart/alternative; boundary=b\r\n'
+    alone = "Content-Type: multipart/alternative; boundary=b\r\n"
     part = "--b\r\nContent-Type: text/html\r\n\r\n<b>Big</b> deal\r\n--b--\r\n"
     assert matches({"text": '"big deal"'}, message(part, alone)) is True
 

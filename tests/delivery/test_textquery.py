@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from delivery.textquery import holds, parse, plain
 
 QUERIES = st.lists(
-    st.sampled_from(["OR", "or", "a", "B", "ab", "ORa", '"', '"a b"', '" b"', '""', '"OR"', " ", "  ", ",", "\t"]),
+    st.sampled_from(
+        ["OR", "or", "a", "B", "ab", "ORa", '"', '"a b"', '" b"', '""', '"OR"', " ", "  ", ",", "\t"]
+    ),
     max_size=9,
 ).map("".join)
-TEXTS = st.text("abor, \"", max_size=14)
+TEXTS = st.text('abor, "', max_size=14)
 
 
 def naively(query: str, text: str) -> bool:

@@ -44,7 +44,14 @@ def events(store: Store) -> list[tuple[str, int]]:
 
 
 def test_made_as_it_stands_on_disk(client: Any, store: Store, ada: str, path: str) -> None:
-    body = {"status": "yes", "name": " Ada ", "subject": "", "text": "x", "start": START, "end": "1796022000000"}
+    body = {
+        "status": "yes",
+        "name": " Ada ",
+        "subject": "",
+        "text": "x",
+        "start": START,
+        "end": "1796022000000",
+    }
     answer = client.put(path, json={**body, "sess": "s", "ip": "192.0.2.1"}).json
     (document,) = documents(store)
     assert answer == {"success": True, "id": str(document["_id"])}
@@ -108,7 +115,9 @@ def test_deleted_is_gone(client: Any, store: Store, ada: str, path: str) -> None
     assert client.delete(path).json == {"success": True}
     assert (documents(store), is_on(store, ada), client.get(path).json) == ([], False, NONE)
     assert client.delete(path).json == {"success": True}
-    assert client.put(path, json={}).json["id"] != first, "whom the old one answered does not count for the new one"
+    assert client.put(path, json={}).json["id"] != first, (
+        "whom the old one answered does not count for the new one"
+    )
 
 
 def test_what_is_logged(client: Any, store: Store, path: str) -> None:
@@ -133,7 +142,10 @@ def test_flag_and_document_agree_whatever_happens_at_once(store: Store, ada: str
     call, user = Call(store=store), ObjectId(ada)
     for _ in range(10):
         results = together(
-            4, lambda n: update_autoreply(call, user, {"status": True}) if n % 2 else delete_autoreply(call, user)
+            4,
+            lambda n: (
+                update_autoreply(call, user, {"status": True}) if n % 2 else delete_autoreply(call, user)
+            ),
         )
         assert all(isinstance(result, dict) for result in results), results
         rows = documents(store)

@@ -90,7 +90,9 @@ def test_what_it_shows_is_what_an_update_takes(client: Any, store: Store, ada: s
 
 
 def test_the_least(client: Any, store: Store, ada: str) -> None:
-    path = f"/users/{ada}/filters/{made(client, ada, {'from': '', 'size': 0}, {'mailbox': '', 'targets': ''})}"
+    path = (
+        f"/users/{ada}/filters/{made(client, ada, {'from': '', 'size': 0}, {'mailbox': '', 'targets': ''})}"
+    )
     shown = client.get(path).json
     assert (shown["name"], shown["query"], shown["action"], "metaData" in shown) == ("", {}, {}, False)
     assert stored(store, shown["id"])["query"] == {"headers": {}}
@@ -143,7 +145,13 @@ def test_no_mail_goes_round_in_circles(client: Any, store: Store, ada: str, make
     make_user("bob")
     client.post(f"/users/{ada}/addresses", json={"address": "*@wild.example", "allowWildcard": True})
     store.databases.users["domainaliases"].insert_one({"alias": "alias.example", "domain": "example.com"})
-    targets = ["A.da+x@Example.com", "bob@example.com", "ada@alias.example", "any@wild.example", "ada@x.example"]
+    targets = [
+        "A.da+x@Example.com",
+        "bob@example.com",
+        "ada@alias.example",
+        "any@wild.example",
+        "ada@x.example",
+    ]
     faults = {f"action,targets,{place}" for place in (0, 2, 3)}
     assert details(make(client, ada, {}, {"targets": targets})) == faults
     filter_id = made(client, ada, {}, {"targets": [targets[1], targets[4]]})
@@ -160,7 +168,9 @@ def test_callers_at_once_never_pass_the_limit(store: Store, make_user: Any, own:
     allowed = own or 5
     assert sum(isinstance(result, dict) for result in results) == allowed - 1
     problems = [result for result in results if not isinstance(result, dict)]
-    assert {(p.code, p.extra["allowed"]) for p in problems if isinstance(p, Problem)} == {("TooMany", allowed)}
+    assert {(p.code, p.extra["allowed"]) for p in problems if isinstance(p, Problem)} == {
+        ("TooMany", allowed)
+    }
     assert store.databases.main["filters"].count_documents({}) == allowed
     assert store.databases.users["authlog"].count_documents({"action": "filter added"}) == allowed - 1
 
@@ -195,9 +205,16 @@ def test_a_change_is_merged(client: Any, store: Store, ada: str) -> None:
         "query": {"headers": {"to": "T t", "subject": "S", "listId": "<l.example>"}, "text": "a OR b"},
         "action": {"flag": False, "spam": True}, "disabled": True,
     }  # fmt: skip
-    client.put(path, json={"query": {"size": "", "ha": "", "text": ""}, "action": {"targets": [], "mailbox": box}})
+    client.put(
+        path, json={"query": {"size": "", "ha": "", "text": ""}, "action": {"targets": [], "mailbox": box}}
+    )
     action = stored(store, filter_id)["action"]
-    assert list(action.items()) == [("flag", False), ("spam", True), ("targets", []), ("mailbox", ObjectId(box))]
+    assert list(action.items()) == [
+        ("flag", False),
+        ("spam", True),
+        ("targets", []),
+        ("mailbox", ObjectId(box)),
+    ]
     client.put(path, json={"action": {"targets": ""}})
     assert "targets" not in stored(store, filter_id)["action"]
 
@@ -249,7 +266,9 @@ def test_what_is_logged(client: Any, store: Store, ada: str) -> None:
     client.put(path, json={})
     client.delete(path)
     rows = logged(store, ada)
-    shown = [(str(row["filter"]), row["action"], row.get("target"), row["result"], row["protocol"]) for row in rows]
+    shown = [
+        (str(row["filter"]), row["action"], row.get("target"), row["result"], row["protocol"]) for row in rows
+    ]
     assert shown == [
         (one, "filter forward added", TARGETS[0], "success", "API"),
         (one, "filter forward added", "smtps://u:***@10.0.0.1:465", "success", "API"),
@@ -294,7 +313,11 @@ def test_what_is_not_there(client: Any, store: Store, ada: str, make_user: Any) 
 
 
 def test_old_documents(client: Any, store: Store, ada: str) -> None:
-    base: dict[str, Any] = {"user": ObjectId(ada), "query": {"headers": {}, "ha": -1}, "action": {"spam": None, "mailbox": ""}}
+    base: dict[str, Any] = {
+        "user": ObjectId(ada),
+        "query": {"headers": {}, "ha": -1},
+        "action": {"spam": None, "mailbox": ""},
+    }
     ids = store.databases.main["filters"].insert_many([base, {**base, "query": {"ha": 1}}]).inserted_ids
     shown = [client.get(f"/users/{ada}/filters/{_id}").json for _id in ids]
     assert [(one["query"], one["action"]) for one in shown] == [({"ha": False}, {}), ({"ha": True}, {})]
@@ -310,7 +333,9 @@ def test_old_documents(client: Any, store: Store, ada: str) -> None:
     ("method", "path"),
     [("POST", ""), ("GET", ""), ("GET", "/{filter}"), ("PUT", "/{filter}"), ("DELETE", "/{filter}")],
 )
-def test_who_may(client: Any, app: Any, as_role: Any, ada: str, make_user: Any, method: str, path: str) -> None:
+def test_who_may(
+    client: Any, app: Any, as_role: Any, ada: str, make_user: Any, method: str, path: str
+) -> None:
     where = "filters" + path.format(filter=made(client, ada))
     bodies = {"POST": {"json": {"query": {}, "action": {}}}, "PUT": {"json": {"name": "x"}}}
     body = bodies.get(method, {})

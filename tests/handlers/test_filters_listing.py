@@ -23,7 +23,12 @@ def some(client: Any, ada: str, make_user: Any) -> list[str]:
         made(client, ada, {"ha": False, "size": -5}, {"delete": True, "spam": False}, disabled=True),
         made(client, ada, {}, {"seen": False, "flag": True, "spam": True, "delete": False}),
         made(client, ada, {"to": "x"}, {"targets": []}),
-        made(client, bob, {"listId": "<l>"}, {"targets": ["Carol@Elsewhere.example"], "mailbox": inbox(client, bob)}),
+        made(
+            client,
+            bob,
+            {"listId": "<l>"},
+            {"targets": ["Carol@Elsewhere.example"], "mailbox": inbox(client, bob)},
+        ),
     ]
 
 
