@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import partial
 from typing import Any
@@ -74,7 +75,8 @@ def _log_requests(app: Flask) -> None:
         response.headers["X-Content-Type-Options"] = "nosniff"
         policy = _UI_POLICY if request.path.startswith("/ui/") else _ANSWER_POLICY
         response.headers.setdefault("Content-Security-Policy", policy)
-        log.info("request", **_facts(response))
+        if log.is_enabled_for(logging.INFO):
+            log.info("request", **_facts(response))
         return response
 
 

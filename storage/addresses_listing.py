@@ -8,8 +8,9 @@ from typing import Any
 
 from bson import ObjectId
 
-from security.normalise import search_text, tag_list, view
+from security.normalise import search_text, view
 from storage.database import Document
+from storage.listing import common_conditions
 from storage.paging import Order
 
 ORDER = Order("addrview")
@@ -26,14 +27,7 @@ def listing_filter(fields: Mapping[str, Any], own_only: ObjectId | None) -> Docu
     conditions: list[Document] = [{"user": own_only}] if own_only else []
     if query := fields.get("query"):
         conditions.append(_containing(search_text(query)))
-    if forward := fields.get("forward"):
-        conditions.append({"targets.value": {"$regex": re.escape(forward), "$options": "i"}})
-    required = tag_list(fields.get("requiredTags") or "")
-    some = [tag for tag in tag_list(fields.get("tags") or "") if tag not in required]
-    if required:
-        conditions.append({"tagsview": {"$all": required}})
-    if some:
-        conditions.append({"tagsview": {"$in": some}})
+    conditions += common_conditions(fields)
     return {"$and": conditions} if conditions else {}
 
 

@@ -13,10 +13,11 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
-from security.normalise import sorted_tags, tag_list, username_view, view
+from security.normalise import sorted_tags, username_view, view
 from storage.counters import NAME as COUNTERS
 from storage.database import Clock, Databases, Document
 from storage.heldnames import HeldNames
+from storage.listing import common_conditions
 from storage.paging import Order, Page, Paging, read_page
 
 _READ_MS = 3000
@@ -264,14 +265,7 @@ def listing_filter(fields: Document, own_only: ObjectId | None) -> Document:
     if query := fields.get("query"):
         parts = {"address": re.escape(query), "unameview": re.escape(view(query))}
         conditions.append({"$or": [{name: {"$regex": text}} for name, text in parts.items()]})
-    if forward := fields.get("forward"):
-        conditions.append({"targets.value": {"$regex": re.escape(forward), "$options": "i"}})
-    required = tag_list(fields.get("requiredTags") or "")
-    some = [tag for tag in tag_list(fields.get("tags") or "") if tag not in required]
-    if required:
-        conditions.append({"tagsview": {"$all": required}})
-    if some:
-        conditions.append({"tagsview": {"$in": some}})
+    conditions += common_conditions(fields)
     return {"$and": conditions} if conditions else {}
 
 

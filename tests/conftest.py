@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import orjson
 import pytest
 from bson import ObjectId
@@ -23,6 +25,11 @@ from server.mongod import Mongod
 from server.settings import Settings
 from storage.database import DatabaseNames
 from storage.store import Store
+
+# The same examples each time where nobody looks at a new one that fails; others look for more.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 PASSWORD = "correct horse battery"
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"

@@ -58,21 +58,23 @@ def test_each_account_once_while_others_come_and_go(
         users.insert_many([row(number) for number in fixed])
     call = Call(store=store)
 
-    def walk(start: Any, direction: str, actions: list[tuple[str, int]]) -> tuple[list[Any], Any]:
-        """Ids in the order they were seen, and the last page."""
+    def walk(start: Any, direction: str, actions: list[tuple[str, int]]) -> tuple[list[Any], Any, Any]:
+        """Ids in the order they were seen, the last page with accounts (an empty one leads nowhere), the last page."""
         page, seen, todo = start, [[found["id"] for found in start["results"]]], iter(actions)
+        last = start
         while cursor := page[f"{direction}Cursor"]:
             act(store, *next(todo, ("none", 0)), fixed)
             page = get_users(call, Paging(limit=limit, **{direction: cursor}))
             assert len(page["results"]) <= limit
             assert page["page"] >= 1
             seen.append([found["id"] for found in page["results"]])
+            last = page if page["results"] else last
         pages = seen if direction == "next" else reversed(seen)
-        return [user for ids in pages for user in ids], page
+        return [user for ids in pages for user in ids], last, page
 
     stay = [oid(number) for number in fixed]
-    forwards, last = walk(get_users(call, Paging(limit=limit)), "next", on_the_way)
-    backwards, first = walk(last, "previous", on_the_way_back)
+    forwards, last, _ = walk(get_users(call, Paging(limit=limit)), "next", on_the_way)
+    backwards, _, first = walk(last, "previous", on_the_way_back)
     for seen in (forwards, backwards):
         assert seen == sorted(seen)
         assert max(Counter(seen).values(), default=1) == 1

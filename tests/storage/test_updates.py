@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -128,6 +129,10 @@ class Reader:
     def _set(self) -> None:
         self.ready = True
 
+    def close(self) -> None:
+        """Let go of the feed while its database is still there."""
+        self._news.close()
+
     def until(self, entry_id: ObjectId) -> list[News]:
         seen: list[News] = []
         deadline = time.monotonic() + 10
@@ -153,11 +158,11 @@ def fed(
 def test_the_feed_tells_everything_once_also_what_is_late(fed: Store) -> None:
     user = ObjectId()
     before = entry(fed, user)
-    reader = Reader(fed)
-    first = entry(fed, user)
-    news = reader.until(first)
-    late = entry(fed, user, age=10)
-    news += reader.until(late)
+    with closing(Reader(fed)) as reader:
+        first = entry(fed, user)
+        news = reader.until(first)
+        late = entry(fed, user, age=10)
+        news += reader.until(late)
     told = [item.entry for item in news if item.user == user]
     assert before not in told
     assert told == [first, late]
@@ -165,8 +170,8 @@ def test_the_feed_tells_everything_once_also_what_is_late(fed: Store) -> None:
 
 def test_the_feed_tells_notices(fed: Store) -> None:
     user = ObjectId()
-    reader = Reader(fed)
-    fed.notices.log_out(user, "because")
-    end = entry(fed, user)
-    notices = [item.payload for item in reader.until(end) if item.payload]
+    with closing(Reader(fed)) as reader:
+        fed.notices.log_out(user, "because")
+        end = entry(fed, user)
+        notices = [item.payload for item in reader.until(end) if item.payload]
     assert notices == [{"command": "LOGOUT", "reason": "because"}]
