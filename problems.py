@@ -36,6 +36,7 @@ TEXTS: Mapping[str, str] = {
     "EncryptionFailed": "The message could not be encrypted with the key of the account",
     "EventNotFound": "Event was not found",
     "FileNotFound": "This file does not exist",
+    "FilterNotFound": "This filter does not exist",
     "HashError": "The password hash is not one that can be used",
     "InsecurePasswordError": "Provided password was found from breached passwords list",
     "InternalConfigError": "The server lacks the key of a stored secret",

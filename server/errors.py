@@ -38,6 +38,7 @@ STATUS: Mapping[str, int] = {
     "EncryptionFailed": 400,
     "EventNotFound": 404,
     "FileNotFound": 404,
+    "FilterNotFound": 404,
     "HashError": 400,
     "InputValidationError": 400,
     "InsecurePasswordError": 403,

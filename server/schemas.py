@@ -104,13 +104,22 @@ def _as_2020(schema: Schema, result: dict[str, Any], close: bool) -> dict[str, A
         result.setdefault("maximum", LARGEST_SAFE)
         result.setdefault("minimum", -LARGEST_SAFE)
     if schema.get("nullable"):
-        result = {"anyOf": [result, {"type": "null"}]}
+        return _or_null(result)
     return result
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A list of types where that will do: of `anyOf` the validator does not say which part of a value is at fault."""
+    if isinstance(schema.get("type"), str) and "enum" not in schema:
+        return {**schema, "type": [schema["type"], "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _coercion(schema: Schema) -> Step | None:
     steps = [_CUT[name] for name in schema.get("x-normalize", ())]
     steps = [_only(str, step) for step in steps]
+    if schema.get("x-empty") == "null":
+        steps.append(_empty_to_null)
     if schema.get("x-empty") == "absent" or schema.get("type") == "boolean":
         steps.append(_drop_empty)
     kind = str(schema.get("x-type") or schema.get("type"))
@@ -145,6 +154,10 @@ def _chain(steps: list[Step]) -> Step | None:
 
 def _drop_empty(value: Any) -> Any:
     return ABSENT if value == "" else value
+
+
+def _empty_to_null(value: Any) -> Any:
+    return None if value == "" else value
 
 
 def _boolean(value: Any) -> Any:

@@ -36,6 +36,23 @@ def self_forwards(
     return [place for place, names in before.items() if not taken.keys() & set(names)]
 
 
+def own_targets(addresses: Addresses, user: ObjectId, values: Sequence[str]) -> list[int]:
+    """Which of these targets, by their place, would come back to the account, by whatever address of its own."""
+    mail = {p: lookup_address(v) for p, v in enumerate(values) if stored_target(v)["type"] == "mail"}
+    domains = [domain_of(found) for found in mail.values()]
+    aliases = addresses.alias_targets(domains) if domains else {}
+    ours = addresses.known_domains([*domains, *aliases.values()]) if domains else set()
+    names = {
+        place: registrations(found, aliases.get(domain_of(found)), wildcards=True)
+        for place, found in mail.items()
+        if {domain_of(found), aliases.get(domain_of(found))} & ours
+    }
+    owners = addresses.owners([name for wanted in names.values() for name in wanted]) if names else {}
+    return [
+        p for p, wanted in names.items() if next((owners[n] for n in wanted if n in owners), None) == user
+    ]
+
+
 def _before(addresses: Addresses, own: str, values: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """The targets that can lead to `own`, each with what would take its mail before.
 

@@ -19,7 +19,7 @@ _READ_MS = 3000
 _BUCKET = timedelta(hours=6)
 _ALWAYS = ("protocol", "sess", "ip", "result")
 _WILDDUCK_KEY = ("protocol", "ip", "action", "result", "target")
-_ALIKE = (*_WILDDUCK_KEY, "requiredScope", "source")
+_ALIKE = (*_WILDDUCK_KEY, "requiredScope", "source", "filter")
 _HIDDEN = {"user": 0, "bucket": 0}
 
 
@@ -98,5 +98,5 @@ def event_key(entry: Document) -> bytes:
 
 
 def _digest(entry: Document, names: tuple[str, ...]) -> bytes:
-    parts = (entry.get(name) or "" for name in names)
+    parts = (str(entry.get(name) or "") for name in names)
     return hashlib.md5("^".join(parts).encode(), usedforsecurity=False).digest()

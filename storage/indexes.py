@@ -25,6 +25,7 @@ def _partial(**wanted: Any) -> dict[str, Any]:
 
 
 # `addresses.address_targets` and `addressregister.completion` are Mallard's own: what is searched for stands in them.
+# So are `filters.user_order`, for pages, and the unique ones of `mallard.` fields: `filters.slot`, `autoreplies.one`.
 # `webhooks` and `authlog.user_by_ip`: WildDuck makes the former in `main` while its data is in `users`, and the
 # latter can match nothing. Both are made as WildDuck makes them, and again so that they serve.
 # role → collection → name → keys (`field` ascending, `-field` descending, `#field` hashed, `~field` text), options
@@ -72,9 +73,17 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         "pending2fa": {"entry_autoexpire": ("expires", _EXPIRES)},
     },
     "main": {
-        "filters": {"user": ("user", {}), "forward_target": ("action.targets.value", {})},
+        "filters": {
+            "user": ("user", {}),
+            "user_order": ("user _id", {}),
+            "forward_target": ("action.targets.value", {}),
+            "slot": ("user mallard.slot", {**_UNIQUE, **_partial(**{"mallard.slot": {"$gte": 0}})}),
+        },
         "domainaccess": {"by_tag": ("tagview action domain", {})},
-        "autoreplies": {"autoreply": ("user start end", {})},
+        "autoreplies": {
+            "autoreply": ("user start end", {}),
+            "one": ("mallard.user", {**_UNIQUE, **_partial(**{"mallard.user": {"$exists": True}})}),
+        },
         "mailboxes": {
             "user_path": ("user path", _UNIQUE),
             "user_subscribed": ("user subscribed", {}),

@@ -11,6 +11,7 @@ from storage.asps import Asps
 from storage.attachments import Attachments
 from storage.attempts import Attempts
 from storage.authlog import AuthLog
+from storage.autoreplies import Autoreplies
 from storage.belongings import Belongings
 from storage.counters import Counters
 from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
@@ -19,6 +20,7 @@ from storage.domainaccess import DomainAccess
 from storage.domainaliases import DomainAliases
 from storage.domainrename import DomainRename
 from storage.files import Files
+from storage.filters import Filters
 from storage.indexes import ensure_indexes
 from storage.journal import Journal
 from storage.locks import Locks
@@ -73,6 +75,8 @@ class Store:
         self.journal = Journal(self.databases, clock, self.transactions, self.wildduck)
         self.notices = Notices(self.databases, clock, self.transactions, self.wildduck)
         self.updates = Updates(self.databases, clock)
+        self.filters = Filters(self.databases, clock)
+        self.autoreplies = Autoreplies(self.databases, clock, self.transactions)
         self.mailboxes = Mailboxes(self.databases, clock, self.journal, self.notices)
         self.attachments = Attachments(self.databases, clock)
         self.files = Files(self.databases, clock)

@@ -17,17 +17,17 @@ from tests.contract.valid_requests import send
 # Take out what is done. Nothing is ever added.
 AT_MOST = frozenset(
     {
-        "createASP", "createAudit", "createFilter", "createForwardedAddress", "createWebhook",
-        "deleteASP", "deleteAutoreply", "deleteDkimKey", "deleteFile", "deleteFilter", "deleteForwardedAddress",
+        "createASP", "createAudit", "createForwardedAddress", "createWebhook",
+        "deleteASP", "deleteDkimKey", "deleteFile", "deleteForwardedAddress",
         "deleteMessagesInMailbox", "deleteTlsCert", "deleteUserAddress", "deleteWebhook",
         "getASP",
-        "getASPs", "getAddresses", "getAllFilters", "getArchivedMessages", "getAudit", "getAuditEmails",
-        "getAuthlog", "getAuthlogEvent", "getAutoreply", "getDkimKey", "getDkimKeys", "getFile", "getFiles",
-        "getFilter", "getFilters", "getForwardedAddress", "getTLSCerticate", "getTLSCerticates", "getUpdates",
+        "getASPs", "getAddresses", "getArchivedMessages", "getAudit", "getAuditEmails",
+        "getAuthlog", "getAuthlogEvent", "getDkimKey", "getDkimKeys", "getFile", "getFiles",
+        "getForwardedAddress", "getTLSCerticate", "getTLSCerticates", "getUpdates",
         "getUserAddress", "getUserAddressregister", "getWebhooks",
         "renameDomain", "resolveDkim", "resolveTLSCertificate",
         "restoreMessage", "restoreMessages", "searchApplyMessages",
-        "updateAutoreply", "updateDkimKey", "updateFilter", "updateForwardedAddress",
+        "updateDkimKey", "updateForwardedAddress",
         "updateTLSCertificate", "updateUserAddress", "uploadFile",
     }
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from bson import ObjectId
 
@@ -82,6 +83,21 @@ def test_free_objects_stay_free() -> None:
 def test_nullable() -> None:
     assert compile_is_valid({"type": "string", "nullable": True}, None)
     assert not compile_is_valid({"type": "string"}, None)
+
+
+def test_what_may_be_null_still_says_which_part_is_at_fault() -> None:
+    schema: dict[str, Any] = {
+        "type": "array", "items": {"type": "string"}, "nullable": True, "x-empty": "null",
+    }  # fmt: skip
+    (error,) = jsonschema_rs.validator_for(compile_schema(schema).json_schema).iter_errors(["a", 5])
+    assert error.instance_path == [1]
+    assert coerced(schema, "") is None
+    assert compile_is_valid({"type": "string", "enum": ["a"], "nullable": True}, None)
+
+
+def test_empty_text_may_mean_null() -> None:
+    schema = {"type": "boolean", "nullable": True, "x-empty": "null"}
+    assert [coerced(schema, value) for value in ("", None, "yes", "perhaps")] == [None, None, True, "perhaps"]
 
 
 def test_trimming_comes_before_the_check_for_empty() -> None:

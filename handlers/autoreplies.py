@@ -1,0 +1,63 @@
+"""Automatic answers while somebody is away."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bson import ObjectId
+
+from handlers.call import Call
+from mail.headers import read_date
+from problems import InvalidInput
+from storage.database import Document
+
+_TEXTS = ("name", "subject", "text", "html")
+_DATES = ("start", "end")
+
+
+def get_autoreply(call: Call, user: ObjectId) -> Document:
+    """That of an account; empty where nothing was set."""
+    call.store.users.require(user)
+    found = call.store.autoreplies.find(user) or {}
+    return {
+        "success": True,
+        "status": bool(found.get("status")),
+        **{name: found.get(name) or "" for name in _TEXTS},
+        **{name: found.get(name) or False for name in _DATES},
+        **({"created": _created(found)} if found else {}),
+    }
+
+
+def _created(found: Document) -> datetime:
+    """WildDuck has it as text, older documents have only what their id tells."""
+    created = found.get("created")
+    known = created if isinstance(created, datetime) else read_date(str(created or ""))
+    return known or found["_id"].generation_time
+
+
+def update_autoreply(call: Call, user: ObjectId, body: Document) -> Document:
+    """Set what is given."""
+    call.store.users.require(user)
+    found, switched = call.store.autoreplies.put(user, body, _check)
+    if switched is not None:
+        _note(call, user, "autoreply enabled" if switched else "autoreply disabled")
+    elif body:
+        _note(call, user, "autoreply changed")
+    return {"success": True, "id": found}
+
+
+def _check(merged: Document) -> None:
+    start, end = merged.get("start"), merged.get("end")
+    if start and end and end < start:
+        raise InvalidInput({"end": '"end" must not be before "start"'})
+
+
+def delete_autoreply(call: Call, user: ObjectId) -> Document:
+    """Remove it and switch it off."""
+    if call.store.autoreplies.delete(user):
+        _note(call, user, "autoreply deleted")
+    return {"success": True}
+
+
+def _note(call: Call, user: ObjectId, action: str) -> None:
+    call.log_event(user, action, result="success", protocol="API")

@@ -1,0 +1,129 @@
+"""Filters of accounts. Ours have a slot beside WildDuck's fields, `mallard.slot`, see `create`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from problems import Problem
+from storage.database import Clock, Databases, Document
+from storage.paging import Order, Page, Paging, read_page
+
+_READ_MS = 3000
+_ACTED_ON = dict.fromkeys(("query", "action", "created"), 1)
+_SHOWN = dict.fromkeys(("user", "name", "query", "action", "disabled", "created"), 1)
+_BY_TARGET = [("action.targets.value", 1)]
+_BY_USER = [("user", 1), ("_id", 1)]
+
+Change = tuple[Document, Document]
+
+
+class Filters:
+    """Repository of filters."""
+
+    def __init__(self, databases: Databases, clock: Clock) -> None:
+        self._collection = databases.main["filters"]
+        self._mailboxes = databases.main["mailboxes"]
+        self._clock = clock
+
+    def create(self, user: ObjectId, fields: Document, most: int) -> ObjectId:
+        """Add a filter. Raises Problem TooMany beyond `most` of the account.
+
+        Each takes the lowest free slot of the account, and slots are unique: of several callers that see the last
+        free one, one gets it and the others look again.
+        """
+        while True:
+            slot = self._free_slot(user, most)
+            document = {"_id": ObjectId(), "user": user, **fields, "created": self._clock()}
+            try:
+                self._collection.insert_one({**document, "mallard": {"slot": slot}})
+            except DuplicateKeyError:
+                continue
+            return ObjectId(document["_id"])
+
+    def _free_slot(self, user: ObjectId, most: int) -> int:
+        rows = self._collection.find({"user": user}, {"mallard.slot": 1}, max_time_ms=_READ_MS)
+        slots = [(row.get("mallard") or {}).get("slot") for row in rows]
+        if len(slots) >= most:
+            raise Problem("TooMany", "Maximum filters count reached", allowed=most)
+        return next(number for number in range(most) if number not in slots)
+
+    def get(self, user: ObjectId, filter_id: ObjectId) -> Document:
+        """One filter of an account. Raises Problem FilterNotFound."""
+        wanted = {"_id": filter_id, "user": user}
+        found = self._collection.find_one(wanted, _shown(meta_data=True), max_time_ms=_READ_MS)
+        if not found:
+            raise Problem("FilterNotFound")
+        return found
+
+    def of_user(self, user: ObjectId, *, meta_data: bool = False) -> list[Document]:
+        """All of an account, in the order in which they were made."""
+        found = self._collection.find({"user": user}, _shown(meta_data), hint=_BY_USER, max_time_ms=_READ_MS)
+        return list(found.sort("_id", 1))
+
+    def enabled(self, user: ObjectId) -> list[Document]:
+        """What a delivery needs of those that are not disabled, in the order in which they were made."""
+        wanted = {"user": user, "disabled": {"$ne": True}}
+        found = self._collection.find(wanted, _ACTED_ON, hint=_BY_USER, max_time_ms=_READ_MS)
+        return list(found.sort("_id", 1))
+
+    def page(
+        self, own_only: ObjectId | None, forward: str | None, paging: Paging, *, meta_data: bool
+    ) -> tuple[Page, int]:
+        """A page by id of those of one account or all whose targets contain a text, and how many there are."""
+        wanted: Document = {"user": own_only} if own_only else {}
+        if forward:
+            wanted["action.targets.value"] = {"$regex": re.escape(forward), "$options": "i"}
+        hint = _BY_USER if own_only else _BY_TARGET if forward else None
+
+        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
+            # Both may ask for a user or an id, and neither may replace the other.
+            both = {"$and": [wanted, condition]}
+            found = self._collection.find(both, _shown(meta_data), hint=hint, max_time_ms=_READ_MS)
+            return list(found.sort(list(sort.items())).limit(limit))
+
+        return read_page(read, paging, Order()), self._count(wanted, hint)
+
+    def _count(self, wanted: Document, hint: Any) -> int:
+        if not wanted:
+            return self._collection.estimated_document_count()
+        return self._collection.count_documents(wanted, hint=hint, maxTimeMS=_READ_MS)
+
+    def update(self, user: ObjectId, filter_id: ObjectId, change: Callable[[Document], Change]) -> Change:
+        """Set and unset what `change` makes of a filter; returns it as it was, and what was set.
+
+        Raises Problem FilterNotFound.
+
+        Query and action are replaced as a whole, if they still are what was looked at; else it looks again. So what
+        was checked together is stored together.
+        """
+        while True:
+            before = self.get(user, filter_id)
+            fields, unset = change(before)
+            update = {name: part for name, part in (("$set", fields), ("$unset", unset)) if part}
+            same = {"_id": filter_id, "user": user, "query": before["query"], "action": before["action"]}
+            if not update or self._collection.update_one(same, update).matched_count:
+                return before, fields
+
+    def delete(self, user: ObjectId, filter_id: ObjectId) -> None:
+        """Remove a filter. Raises Problem FilterNotFound."""
+        if not self._collection.delete_one({"_id": filter_id, "user": user}).deleted_count:
+            raise Problem("FilterNotFound")
+
+    def mailbox_paths(self, filters: Iterable[Document]) -> dict[ObjectId, str]:
+        """By the id of the filter, the path of the mailbox it files into, if that is there and the account's."""
+        named = {f["_id"]: (f["action"]["mailbox"], f["user"]) for f in filters if f["action"].get("mailbox")}
+        if not named:
+            return {}
+        wanted = {"_id": {"$in": list({mailbox for mailbox, _ in named.values()})}}
+        rows = self._mailboxes.find(wanted, {"path": 1, "user": 1}, max_time_ms=_READ_MS)
+        paths = {(row["_id"], row["user"]): row["path"] for row in rows}
+        return {found: paths[place] for found, place in named.items() if place in paths}
+
+
+def _shown(meta_data: bool) -> dict[str, int]:
+    return {**_SHOWN, "metaData": 1} if meta_data else _SHOWN
