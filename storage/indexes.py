@@ -25,6 +25,7 @@ def _partial(**wanted: Any) -> dict[str, Any]:
 
 
 # `addresses.address_targets` and `addressregister.completion` are Mallard's own: what is searched for stands in them.
+# `messages.mallard_tokenless` holds what has no such words yet, nothing as a rule.
 # So are `filters.user_order`, for pages, and the unique ones of `mallard.` fields: `filters.slot`, `autoreplies.one`.
 # `webhooks` and `authlog.user_by_ip`: WildDuck makes the former in `main` while its data is in `users`, and the
 # latter can match nothing. Both are made as WildDuck makes them, and again so that they serve.
@@ -113,6 +114,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "has_attachment": ("mailbox ha", {}),
             "retention_time": ("exp rdate", _partial(exp=True)),
             "mallard_search": ("user mallard.search", {}),
+            "mallard_tokenless": ("user _id", _partial(**{"mallard.search": None})),
         },
         "addressregister": {
             "by_address": ("user addrview -updated", {}),
