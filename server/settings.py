@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from security.profile import ProfileRules
 from security.pwned import API as PWNED_API
-from security.secrets import DEFAULT_OLD_CIPHER, OLD_CIPHERS, KeyRing
+from security.secrets import DEFAULT_OLD_CIPHER, OLD_CIPHERS, KeyRing, KeyRings
 
 DEFAULT_SECRET = "a secret cat"
 _PROFILE = ProfileRules()
@@ -183,6 +183,18 @@ class Settings:
     totp_secret: str = _setting(
         "", str, "Key that encrypts TOTP seeds alone. Empty: the encryption secret.", secret=True
     )
+    dkim_secret: str = _setting(
+        "",
+        str,
+        "Key that encrypts private DKIM keys alone, WildDuck's dkim.secret. Empty: the encryption secret.",
+        secret=True,
+    )
+    certs_secret: str = _setting(
+        "",
+        str,
+        "Key that encrypts private TLS keys alone, WildDuck's certs.secret. Empty: the encryption secret.",
+        secret=True,
+    )
     totp_window: int = _setting(
         6, _whole_number(0, most=20), "Steps of 30 seconds before and after now whose TOTP codes are right."
     )
@@ -291,8 +303,14 @@ class Settings:
         """Whether a request without a token is refused."""
         return self.access_control or bool(self.token)
 
-    def key_ring(self, own: str = "") -> KeyRing:
-        """The keys of secrets at rest; `own` is the key of one kind of them, before the common one."""
+    @property
+    def key_rings(self) -> KeyRings:
+        """The keys of secrets at rest, of each kind."""
+        secrets = (self.totp_secret, self.dkim_secret, self.certs_secret)
+        return KeyRings(*map(self._key_ring, secrets))
+
+    def _key_ring(self, own: str) -> KeyRing:
+        """`own` is the key of one kind, before the common one."""
         older = (*([self.encryption_secret] if own else []), *self.encryption_old_secrets)
         return KeyRing(own or self.encryption_secret, older, self.encryption_old_cipher)
 

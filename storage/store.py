@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pymongo import MongoClient
 
+from security.secrets import KeyRings
 from storage.addresses import Addresses
 from storage.addressregister import AddressRegister
 from storage.archive import Archive
@@ -16,6 +17,7 @@ from storage.belongings import Belongings
 from storage.counters import Counters
 from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
 from storage.deletedusers import DeletedUsers
+from storage.dkim import Dkim
 from storage.domainaccess import DomainAccess
 from storage.domainaliases import DomainAliases
 from storage.domainrename import DomainRename
@@ -50,11 +52,13 @@ class Store:
         names: DatabaseNames | None = None,
         clock: Clock = utc_now,
         wildduck: WildDuck | None = None,
+        keys: KeyRings | None = None,
     ) -> None:
         self.databases = Databases(client, names or DatabaseNames())
         self.clock = clock
         self.transactions = Transactions(self.databases)
         self.wildduck = wildduck or WildDuck()
+        self.keys = keys or KeyRings()
         self.tasks = Tasks(self.databases, clock)
         self.locks = Locks(self.databases, clock)
         self.settings = Settings(self.databases, clock)
@@ -72,6 +76,7 @@ class Store:
         self.addressregister = AddressRegister(self.databases, clock)
         self.domainaliases = DomainAliases(self.databases, clock, self.transactions)
         self.domainaccess = DomainAccess(self.databases)
+        self.dkim = Dkim(self.databases, clock, self.keys.dkim)
         self.journal = Journal(self.databases, clock, self.transactions, self.wildduck)
         self.notices = Notices(self.databases, clock, self.transactions, self.wildduck)
         self.updates = Updates(self.databases, clock)
