@@ -10,15 +10,10 @@ PENDING: frozenset[str] = frozenset(
     {
         "createAudit",
         "createWebhook",
-        "deleteTlsCert",
         "deleteWebhook",
         "getAudit",
         "getAuditEmails",
-        "getTLSCerticate",
-        "getTLSCerticates",
         "getWebhooks",
-        "resolveTLSCertificate",
-        "updateTLSCertificate",
     }
 )
 

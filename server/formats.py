@@ -105,6 +105,11 @@ def is_host_name_or_any(text: str) -> bool:
     return text == "*" or is_host_name(text)
 
 
+def is_host_name_or_ip(text: str) -> bool:
+    """What a TLS server may be called by."""
+    return is_host_name(text) or is_ip(text)
+
+
 def is_cursor(text: str) -> bool:
     """base64url of JSON; what it holds is checked by the listing it is used on."""
     try:
@@ -160,6 +165,7 @@ FORMATS: Mapping[str, Callable[[str], bool]] = {
     "email-or-wildcard": is_email_or_wildcard,
     "host-name": is_host_name,
     "host-name-or-any": is_host_name_or_any,
+    "host-name-or-ip": is_host_name_or_ip,
     "ip": is_ip,
     "login-name": is_login_name,
     "metadata": is_metadata,

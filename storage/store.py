@@ -14,6 +14,7 @@ from storage.attempts import Attempts
 from storage.authlog import AuthLog
 from storage.autoreplies import Autoreplies
 from storage.belongings import Belongings
+from storage.certs import Certs
 from storage.counters import Counters
 from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
 from storage.deletedusers import DeletedUsers
@@ -76,6 +77,7 @@ class Store:
         self.addressregister = AddressRegister(self.databases, clock)
         self.domainaliases = DomainAliases(self.databases, clock, self.transactions)
         self.domainaccess = DomainAccess(self.databases)
+        self.certs = Certs(self.databases, clock, self.transactions, self.tasks, self.keys.certs)
         self.dkim = Dkim(self.databases, clock, self.keys.dkim)
         self.journal = Journal(self.databases, clock, self.transactions, self.wildduck)
         self.notices = Notices(self.databases, clock, self.transactions, self.wildduck)
