@@ -128,6 +128,18 @@ class Settings:
         "Folder of what one machine keeps: the data of our own mongod, its keys, its log.",
     )
     bind: str = _setting("127.0.0.1:8080", _host_and_port, "Where the API listens, host:port.")
+    tls: bool = _setting(
+        False,
+        _switch,
+        "`on`: the API speaks TLS, with the certificates stored by `POST /certs`, by the name that a client asks for.",
+    )
+    tls_certificate: str = _setting(
+        "",
+        str,
+        "PEM file of the certificate, then of those between it and a known one, that the API shows for names without "
+        "one in the database. Empty: connections for these are refused.",
+    )
+    tls_key: str = _setting("", str, "PEM file of the private key of MALLARD_TLS_CERTIFICATE.")
     workers: int = _setting(
         min(os.cpu_count() or 1, 4), _whole_number(1), "API processes; each serves many requests at once."
     )
@@ -294,6 +306,11 @@ class Settings:
         """The host part of `bind`, without the brackets of IPv6."""
         return self.bind.rpartition(":")[0].strip("[]")
 
+    @property
+    def url(self) -> str:
+        """Where the API is, without a slash at the end."""
+        return f"{'https' if self.tls else 'http'}://{self.bind}"
+
     def with_mongo_uri(self, uri: str) -> Settings:
         """The same settings on another MongoDB."""
         return replace(self, mongo_uri=uri)
@@ -338,6 +355,8 @@ class Settings:
             raise SettingsError(
                 "Access control is on with the default secret. Set MALLARD_SECRET to a random text."
             )
+        if bool(self.tls_key) != bool(self.tls_certificate):
+            raise SettingsError("MALLARD_TLS_KEY and MALLARD_TLS_CERTIFICATE need each other.")
         if bool(self.profile_key) != bool(self.profile_certificate):
             raise SettingsError("MALLARD_PROFILE_KEY and MALLARD_PROFILE_CERTIFICATE need each other.")
 

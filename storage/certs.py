@@ -57,15 +57,15 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class ServerCertificate:
-    """What a TLS server shows: the certificates in PEM, its own first, and the key."""
+    """What a TLS server shows: the certificates in PEM, its own first, and the key at rest (see `Certs.keys`)."""
 
     chain: str
-    key: str = field(repr=False)
+    sealed_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Halves:
-    """What is stored for a name, to be checked against what is given."""
+    """What is stored for a name, to be checked against what is given; the key at rest."""
 
     cert: str = ""
     ca: tuple[str, ...] = ()
@@ -104,21 +104,15 @@ class Certs:
         return Match(best["_id"], int(best.get("v") or 0)) if best else None
 
     def load(self, match: Match) -> ServerCertificate | None:
-        """Chain and key of a certificate, decrypted, which takes a while; None if it is gone.
-
-        Raises SecretUnreadable.
-        """
-        found = self._collection.find_one(
-            {"_id": match.id, **_HAS_BOTH}, {"cert": 1, "ca": 1, "privateKey": 1}
-        )
+        """Chain and key of a certificate; None if it is gone."""
+        fields = {"cert": 1, "ca": 1, "privateKey": 1}
+        found = self._collection.find_one({"_id": match.id, **_HAS_BOTH}, fields, max_time_ms=_READ_MS)
         if not found:
             return None
-        return ServerCertificate(
-            _joined(found["cert"], found.get("ca")), self.keys.decrypt(found["privateKey"])
-        )
+        return ServerCertificate(_joined(found["cert"], found.get("ca")), found["privateKey"])
 
     def halves(self, servername: str) -> Halves:
-        """What is stored for a normalised name; the key at rest."""
+        """What is stored for a normalised name."""
         fields = {"cert": 1, "ca": 1, "privateKey": 1}
         found = self._collection.find_one({"servername": servername}, fields, max_time_ms=_READ_MS) or {}
         ca = tuple(found.get("ca") or ())

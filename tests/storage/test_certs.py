@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from problems import Problem
 from security.secrets import KeyRing, KeyRings, SecretUnreadable
+from storage.certs import Certs, Match
 from storage.database import utc_now
 from storage.paging import Paging
 from storage.store import Store
@@ -85,7 +86,7 @@ def test_the_certificates_of_the_authority_follow(store: Store) -> None:
     found = store.certs.load(match)
     assert found
     assert found.chain == "cert of mail.example.com\none\ntwo\n"
-    assert found.key not in repr(found)
+    assert found.sealed_key not in repr(found)
 
 
 def test_another_certificate_is_another_version(store: Store) -> None:
@@ -114,16 +115,18 @@ def test_keys_are_read_in_both_forms_and_with_an_old_key(store: Store) -> None:
     assert row["privateKey"].startswith("$wd01$")
     match = store.certs.for_name("mail.example.com")
     assert match
-    for good in (ring, KeyRing("another cat", ("a secret cat",))):
-        found = as_seen_with(good).certs.load(match)
-        assert found
-        assert found.key == "key of mail.example.com"
+    certs = [as_seen_with(each).certs for each in (ring, KeyRing("another cat", ("a secret cat",)))]
+    assert [opened(each, match) for each in certs] == ["key of mail.example.com"] * 2
     with pytest.raises(SecretUnreadable):
-        as_seen_with(KeyRing("another cat")).certs.load(match)
+        opened(as_seen_with(KeyRing("another cat")).certs, match)
     put(store, "mail.example.com")  # in clear
-    found = as_seen_with(ring).certs.load(match)
+    assert opened(certs[0], match) == "key of mail.example.com"
+
+
+def opened(certs: Certs, match: Match) -> str:
+    found = certs.load(match)
     assert found
-    assert found.key == "key of mail.example.com"
+    return certs.keys.decrypt(found.sealed_key)
 
 
 @pytest.mark.parametrize("kind", ["replica set", "lone server"])
