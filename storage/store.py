@@ -33,6 +33,7 @@ from storage.messages import Messages
 from storage.notices import Notices
 from storage.outbound import Outbound
 from storage.quota import Quota
+from storage.sealed import Sealed
 from storage.secondfactors import SecondFactors
 from storage.settings import Settings
 from storage.signingkeys import SigningKeys
@@ -78,6 +79,7 @@ class Store:
         self.domainaliases = DomainAliases(self.databases, clock, self.transactions)
         self.domainaccess = DomainAccess(self.databases)
         self.certs = Certs(self.databases, clock, self.transactions, self.tasks, self.keys.certs)
+        self.sealed = Sealed(self.databases, self.keys)
         self.dkim = Dkim(self.databases, clock, self.keys.dkim)
         self.journal = Journal(self.databases, clock, self.transactions, self.wildduck)
         self.notices = Notices(self.databases, clock, self.transactions, self.wildduck)
