@@ -182,7 +182,7 @@ def test_while_the_database_is_away_the_known_ones_go_on(store: Store) -> None:
                 raise AutoReconnect("away")
             return super().for_name(name)
 
-    certs = Away(store.databases, store.clock, store.transactions, store.tasks, KeyRing())
+    certs = Away(store.databases, store.clock, store.tasks, KeyRing())
     contexts = Contexts(certs, None, watch)
     context = contexts.for_name(HOST)
     certs.is_away = True
