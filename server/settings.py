@@ -184,8 +184,7 @@ class Settings:
     encryption_old_secrets: tuple[str, ...] = _setting(
         (),
         _lines,
-        "Earlier keys, one a line; what they encrypted is read, and `mallard secrets rotate` stores it under the present "
-        "key.",
+        "Earlier keys, one a line; what they encrypted is read. `mallard secrets rotate` puts it under the present one.",
         secret=True,
     )
     encryption_old_cipher: str = _setting(
