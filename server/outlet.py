@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -142,8 +143,10 @@ class Outlet:
         self._lines: set[Line] = set()
         self._started = False
 
-    def passing(self, environ: Mapping[str, Any], source: Live) -> Passing:
-        """A body that takes the connection of a request over for a stream."""
+    def passing(self, environ: Mapping[str, Any], source: Live) -> Passing | None:
+        """A body that takes the connection of a request over for a stream; None where TLS is spoken on it."""
+        if isinstance(environ["gunicorn.socket"], ssl.SSLSocket):
+            return None
         chunked = environ["SERVER_PROTOCOL"] != "HTTP/1.0"
 
         def take(descriptor: int) -> None:

@@ -91,6 +91,7 @@ def connection() -> Iterator[Connection]:
 def hand_over(outlet: Outlet, connection: Connection, source: Source, version: str = "1.1") -> None:
     """What a WSGI server does with the body."""
     body = outlet.passing({"gunicorn.socket": connection, "SERVER_PROTOCOL": f"HTTP/{version}"}, source)
+    assert body
     assert next(body) == b"", "which makes it send the headers"
     with pytest.raises(HandedOver):
         next(body)
@@ -167,6 +168,7 @@ def test_a_client_that_leaves_is_forgotten_at_once(connection: Connection) -> No
 def test_a_client_that_leaves_before_the_headers(connection: Connection) -> None:
     source = Source()
     body = Outlet().passing({"gunicorn.socket": connection, "SERVER_PROTOCOL": "HTTP/1.1"}, source)
+    assert body
     next(body)
     body.close()
     assert source.closed == 1
