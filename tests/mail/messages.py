@@ -54,7 +54,9 @@ def base64_text(draw: st.DrawFn) -> bytes:
     length = draw(st.sampled_from([1, 2, 3, 4, 5, 57, 60, 64, 72, 75, 76, 77, 78, 80, 998, 999]))
     end = draw(LINE_ENDS)
     lines = [text[start : start + length] for start in range(0, len(text), length)]
-    broken = draw(st.sampled_from([b"", b"", b"", b"=", b"====", b"!", b" ", b"A", b"\r\n", b"\r\n\r\nfooter"]))
+    broken = draw(
+        st.sampled_from([b"", b"", b"", b"=", b"====", b"!", b" ", b"A", b"\r\n", b"\r\n\r\nfooter"])
+    )
     return end.join(lines) + broken + draw(st.sampled_from([b"", end]))
 
 
@@ -91,7 +93,14 @@ def multipart(draw: st.DrawFn, inner: st.SearchStrategy[bytes]) -> bytes:
     out += draw(st.sampled_from([b"", b"preamble\r\n", b"\r\n", b"pre\0amble\n"]))
     blank = st.sampled_from([b"", b"", b"", b" ", b" \t"])
     for part in draw(st.lists(inner, max_size=3)):
-        out += b"--" + boundary + draw(blank) + draw(LINE_ENDS) + part + draw(st.sampled_from([b"\r\n", b"\n", b""]))
+        out += (
+            b"--"
+            + boundary
+            + draw(blank)
+            + draw(LINE_ENDS)
+            + part
+            + draw(st.sampled_from([b"\r\n", b"\n", b""]))
+        )
     end = draw(st.sampled_from([b"--", b"--", b"-- ", b"", None]))
     if end is not None:
         out += b"--" + boundary + end + draw(st.sampled_from([b"\r\n", b"", b"\n"]))
@@ -103,7 +112,11 @@ def damaged(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> bytes:
     """A message that was cut somewhere, or got bytes in its middle."""
     raw = draw(whole)
     place = draw(st.integers(0, len(raw)))
-    return raw[:place] + draw(st.one_of(st.just(b""), st.binary(max_size=8))) + raw[place:][draw(st.integers(0, 9)) :]
+    return (
+        raw[:place]
+        + draw(st.one_of(st.just(b""), st.binary(max_size=8)))
+        + raw[place:][draw(st.integers(0, 9)) :]
+    )
 
 
 TREES = st.recursive(

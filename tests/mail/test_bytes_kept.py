@@ -26,7 +26,10 @@ def stored_forms(indexed: Indexed) -> list[dict[str, Any]]:
     """The document through BSON: as we store bytes (subtype 0), and with each of them as a Binary of subtype 2."""
     document = {**indexed.document, "mallard": own_fields(indexed)}
     encoded = bson.encode(document)
-    return [bson.decode(encoded), bson.decode(bson.encode(_as_binaries(document)), CodecOptions(tz_aware=True))]
+    return [
+        bson.decode(encoded),
+        bson.decode(bson.encode(_as_binaries(document)), CodecOptions(tz_aware=True)),
+    ]
 
 
 def _as_binaries(value: Any) -> Any:
