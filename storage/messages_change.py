@@ -75,7 +75,7 @@ class ChangeMessages(MessagesBase):
         entries = [fetch({**row, "modseq": modseq}, unseen_change="seen" in changes) for row in after]
         self._store.journal.append(user, mailbox, entries, session=session)
         self._settle(mailbox, session)
-        return len(before)
+        return len(entries)
 
     def add_flags(self, user: ObjectId, message: Document, flags: Sequence[str]) -> None:
         """Add flags such as `\\Answered` to one message."""
@@ -139,20 +139,31 @@ class ChangeMessages(MessagesBase):
         place = mailboxes.allocate(
             target["_id"], uids=len(before), total=len(before), unseen=unseen, session=session
         )
+        uids = {row["_id"]: place["uidNext"] + number for number, row in enumerate(before)}
         updates = [
             UpdateOne(
-                {"_id": row["_id"], "mailbox": source},
-                self._move_stages(row, target, place["uidNext"] + number, place["modifyIndex"] + 1, changes),
+                {"_id": row["_id"], "mailbox": source, "uid": row["uid"]},
+                self._move_stages(row, target, uids[row["_id"]], place["modifyIndex"] + 1, changes),
             )
-            for number, row in enumerate(before)
+            for row in before
         ]
         self._collection.bulk_write(updates, session=session)
-        gone = [expunge({**row, "modseq": left}) for row in before]
+        arrived = self._arrived(target, uids, session)
+        moved = [row for row in before if row["_id"] in {here["_id"] for here in arrived}]
+        gone = [expunge({**row, "modseq": left}) for row in moved]
         self._store.journal.append(user, source, gone, session=session)
-        self._tell_arrival(user, target, before, changes, session)
+        self._tell_arrival(user, target, moved, arrived, changes, session)
         for mailbox in {source, target["_id"]}:
             self._settle(mailbox, session)
-        return [(row["uid"], place["uidNext"] + number) for number, row in enumerate(before)]
+        return [(row["uid"], uids[row["_id"]]) for row in moved]
+
+    def _arrived(
+        self, target: Document, uids: dict[ObjectId, int], session: ClientSession | None
+    ) -> list[Document]:
+        """Those that this move has brought: without transactions another may have been faster with some."""
+        wanted = {"_id": {"$in": list(uids)}, "mailbox": target["_id"]}
+        rows = self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1)
+        return [row for row in rows if row["uid"] == uids[row["_id"]]]
 
     def _move_stages(
         self, row: Document, target: Document, uid: int, modseq: int, changes: Document
@@ -171,15 +182,15 @@ class ChangeMessages(MessagesBase):
         user: ObjectId,
         target: Document,
         before: list[Document],
+        arrived: list[Document],
         changes: Document,
         session: ClientSession | None,
     ) -> None:
         """Flagging a message says that it is no spam, as `markHam` does."""
         ham = bool(changes.get("markHam") or changes.get("flagged"))
         was_junk = {row["_id"]: bool(row.get("junk")) for row in before}
-        wanted = {"_id": {"$in": list(was_junk)}, "mailbox": target["_id"]}
         entries = []
-        for row in self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1):
+        for row in arrived:
             junk = int(bool(row.get("junk"))) - int(was_junk[row["_id"]])
             entries.append(exists(row, junk, mark_ham=ham))
         self._store.journal.append(user, target["_id"], entries, session=session)

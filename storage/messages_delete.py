@@ -46,7 +46,8 @@ class DeleteMessages(MessagesBase):
         found = self._collection.find_one({"mailbox": mailbox, "uid": uid, "user": user}, {"_id": 1})
         if not found:
             raise Problem("MessageNotFound")
-        self._delete(user, mailbox, [found["_id"]], BUT_DRAFTS)
+        if not self._delete(user, mailbox, [found["_id"]], BUT_DRAFTS):
+            raise Problem("MessageNotFound")
 
     def take_draft(self, draft: Document, session: ClientSession | None) -> None:
         """Remove a draft for good as one step of sending it. Raises Problem MessageNotFound if it is none any more.
@@ -123,7 +124,7 @@ class DeleteMessages(MessagesBase):
         rows = list(self._collection.find({"_id": {"$in": ids}, **place}, _OF_DELETION, session=session))
         kept = [row["_id"] for row in rows if deletion.archives(row)]
         copies = self._store.archive.copy({"_id": {"$in": kept}, **place}, session=session)
-        gone = [row for row in rows if self._remove({"_id": row["_id"], **place}, session)]
+        gone = [row for row in rows if self._remove({"_id": row["_id"], "uid": row["uid"], **place}, session)]
         if len(gone) < len(rows):
             self._keep_the_living(copies, gone, session)
         if gone:

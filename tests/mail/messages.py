@@ -28,13 +28,15 @@ ENCODINGS = st.sampled_from(
 )
 TYPES = st.sampled_from(
     [
-        b"", b"text/plain", b"text/html; charset=iso-8859-1", b"text/plain; format=flowed", b"application/pdf; name=a.pdf",
+        b"", b"text/plain", b"text/html; charset=iso-8859-1", b"text/plain; format=flowed",
+        b"application/pdf; name=a.pdf",
         b"image/png", b"message/delivery-status", b"message/rfc822", b"MESSAGE/RFC822", b"text", b"multipart/mixed",
     ]
 )  # fmt: skip
 WORDS = st.sampled_from(
     [
-        b"words", b"", b" ", b"--x", b"--x--", b"--x \t", b"--x-- ", b"--y", b"--y--", b"--xx", b"--", b"\0", b"\xff\xfe",
+        b"words", b"", b" ", b"--x", b"--x--", b"--x \t", b"--x-- ", b"--y", b"--y--", b"--xx", b"--", b"\0",
+        b"\xff\xfe",
         b".", b"From x", b"soft=", b"=3D=zz", b"trailing  ", b"a\rb", b"<p>&amp;</p>", b"cid:c@x", b"begin 644 a",
     ]
 )  # fmt: skip
