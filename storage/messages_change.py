@@ -94,8 +94,9 @@ class ChangeMessages(MessagesBase):
         self._store.transactions.run(steps)
 
     def note_outbound(self, message: ObjectId, queue_id: str, session: ClientSession | None = None) -> None:
-        """Remember on a stored message that it was queued."""
-        self._collection.update_one({"_id": message}, {"$addToSet": {"outbound": queue_id}}, session=session)
+        """Remember on a stored message that it was queued. WildDuck has null where nothing was."""
+        queued: Document = {"$concatArrays": [{"$ifNull": ["$outbound", []]}, [{"$literal": queue_id}]]}
+        self._collection.update_one({"_id": message}, [{"$set": {"outbound": queued}}], session=session)
 
     def move(
         self, user: ObjectId, source: ObjectId, target: ObjectId, uids: UidSet, changes: Document
