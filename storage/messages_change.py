@@ -72,7 +72,8 @@ class ChangeMessages(MessagesBase):
         stages = _update_stages(changes, {"$max": ["$modseq", modseq]})
         self._collection.update_many(wanted, stages, session=session)
         after = self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1)
-        entries = [fetch({**row, "modseq": modseq}, unseen_change="seen" in changes) for row in after]
+        counted = bool("seen" in changes or unseen)
+        entries = [fetch({**row, "modseq": modseq}, unseen_change=counted) for row in after]
         self._store.journal.append(user, mailbox, entries, session=session)
         self._settle(mailbox, session)
         return len(entries)
@@ -198,7 +199,8 @@ class ChangeMessages(MessagesBase):
 
 
 def _unseen_after(row: Document, changes: Document) -> int:
-    return int(not changes["seen"]) if "seen" in changes else int(row["unseen"])
+    """By its flags: the boolean that WildDuck left behind is put right by any change."""
+    return int(not changes["seen"] if "seen" in changes else "\\Seen" not in row["flags"])
 
 
 def _literal(fields: Document) -> Document:

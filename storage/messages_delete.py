@@ -21,7 +21,7 @@ log = structlog.get_logger()
 _BATCH = 50
 BAD_MESSAGE = (PyMongoError, BSONError, LookupError, TypeError, AttributeError)
 _OF_DELETION = dict.fromkeys(
-    ("uid", "thread", "unseen", "draft", "size", "magic", "userDeleted", "copied", "mimeTree.attachmentMap"),
+    ("uid", "thread", "unseen", "flags", "size", "magic", "userDeleted", "copied", "mimeTree.attachmentMap"),
     1,
 )
 
@@ -34,7 +34,7 @@ class Deletion:
     only: Document = field(default_factory=dict)
 
 
-BUT_DRAFTS = Deletion(lambda row: not row["draft"])
+BUT_DRAFTS = Deletion(lambda row: "\\Draft" not in row["flags"])
 FOR_GOOD = Deletion(lambda row: False)
 
 
@@ -55,7 +55,7 @@ class DeleteMessages(MessagesBase):
         Its references to attachments are given back with `release_files`, once all steps are done.
         """
         gone = self._delete_step(draft["user"], draft["mailbox"], [draft["_id"]], FOR_GOOD, session)
-        if not gone or not gone[0]["draft"]:
+        if not gone or "\\Draft" not in gone[0]["flags"]:
             raise Problem("MessageNotFound")
 
     def release_files(self, message: Document, session: ClientSession | None = None) -> None:
