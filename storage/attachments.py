@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from bson import Binary, ObjectId
 from pymongo import UpdateOne
@@ -150,23 +151,30 @@ class Attachments:
         self._chunks.delete_many({"files_id": Binary(file_id), "_id": {"$lt": newest}}, session=session)
         return True
 
-    def file(self, file_id: bytes) -> Document:
+    def file(self, file_id: bytes | ObjectId) -> Document:
         """The document of a file. Raises Problem FileNotFound."""
-        found = self._files.find_one({"_id": Binary(file_id)})
+        found = self._files.find_one({"_id": _key(file_id)})
         if not found:
             raise Problem("FileNotFound")
         return found
 
-    def encoded(self, file_id: bytes) -> Iterator[bytes]:
-        """The body as it stands in the message. A body that is lost gives nothing."""
-        found = self._files.find_one({"_id": Binary(file_id)})
+    def encoded(self, file_id: bytes | ObjectId) -> Iterator[bytes]:
+        """The body as it stands in the message. A body that is lost gives nothing.
+
+        WildDuck decodes base64 also where line breaks follow it; their number is known from the encoded size.
+        """
+        found = self._files.find_one({"_id": _key(file_id)})
         if not found:
             return
-        metadata: Mapping[str, object] = found["metadata"]
+        metadata: Mapping[str, Any] = found["metadata"]
         if not metadata.get("decoded"):
             yield from self._read(found)
             return
-        yield from _encoded_lines(self._read(found), int(str(metadata["lineLen"])))
+        length = 0
+        for piece in _encoded_lines(self._read(found), int(metadata["lineLen"])):
+            length += len(piece)
+            yield piece
+        yield b"\r\n" * ((int(metadata.get("esize") or 0) - length) // 2)
 
     def decoded(self, file: Document) -> Iterator[bytes]:
         """The content of a file document."""
@@ -180,6 +188,11 @@ class Attachments:
         rows = self._chunks.find({"files_id": file["_id"]}, {"_id": 0, "data": 1}).sort("n", 1)
         for row in rows:
             yield bytes(row["data"])
+
+
+def _key(file_id: bytes | ObjectId) -> Binary | ObjectId:
+    """Files of old messages have ids of their own; those of others are hashes."""
+    return Binary(file_id) if isinstance(file_id, bytes) else file_id
 
 
 def _file(body: Body, magic: int, now: datetime) -> Document:
