@@ -176,6 +176,17 @@ class Attachments:
             yield piece
         yield b"\r\n" * ((int(metadata.get("esize") or 0) - length) // 2)
 
+    def alters(self, bodies: Sequence[Body]) -> bool:
+        """Whether a file that was there already gives one of these bodies back with other line breaks.
+
+        WildDuck decodes base64 whose lines are nearly of one length, and can not tell where the odd ones were.
+        """
+        uneven = [Binary(b.hash) for b in bodies if b.transfer_encoding == "base64" and b.line_length is None]
+        if not uneven:
+            return False
+        rows = self._files.find({"_id": {"$in": uneven}, "metadata.decoded": True}, {"_id": 1})
+        return any(_digest(self.encoded(row["_id"])) != bytes(row["_id"]) for row in rows)
+
     def decoded(self, file: Document) -> Iterator[bytes]:
         """The content of a file document."""
         metadata = file["metadata"]
@@ -188,6 +199,13 @@ class Attachments:
         rows = self._chunks.find({"files_id": file["_id"]}, {"_id": 0, "data": 1}).sort("n", 1)
         for row in rows:
             yield bytes(row["data"])
+
+
+def _digest(pieces: Iterable[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
 
 
 def _key(file_id: bytes | ObjectId) -> Binary | ObjectId:

@@ -13,7 +13,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
 from mail.headers import decoded_addresses, flat_addresses
-from mail.message import Indexed, index
+from mail.message import WHOLE, Indexed, index, kept_whole
 from mail.threads import normalise_subject
 from problems import Problem
 from storage.database import Document
@@ -73,6 +73,10 @@ class AddMessages(EncryptMessages):
         magic = random.randrange(65536)
         hashes = self._store.attachments.store(indexed.bodies, magic)
         try:
+            if self._store.attachments.alters(indexed.bodies) and indexed.layout != [WHOLE]:
+                whole = kept_whole(indexed, raw)
+                hashes |= self._store.attachments.store(whole.bodies[-1:], magic)
+                indexed = whole
             document = self._document(user, mailbox, indexed, flags, now, date or now)
             document.update(_id=message_id or document["_id"], root=message_id or document["_id"])
             document.update(meta=meta, magic=magic, thread=self._thread(user["_id"], indexed, thread_of))

@@ -18,8 +18,8 @@ from storage.database import DatabaseNames
 from storage.store import Store
 from tests.conftest import Client
 from tests.flows.imapview import ImapView
-from tests.flows.originals import KINDS, Kind
-from tests.flows.wildduck import MAGIC, Original, Stored, leaf
+from tests.flows.originals import KINDS, PDF, Kind, raw, top
+from tests.flows.wildduck import MAGIC, File, Original, Stored, leaf, lines
 
 Document = dict[str, Any]
 FLAGS = ("seen", "flagged", "draft", "answered", "deleted")
@@ -253,6 +253,32 @@ def test_submitted(theirs: Account) -> None:
     (row,) = theirs.store.databases.sender["zone-queue"].find()
     assert row["recipient"] == "grace@example.org", "what was given with the draft, not its headers"
     assert theirs.client.get(theirs.path).status_code == 404
+
+
+def test_a_file_of_theirs_costs_a_message_of_ours_no_byte(
+    client: Client, store: Store, make_user: Callable[..., ObjectId]
+) -> None:
+    """The original has decoded uneven lines of base64 under the same id, and can not make them again."""
+    text = lines(PDF)
+    uneven = text[:78] + text[78:120] + b"\r\n" + text[120:]
+    File(uneven, "application/pdf").put(store.databases.gridfs, MAGIC)
+    user = make_user()
+    box = f"/users/{user}/mailboxes/{store.mailboxes.by_path(user, 'INBOX')['_id']}/messages"
+    kind = "Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64"
+    given = b"--b\r\n" + kind.encode() + b"\r\n\r\n" + uneven + b"\r\n--b--\r\n"
+    sent = raw(top("uneven", "Content-Type: multipart/mixed; boundary=b"), given)
+    for uid in (1, 2):
+        client.post(box, data=sent, headers={"Content-Type": "message/rfc822"})
+        assert client.get(f"{box}/{uid}/message.eml").data == sent
+        assert client.get(f"{box}/{uid}/attachments/ATT00001").data == PDF
+    for uid in (1, 2):
+        client.delete(f"{box}/{uid}")
+    store.databases.main["archived"].update_many({}, {"$set": {"rdate": 0}})
+    assert Sweep(store).run()
+    assert sorted(
+        (file["metadata"]["c"], file["metadata"]["m"])
+        for file in store.databases.gridfs["attachments.files"].find()
+    ) == [(0, 0), (1, MAGIC)]
 
 
 def test_counted(client: Client, store: Store, make_user: Callable[..., ObjectId]) -> None:
