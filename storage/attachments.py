@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,10 +22,11 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from mail.attachment import decode, encode
 from mail.content import Body
 from problems import Problem
+from storage.attachmentfiles import CHUNK_SIZE as CHUNK_SIZE
+from storage.attachmentfiles import chunk_documents, file_document
 from storage.database import Clock, Databases, Document
 from storage.duplicates import is_duplicate
 
-CHUNK_SIZE = 261_120
 _TRIES = 70
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
 _CHUNKS_AT_ONCE = 32
@@ -84,7 +84,7 @@ class Attachments:
 
     def _upload(self, body: Body, magic: int) -> str:
         """The chunks first, the file document last: a file that is there is whole."""
-        file = _file(body, magic, self._clock())
+        file = file_document(body, magic, self._clock())
         written: list[ObjectId] = []
         try:
             self._write_chunks(body, written)
@@ -97,7 +97,7 @@ class Attachments:
 
     def _write_chunks(self, body: Body, written: list[ObjectId]) -> None:
         """The first chunk alone, as the unique index lets only one writer pass; ids are noted before the writing."""
-        chunks = _chunks(body)
+        chunks = chunk_documents(body)
         size = 1
         while batch := list(islice(chunks, size)):
             written += [chunk["_id"] for chunk in batch]
@@ -211,34 +211,6 @@ def _digest(pieces: Iterable[bytes]) -> bytes:
 def _key(file_id: bytes | ObjectId) -> Binary | ObjectId:
     """Files of old messages have ids of their own; those of others are hashes."""
     return Binary(file_id) if isinstance(file_id, bytes) else file_id
-
-
-def _file(body: Body, magic: int, now: datetime) -> Document:
-    metadata: Document = {
-        "m": magic,
-        "c": 1,
-        "cu": now,
-        "esize": body.encoded_size,
-        "transferEncoding": body.transfer_encoding,
-        "fileContentHash": b64encode(hashlib.sha256(body.content).digest()).decode(),
-    }
-    if body.line_length:
-        metadata.update(decoded=True, lineLen=body.line_length)
-    return {
-        "_id": Binary(body.hash),
-        "length": len(body.content),
-        "chunkSize": CHUNK_SIZE,
-        "uploadDate": now,
-        "filename": None,
-        "contentType": body.content_type,
-        "metadata": metadata,
-    }
-
-
-def _chunks(body: Body) -> Iterator[Document]:
-    for number, start in enumerate(range(0, len(body.content), CHUNK_SIZE)):
-        data = Binary(body.content[start : start + CHUNK_SIZE])
-        yield {"_id": ObjectId(), "files_id": Binary(body.hash), "n": number, "data": data}
 
 
 def _encoded_lines(pieces: Iterable[bytes], line_length: int) -> Iterator[bytes]:
