@@ -13,7 +13,7 @@ from mail.headers import unfold
 from mail.mimetree import header_fields
 from problems import Problem
 from storage.database import Document
-from storage.mailboxes import has_counts
+from storage.mailboxcounts import has_counts
 from storage.messages_base import READ_MS, MessagesBase
 from storage.paging import Order, Page, Paging, read_page
 
@@ -102,7 +102,7 @@ class ReadMessages(MessagesBase):
     def _total(self, mailbox: Document, wanted: Document, listing: Listing) -> int:
         if listing.collapse_threads:
             return self._count_threads(wanted)
-        if has_counts(mailbox):
+        if has_counts(mailbox, self._store.clock()):
             counted = mailbox["counted"]
             total, unseen = int(counted["total"]), int(counted["unseen"])
         else:

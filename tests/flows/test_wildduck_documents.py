@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from typing import Any
 
@@ -297,6 +298,29 @@ def test_counted(client: Client, store: Store, make_user: Callable[..., ObjectId
     answer = theirs.ask("POST", f"/users/{theirs.user}/quota/reset", json={})
     wanted = sum(row["size"] for row in theirs.rows("messages"))
     assert (answer["previousStorageUsed"], answer["storageUsed"]) == (3_000_000_000, wanted)
+
+
+def test_counted_while_they_write(client: Client, store: Store, make_user: Callable[..., ObjectId]) -> None:
+    """A count between the sequence and the message does not stay wrong, whatever of ours comes after."""
+    theirs = Account(client, store, make_user(), KINDS["plain"])
+    boxes = store.databases.main["mailboxes"]
+    boxes.update_one({"_id": theirs.inbox}, {"$inc": {"uidNext": 1, "modifyIndex": 1}})
+    assert counts(theirs) == (1, 1)
+    copy = {**theirs.document, "_id": ObjectId(), "uid": 2, "modseq": 3}
+    store.databases.main["messages"].insert_one(copy)
+    theirs.ask("PUT", theirs.path, json={"seen": True})
+    later(store, theirs.inbox)
+    assert counts(theirs) == (2, 1)
+    (box,) = boxes.find({"_id": theirs.inbox})
+    assert "again" not in box["counted"], "it is settled now"
+    assert counts(theirs) == (2, 1)
+
+
+def later(store: Store, mailbox: ObjectId) -> None:
+    """As if a minute had gone by."""
+    change = {"$set": {"counted.again": datetime.now(UTC) - timedelta(seconds=1)}}
+    wanted = {"_id": mailbox, "counted.again": {"$exists": True}}
+    assert store.databases.main["mailboxes"].update_one(wanted, change).matched_count == 1
 
 
 def counts(theirs: Account) -> tuple[int, int]:
