@@ -88,9 +88,8 @@ class ChangeMessages(MessagesBase):
             wanted = {"_id": message["_id"], "mailbox": mailbox}
             self._collection.update_one(wanted, change, session=session)
             if after := self._collection.find_one(wanted, _CHANGED, session=session):
-                self._store.journal.append(
-                    user, mailbox, [fetch(after, unseen_change=False)], session=session
-                )
+                entry = fetch({**after, "modseq": modseq}, unseen_change=False)
+                self._store.journal.append(user, mailbox, [entry], session=session)
 
         self._store.transactions.run(steps)
 
@@ -145,12 +144,12 @@ class ChangeMessages(MessagesBase):
         updates = [
             UpdateOne(
                 {"_id": row["_id"], "mailbox": source, "uid": row["uid"]},
-                self._move_stages(row, target, uids[row["_id"]], place["modifyIndex"] + 1, changes),
+                self._move_stages(row, place, uids[row["_id"]], place["modifyIndex"] + 1, changes),
             )
             for row in before
         ]
         self._collection.bulk_write(updates, session=session)
-        arrived = self._arrived(target, uids, session)
+        arrived = self._arrived(target, uids, place["modifyIndex"] + 1, session)
         moved = [row for row in before if row["_id"] in {here["_id"] for here in arrived}]
         gone = [expunge({**row, "modseq": left}) for row in moved]
         self._store.journal.append(user, source, gone, session=session)
@@ -160,12 +159,15 @@ class ChangeMessages(MessagesBase):
         return [(row["uid"], uids[row["_id"]]) for row in moved]
 
     def _arrived(
-        self, target: Document, uids: dict[ObjectId, int], session: ClientSession | None
+        self, target: Document, uids: dict[ObjectId, int], modseq: int, session: ClientSession | None
     ) -> list[Document]:
-        """Those that this move has brought: without transactions another may have been faster with some."""
+        """Those that this move has brought, with its sequence.
+
+        Without transactions another may have been faster with some, or have changed some again since.
+        """
         wanted = {"_id": {"$in": list(uids)}, "mailbox": target["_id"]}
         rows = self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1)
-        return [row for row in rows if row["uid"] == uids[row["_id"]]]
+        return [{**row, "modseq": modseq} for row in rows if row["uid"] == uids[row["_id"]]]
 
     def _move_stages(
         self, row: Document, target: Document, uid: int, modseq: int, changes: Document
