@@ -77,7 +77,7 @@ class AddMessages(EncryptMessages):
                 whole = kept_whole(indexed, raw)
                 hashes |= self._store.attachments.store(whole.bodies[-1:], magic)
                 indexed = whole
-            document = self._document(user, mailbox, indexed, flags, now, date or now)
+            document = self._document(user, mailbox, indexed, flags, date or now)
             document.update(_id=message_id or document["_id"], root=message_id or document["_id"])
             document.update(meta=meta, magic=magic, thread=self._thread(user["_id"], indexed, thread_of))
             document.update(_delivery(verification_results, filters, outbound, forward_targets))
@@ -104,7 +104,6 @@ class AddMessages(EncryptMessages):
         mailbox: Document,
         indexed: Indexed,
         flags: Sequence[str],
-        now: datetime,
         received: datetime,
     ) -> Document:
         message_id = ObjectId()
@@ -116,7 +115,6 @@ class AddMessages(EncryptMessages):
             "mailbox": mailbox["_id"],
             "idate": received,
             **flag_fields(flags),
-            **without_none(retention_fields(mailbox, now)),
             "userDeleted": False,
             "copied": False,
             **indexed.document,
@@ -155,11 +153,13 @@ class AddMessages(EncryptMessages):
         store.journal.append(user, mailbox, [exists(document)], session=session)
 
     def _place(self, document: Document, session: ClientSession | None) -> None:
-        """Give a document its UID and its modification sequence, and insert it."""
+        """Give a document its UID, its modification sequence and the retention of this very moment, and insert it."""
         unseen = int(document["unseen"])
         before = self._store.mailboxes.allocate(
             document["mailbox"], uids=1, total=1, unseen=unseen, session=session
         )
+        document.pop("rdate", None)  # of an attempt that was not committed
+        document.update(without_none(retention_fields(before, self._store.clock())))
         document.update(uid=before["uidNext"], modseq=before["modifyIndex"] + 1)
         self._collection.insert_one(document, session=session)
 
