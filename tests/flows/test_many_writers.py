@@ -13,6 +13,8 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
+from jobs.runner import Runner
+from jobs.sweep import Sweep
 from server.app import create_app
 from server.contract import Contract
 from server.mongod import Mongod
@@ -67,7 +69,19 @@ class Writer:
         for _ in range(ROUNDS):
             source, target = self.random.sample(self.boxes, 2)
             one = self.random.choice(self.uids(source))
-            do = self.random.choice([self.add, self.flag, self.flag, self.move, self.move, self.delete])
+            do = self.random.choice(
+                [
+                    self.add,
+                    self.add,
+                    self.flag,
+                    self.flag,
+                    self.move,
+                    self.move,
+                    self.delete,
+                    self.expire,
+                    self.retain,
+                ]
+            )
             do(source, one, target)
         return self.done
 
@@ -94,6 +108,18 @@ class Writer:
         answer = self.client.delete(f"{self.path(box)}/{uid}")
         assert answer.status_code in (200, 404), answer.json
         self.done["EXPUNGE"] += answer.status_code == 200
+
+    def expire(self, box: str, uid: int, _: str) -> None:
+        """The sweep that goes on beside takes it from now on."""
+        answer = self.ask("PUT", box, json={"message": str(uid), "expires": "2020-01-01T00:00:00Z"})
+        self.done["FETCH"] += answer.json.get("updated", 0)
+
+    def retain(self, box: str, *_: Any) -> None:
+        """Dates all that is there anew."""
+        days = self.random.choice([0, 30, 60])
+        path = self.path(box).removesuffix("/messages")
+        answer = self.client.put(path, json={"retention": days * 86_400_000})
+        assert answer.status_code == 200, answer.json
 
     def path(self, box: str) -> str:
         return f"/users/{self.account}/mailboxes/{box}/messages"
@@ -154,6 +180,22 @@ class Follower:
             self.seen[uid] = row["flags"]
 
 
+def sweep(store: Store, stop: threading.Event) -> int:
+    """What has expired goes, meanwhile and in the end. How many it took on; others may have been faster with some."""
+    taken, ended = 0, False
+    while not ended:
+        ended = stop.wait(0.05)
+        taken += (Sweep(store).run() or {"messages": 0})["messages"]
+    return taken
+
+
+def finish(store: Store) -> None:
+    """What was left to jobs."""
+    runner = Runner(store)
+    while runner.run_one():
+        pass
+
+
 def test_many_writers(
     clients: list[Client], store: Store, make_user: Callable[..., ObjectId], request: pytest.FixtureRequest
 ) -> None:
@@ -164,26 +206,32 @@ def test_many_writers(
     followers = [Follower(store, box, exact=exact) for box in boxes]
     writers = [Writer(clients[n % INSTANCES], str(user), (boxes[0], boxes[1]), n) for n in range(WRITERS)]
     stop = threading.Event()
-    with ThreadPoolExecutor(WRITERS + len(boxes)) as pool:
+    with ThreadPoolExecutor(WRITERS + len(boxes) + 1) as pool:
         followed = [pool.submit(follower.follow, stop) for follower in followers]
+        swept = pool.submit(sweep, store, done_writing := threading.Event())
         try:
             done = list(pool.map(Writer.work, writers))
         finally:
+            done_writing.set()
+            expired = swept.result()
             stop.set()
         for follow in followed:
             follow.result()
-    said = sum(done, Counter())
+    said = sum(done, Counter[str]())
     assert len(said) == 3, "each kind of change must have happened"
-    check_journal(store, user, said)
+    check_journal(store, user, said, expired)
+    finish(store)
     for follower in followers:
         check_mailbox(store, clients[0], user, follower)
     check_account(store, user)
 
 
-def check_journal(store: Store, user: ObjectId, said: Counter[str]) -> None:
+def check_journal(store: Store, user: ObjectId, said: Counter[str], expired: int) -> None:
     """An entry for each change that somebody was told of, and none for what did not happen."""
     rows = list(store.databases.main["journal"].find({"user": user, "uid": {"$exists": True}}))
-    assert Counter(row["command"] for row in rows) == said
+    told = Counter(row["command"] for row in rows)
+    assert 0 < told["EXPUNGE"] - said["EXPUNGE"] <= expired
+    assert (told["EXISTS"], told["FETCH"]) == (said["EXISTS"], said["FETCH"])
     arrivals = [(row["mailbox"], row["uid"]) for row in rows if row["command"] == "EXISTS"]
     assert len(set(arrivals)) == len(arrivals), "a UID was given twice"
     changes: dict[tuple[ObjectId, int], set[str]] = {}
@@ -204,6 +252,9 @@ def check_mailbox(store: Store, client: Client, user: ObjectId, follower: Follow
         assert {flag for flag, is_set in mirrors.items() if is_set} == set(row["flags"])
         assert row["uid"] < box["uidNext"]
         assert row["modseq"] <= box["modifyIndex"]
+        if follower.exact:
+            assert row["retention"] == box["retention"]
+            assert row.get("rdate") == (row["retentionTime"] + box["retention"] if box["retention"] else None)
     counted = client.get(f"/users/{user}/mailboxes/{follower.box}").json
     assert (counted["total"], counted["unseen"]) == (len(here), sum(row["unseen"] for row in here.values()))
 
