@@ -14,6 +14,7 @@ from mail.message import Indexed, index
 from mail.mimetree import normalise
 from storage.messages_base import own_fields
 from storage.store import Store
+from tests.conftest import Client
 from tests.mail.messages import MESSAGES
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -55,16 +56,19 @@ def test_bytes_are_kept(raw: bytes) -> None:
         assert b"".join(pieces) == normalise(raw)
 
 
-def test_bytes_are_kept_by_the_store(store: Store, user: dict[str, Any]) -> None:
-    """The same with the document in the database and the attachments in GridFS."""
+def test_bytes_are_kept_by_the_service(store: Store, client: Client, user: dict[str, Any]) -> None:
+    """The same with the document in the database and the attachments in GridFS, in and out through the API."""
     inbox = store.mailboxes.by_path(user["_id"], "INBOX")
+    messages = f"/users/{user['_id']}/mailboxes/{inbox['_id']}/messages"
 
     @settings(ODD_ONES, max_examples=60)
-    @given(MESSAGES)
+    @given(MESSAGES.filter(bytes.strip))
     def check(raw: bytes) -> None:
-        uid = store.messages.add(user, inbox, raw, meta={})["uid"]
-        found = store.messages.find(user["_id"], inbox["_id"], uid)
-        assert b"".join(store.messages.source(found)) == normalise(raw)
+        answer = client.post(messages, data=raw, headers={"Content-Type": "message/rfc822"})
+        assert answer.status_code == 200, answer.json
+        uid = answer.json["message"]["id"]
+        assert client.get(f"{messages}/{uid}/message.eml").data == normalise(raw)
+        assert client.get(f"{messages}/{uid}").status_code == 200
 
     check()
     assert_attachments_are_counted(store)
