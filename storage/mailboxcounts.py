@@ -8,19 +8,21 @@ takes the sequence first and writes the messages after, what was counted meanwhi
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bson import ObjectId
 from pymongo import UpdateOne
 
 from storage.database import Document
+from storage.retention import milliseconds
 
-_STILL_WRITING = timedelta(minutes=1)
+_STILL_WRITING_MS = 60_000
 
 
 def has_counts(mailbox: Document, now: datetime) -> bool:
     """Whether `counted` is there and right."""
-    return _follows(mailbox) and mailbox["counted"].get("again", now) >= now
+    again = mailbox["counted"].get("again") if _follows(mailbox) else 0
+    return again is None or again > milliseconds(now)
 
 
 def _follows(mailbox: Document) -> bool:
@@ -48,5 +50,5 @@ def keep_count(mailbox: Document, total: int, unseen: int, now: datetime) -> Upd
     index = mailbox["modifyIndex"]
     counted: Document = {"total": total, "unseen": unseen, "modseq": index, "since": index}
     if not _follows(mailbox):
-        counted["again"] = now + _STILL_WRITING
+        counted["again"] = milliseconds(now) + _STILL_WRITING_MS
     return UpdateOne({"_id": mailbox["_id"], "modifyIndex": index}, {"$set": {"counted": counted}})
