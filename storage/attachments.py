@@ -174,7 +174,8 @@ class Attachments:
         for piece in _encoded_lines(self._read(found), int(metadata["lineLen"])):
             length += len(piece)
             yield piece
-        yield b"\r\n" * ((int(metadata.get("esize") or 0) - length) // 2)
+        if missing := b"\r\n" * ((int(metadata.get("esize") or 0) - length) // 2):
+            yield missing
 
     def alters(self, bodies: Sequence[Body]) -> bool:
         """Whether a file that was there already gives one of these bodies back with other line breaks.

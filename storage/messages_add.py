@@ -73,10 +73,7 @@ class AddMessages(EncryptMessages):
         magic = random.randrange(65536)
         hashes = self._store.attachments.store(indexed.bodies, magic)
         try:
-            if self._store.attachments.alters(indexed.bodies) and indexed.layout != [WHOLE]:
-                whole = kept_whole(indexed, raw)
-                hashes |= self._store.attachments.store(whole.bodies[-1:], magic)
-                indexed = whole
+            indexed = self._kept_exactly(indexed, raw, magic)
             document = self._document(user, mailbox, indexed, flags, date or now)
             document.update(_id=message_id or document["_id"], root=message_id or document["_id"])
             document.update(meta=meta, magic=magic, thread=self._thread(user["_id"], indexed, thread_of))
@@ -89,6 +86,14 @@ class AddMessages(EncryptMessages):
             raise
         self._note_addresses(user["_id"], mailbox, document)
         return document
+
+    def _kept_exactly(self, indexed: Indexed, raw: bytes, magic: int) -> Indexed:
+        """With its source as a further body where it shares a file that does not give its text back."""
+        if indexed.layout == [WHOLE] or not self._store.attachments.alters(indexed.bodies):
+            return indexed
+        whole = kept_whole(indexed, raw)
+        self._store.attachments.store(whole.bodies[-1:], magic)
+        return whole
 
     def _check_quota(self, user: Document, size: int) -> None:
         """An early look, so that hopeless messages cost little; the binding check is part of the insert."""
@@ -212,7 +217,7 @@ def _delivery(
 
 
 def _note_hashes(document: Document, indexed: Indexed, hashes: Mapping[bytes, str | None]) -> None:
-    by_id = {body.id: hashes[body.hash] for body in indexed.bodies}
+    by_id = {body.id: hashes.get(body.hash) for body in indexed.bodies}
     for attachment in document.get("attachments", ()):
         if content_hash := by_id[attachment["id"]]:
             attachment["fileContentHash"] = content_hash

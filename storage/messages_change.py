@@ -150,7 +150,8 @@ class ChangeMessages(MessagesBase):
         ]
         self._collection.bulk_write(updates, session=session)
         arrived = self._arrived(target, uids, place["modifyIndex"] + 1, session)
-        moved = [row for row in before if row["_id"] in {here["_id"] for here in arrived}]
+        brought = {row["_id"] for row in arrived}
+        moved = [row for row in before if row["_id"] in brought]
         gone = [expunge({**row, "modseq": left}) for row in moved]
         self._store.journal.append(user, source, gone, session=session)
         self._tell_arrival(user, target, moved, arrived, changes, session)
