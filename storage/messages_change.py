@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 from bson import ObjectId
-from pymongo import UpdateOne
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.client_session import ClientSession
 
 from problems import Problem
@@ -141,15 +141,11 @@ class ChangeMessages(MessagesBase):
             target["_id"], uids=len(before), total=len(before), unseen=unseen, session=session
         )
         uids = {row["_id"]: place["uidNext"] + number for number, row in enumerate(before)}
-        updates = [
-            UpdateOne(
-                {"_id": row["_id"], "mailbox": source, "uid": row["uid"]},
-                self._move_stages(row, place, uids[row["_id"]], place["modifyIndex"] + 1, changes),
-            )
+        updates = {
+            row["_id"]: self._move_stages(row, place, uids[row["_id"]], place["modifyIndex"] + 1, changes)
             for row in before
-        ]
-        self._collection.bulk_write(updates, session=session)
-        arrived = self._arrived(target, uids, place["modifyIndex"] + 1, session)
+        }
+        arrived = self._carry({"mailbox": source}, before, updates, session)
         brought = {row["_id"] for row in arrived}
         moved = [row for row in before if row["_id"] in brought]
         gone = [expunge({**row, "modseq": left}) for row in moved]
@@ -159,16 +155,30 @@ class ChangeMessages(MessagesBase):
             self._settle(mailbox, session)
         return [(row["uid"], uids[row["_id"]]) for row in moved]
 
-    def _arrived(
-        self, target: Document, uids: dict[ObjectId, int], modseq: int, session: ClientSession | None
+    def _carry(
+        self,
+        place: Document,
+        before: list[Document],
+        updates: dict[ObjectId, list[Document]],
+        session: ClientSession | None,
     ) -> list[Document]:
-        """Those that this move has brought, with its sequence.
+        """Those that were still there, as this update has left them.
 
-        Without transactions another may have been faster with some, or have changed some again since.
+        Without transactions another may be faster with some, or change some again at once: one by one each tells.
         """
-        wanted = {"_id": {"$in": list(uids)}, "mailbox": target["_id"]}
-        rows = self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1)
-        return [{**row, "modseq": modseq} for row in rows if row["uid"] == uids[row["_id"]]]
+        wanted = {row["_id"]: {"_id": row["_id"], "uid": row["uid"], **place} for row in before}
+        if session is None:
+            after = (self._after(wanted[message], stages) for message, stages in updates.items())
+            return [row for row in after if row]
+        changes = [UpdateOne(wanted[message], stages) for message, stages in updates.items()]
+        self._collection.bulk_write(changes, session=session)
+        found = self._collection.find({"_id": {"$in": list(updates)}}, _CHANGED, session=session)
+        return list(found.sort("uid", 1))
+
+    def _after(self, wanted: Document, stages: list[Document]) -> Document | None:
+        return self._collection.find_one_and_update(
+            wanted, stages, _CHANGED, return_document=ReturnDocument.AFTER
+        )
 
     def _move_stages(
         self, row: Document, target: Document, uid: int, modseq: int, changes: Document

@@ -240,11 +240,23 @@ def check_journal(store: Store, user: ObjectId, said: Counter[str], expired: int
     assert all(len(kinds) == 1 for kinds in changes.values()), "two changes have one sequence"
 
 
+def replayed(store: Store, box: ObjectId) -> Seen:
+    """What a client of getUpdates, which gets entries in the order of their ids, holds in the end."""
+    seen: Seen = {}
+    for row in store.databases.main["journal"].find({"mailbox": box}).sort("_id", 1):
+        if row["command"] == "EXPUNGE":
+            seen.pop(row["uid"], None)
+        else:
+            seen[row["uid"]] = row.get("flags")
+    return seen
+
+
 def check_mailbox(store: Store, client: Client, user: ObjectId, follower: Follower) -> None:
     """What a session saw, what is stored, and what the API counts are the same."""
     box = store.mailboxes.get(user, follower.box)
     here = {row["uid"]: row for row in store.databases.main["messages"].find({"mailbox": follower.box})}
     assert set(follower.seen) == set(here)
+    assert replayed(store, follower.box) == follower.seen or not follower.exact
     for uid, flags in follower.seen.items():
         row = here[uid]
         assert flags is None or not follower.exact or sorted(flags) == sorted(row["flags"])
