@@ -192,11 +192,11 @@ def _row_stages(
             {"$limit": limit},
             {"$project": listing.projection},
         ]
-    return thread_stages(wanted, condition, sort, limit, listing.direction, listing.projection)
+    stages = thread_stages(condition, sort, limit, listing.direction, listing.projection)
+    return [{"$match": wanted}, *stages]
 
 
 def thread_stages(
-    wanted: Document,
     condition: Document,
     sort: dict[str, int],
     limit: int,
@@ -204,13 +204,12 @@ def thread_stages(
     projection: Mapping[str, Any],
     key: str = "idate",
 ) -> list[Document]:
-    """One row per thread, the first in the order; paging goes by the chosen rows."""
+    """Of all that matched, one row per thread, the first in the order; paging goes by the chosen rows."""
     order = {"_id": direction} if key == "_id" else {key: direction, "_id": direction}
     first: Document = {"_id": "$thread", "id": {"$first": "$_id"}, "at": {"$first": f"${key}"}}
     chosen: list[Document] = [{"$match": condition}] if condition else []
     own = {"from": "messages", "localField": "_id", "foreignField": "_id", "as": "row"}
     return [
-        {"$match": wanted},
         {"$sort": order},
         {"$group": first},
         {"$project": {"_id": "$id", **({} if key == "_id" else {key: "$at"})}},

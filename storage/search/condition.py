@@ -1,4 +1,4 @@
-"""What a search asks for → the condition that the store is asked with."""
+"""What a search asks for → the conditions that the store is asked with."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from storage.search.plan import Places, plan
 from storage.search.terms import NotSpamOrTrash
 
 
-def condition(places: Places, user: ObjectId, fields: Document) -> Document:
-    """The condition of a search by the API's names. `q` takes the place of all but `useAndSearch` and `searchable`.
+def condition(places: Places, user: ObjectId, fields: Document) -> list[Document]:
+    """The conditions of a search by the API's names, one of which must hold.
 
+    `q` takes the place of all but `useAndSearch` and `searchable`.
     Raises InvalidInput where `q` is no query.
     """
     all_words = bool(fields.get("useAndSearch"))

@@ -1,13 +1,15 @@
-"""Terms → the condition that the database is asked with.
+"""Terms → the conditions that the database is asked with.
 
-MongoDB takes one text search in a query, and none below an `$or` beside other things. So at most one part of the
-whole becomes a text search; words anywhere else are looked for as they stand, in the text and in the subject.
+MongoDB takes one text search in a query, and beside one below an `$or` it does not choose well among other indexes.
+So where words are an alternative to other things, alternatives are conditions apart, each with an index of its own.
+At most one part of each becomes a text search; words anywhere else are looked for as they stand, in the text and in
+the subject.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bson import ObjectId
@@ -38,6 +40,7 @@ from storage.search.terms import (
 )
 
 TOKENS = "mallard.search"
+_MOST_APART = 8
 _NOTHING: Document = {"_id": {"$exists": False}}
 _SPACES = re.compile(r"\s+")
 
@@ -52,21 +55,67 @@ class Places:
 
 def plan(
     user: ObjectId, term: Term | None, places: Places, *, all_words: bool = False, within: Sequence[Term] = ()
-) -> Document:
-    """The condition for the messages of an account. A term of None finds nothing; `within` narrows what is found.
+) -> list[Document]:
+    """The conditions for the messages of an account: wanted is what fulfils one of them.
 
-    `all_words` has each word of a text search occur, where otherwise any of them suffices.
+    A term of None finds nothing; `within` narrows what is found. `all_words` has each word of a text search occur,
+    where otherwise any of them suffices.
     """
     if term is None:
-        return {"$and": [{"user": user}, _NOTHING]}
-    parts: list[Term] = list(term.parts) if isinstance(term, All) else [term]
+        return [{"$and": [{"user": user}, _NOTHING]}]
+    parts = _parts(term)
+    beside = [_condition(part, places) for part in within]
+    if _wants_searchable(term, (*parts, *within)):
+        beside.append({"searchable": True})
+    return [_together(user, own, beside, places, all_words) for own in _apart(parts)]
+
+
+def _together(
+    user: ObjectId, parts: list[Term], beside: list[Document], places: Places, all_words: bool
+) -> Document:
     text, rest = _text_search(parts, all_words)
     conditions: list[Document] = [{"user": user}]
     conditions += [{"$text": {"$search": text}}] if text else []
-    conditions += [_condition(part, places) for part in (*rest, *within)]
-    if _wants_searchable(term, (*parts, *within)):
-        conditions.append({"searchable": True})
-    return {"$and": conditions}
+    return {"$and": [*conditions, *(_condition(part, places) for part in rest), *beside]}
+
+
+def _parts(term: Term) -> list[Term]:
+    return list(term.parts) if isinstance(term, All) else [term]
+
+
+def _apart(parts: list[Term]) -> list[list[Term]]:
+    """Lists of parts that must all hold, one list of them. More than one where words stand beside alternatives."""
+    if _has_text(parts):
+        return [parts]
+    for part in parts:
+        if isinstance(part, Some) and 1 < len(alternatives := _alternatives(part)) <= _MOST_APART:
+            rest = _without(parts, part)
+            return [[*rest, *alternative] for alternative in alternatives]
+    return [parts]
+
+
+def _alternatives(some: Some) -> list[list[Term]]:
+    """All words together, what has a text search by itself, and the rest together. Empty without a text search."""
+    flat = list(_flat(some))
+    words: list[Term] = [part for part in flat if isinstance(part, Word)]
+    texts = [_parts(part) for part in flat if not isinstance(part, Word) and _has_text(_parts(part))]
+    others: list[Term] = [part for part in flat if not isinstance(part, Word) and not _has_text(_parts(part))]
+    if not words and not texts:
+        return []
+    return [[_some(same)] for same in (others, words) if same] + texts
+
+
+def _flat(some: Some) -> Iterator[Term]:
+    for part in some.parts:
+        yield from _flat(part) if isinstance(part, Some) else (part,)
+
+
+def _some(parts: list[Term]) -> Term:
+    return parts[0] if len(parts) == 1 else Some(tuple(parts))
+
+
+def _has_text(parts: list[Term]) -> bool:
+    return bool(_text_search(parts, all_words=False)[0])
 
 
 def _text_search(parts: list[Term], all_words: bool) -> tuple[str, list[Term]]:
