@@ -10,16 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from mail.attachment import decode, decode_exactly
+from mail.attachment import Buffer, decode, decode_exactly
 from mail.charsets import decode as decode_charset
 from mail.html import html_to_text, text_to_html
-from mail.mimetree import Node
+from mail.mimetree import LARGEST_COPY, Node
 from mail.parameters import file_name
 
-LARGEST_INLINE = 300 * 1024
+LARGEST_INLINE = LARGEST_COPY
 MOST_INLINE = 4 * 1024 * 1024
 _TEXT_INDEXED, _TEXT_FOOTER = 1024, 101_376
 _MOST_HTML = 655_360
+_MOST_READ = 8 * 1024 * 1024
 _INTRO_SOURCE, _INTRO = 2048, 128
 
 _TEXT_TYPES = frozenset({"text/plain", "text/html", "text/rfc822-headers", "message/delivery-status"})
@@ -36,12 +37,13 @@ class Body:
     """A part's body that is stored apart, once per content.
 
     `hash` is SHA-256 of the encoded body as it stands in the tree. `content` is what is stored: decoded base64
-    where `line_length` says how to make the same text again, else the encoded body.
+    where `line_length` says how to make the same text again, else the encoded body. `content_hash` is SHA-256 of it.
     """
 
     id: str
     hash: bytes
-    content: bytes
+    content: Buffer
+    content_hash: bytes
     content_type: str
     transfer_encoding: str
     encoded_size: int
@@ -62,6 +64,7 @@ def extract(root: Node) -> Content:
     """Text, HTML and attachments of a tree. Bodies to be stored apart are taken out of it."""
     walk = _Walk()
     walk.visit(root, alternative=False, related=False)
+    _own_bodies(root)
     links = {a["cid"].strip("<>"): a["id"] for a in walk.content.attachments if a["cid"]}
     walk.content.html = [_with_links(part, links) for part in walk.html if part.strip()]
     walk.content.text = _with_links("\n".join(t for t in walk.texts if t.strip()), links)
@@ -69,12 +72,22 @@ def extract(root: Node) -> Content:
     return walk.content
 
 
-def stored_apart(body_id: str, encoded: bytes, content_type: str, transfer_encoding: str) -> Body:
+def stored_apart(body_id: str, encoded: Buffer, content_type: str, transfer_encoding: str) -> Body:
     """A body as it is stored: decoded where nothing is lost by it."""
     decoded = decode_exactly(encoded) if transfer_encoding == "base64" else None
     content, line_length = decoded or (encoded, None)
     digest = hashlib.sha256(encoded).digest()
-    return Body(body_id, digest, content, content_type, transfer_encoding, len(encoded), line_length)
+    content_hash = hashlib.sha256(content).digest() if decoded else digest
+    size = len(encoded)
+    return Body(body_id, digest, content, content_hash, content_type, transfer_encoding, size, line_length)
+
+
+def _own_bodies(node: Node) -> None:
+    """What stays in the tree is no view of the source."""
+    if isinstance(node["body"], memoryview):
+        node["body"] = bytes(node["body"])
+    for child in (*node.get("childNodes", ()), *([node["message"]] if node.get("message") else [])):
+        _own_bodies(child)
 
 
 class _Walk:
@@ -113,7 +126,8 @@ class _Walk:
 
     def _read_text(self, node: Node, kind: str, alternative: bool) -> None:
         params = node["parsedHeader"]["content-type"]["params"]
-        text = decode_charset(decode(node["body"], encoding_of(node)), str(params.get("charset", "")))
+        encoded = bytes(node["body"][:_MOST_READ])
+        text = decode_charset(decode(encoded, encoding_of(node)), str(params.get("charset", "")))
         text = text.replace("\0", "\ufffd")
         if str(params.get("format", "")).lower() == "flowed":
             text = unwrap(text, delsp=str(params.get("delsp", "")).lower() == "yes")

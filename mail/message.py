@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mail import source
+from mail.attachment import is_made_of
 from mail.content import Body, encoding_of, extract, stored_apart, text_fields
 from mail.headers import indexed, read_date, subject_text
 from mail.imap import bodystructure, envelope
@@ -66,11 +67,13 @@ def _layout(parsed: Parsed, bodies: list[Body]) -> Layout | None:
         node["attachmentId"]: (start, end) for node, start, end in parsed.leaves if node.get("attachmentId")
     }
 
-    def fetch(body_id: str) -> list[bytes]:
-        start, end = encoded[body_id]
-        return [parsed.source[start:end]]
+    view = memoryview(parsed.source)
 
-    if b"".join(source.rebuild(parsed.root, fetch)) == parsed.source:
+    def fetch(body_id: str) -> list[memoryview]:
+        start, end = encoded[body_id]
+        return [view[start:end]]
+
+    if is_made_of(view, source.rebuild(parsed.root, fetch)):
         return None
     layout = source.layout_of(parsed, lambda node, position: node.get("attachmentId") or position)
     if source.literal_bytes(layout) <= _LARGEST_LAYOUT:

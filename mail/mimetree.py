@@ -20,6 +20,7 @@ DEEPEST = 25
 MOST_PARTS = 1000
 MOST_HEADER_BYTES = 2 * 1024 * 1024
 LARGEST_OUTSIDE = 64 * 1024
+LARGEST_COPY = 300 * 1024
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _EMPTY_LINE = re.compile(rb"\n\r*\n")
@@ -58,7 +59,7 @@ class _Budget:
 
 
 def parse(raw: bytes) -> Parsed:
-    """Parse a message. Never fails."""
+    """Parse a message. Never fails. Where a body is large, the tree has a view of the source and no copy."""
     source = normalise(raw)
     parsed = Parsed({}, source)
     parser = _Parser(source, _Budget(), parsed.leaves)
@@ -93,10 +94,11 @@ class _Parser:
             node.update(multipart=False, boundary=False)
             self._leaf(node, body, end, depth)
             return node
-        outside = self._source[body:preamble_end] + self._source[epilogue:end]
-        outside = outside[:LARGEST_OUTSIDE]
+        most = LARGEST_OUTSIDE
+        outside = self._source[body : min(preamble_end, body + most)]
+        outside = (outside + self._source[epilogue : min(end, epilogue + most)])[:most]
         node["body"] = outside + b"\r\n" if outside and not outside.endswith(b"\n") else outside
-        _count(node)
+        node.update(lineCount=node["body"].count(b"\n"), size=len(node["body"]))
         node["childNodes"] = [self.node(*part, depth + 1) for part in ranges]
         return node
 
@@ -136,8 +138,9 @@ class _Parser:
         return position - (2 if self._source[position - 2 : position] == b"\r\n" else 1)
 
     def _leaf(self, node: Node, start: int, end: int, depth: int) -> None:
-        node["body"] = self._source[start:end]
-        _count(node)
+        is_large = end - start > LARGEST_COPY
+        node["body"] = memoryview(self._source)[start:end] if is_large else self._source[start:end]
+        node.update(lineCount=self._source.count(b"\n", start, end), size=end - start)
         self._leaves.append((node, start, end))
         kind, parsed = node["parsedHeader"]["content-type"], node["parsedHeader"]
         encoding = str(parsed.get("content-transfer-encoding", "")).strip().lower()
@@ -147,13 +150,7 @@ class _Parser:
             and depth < DEEPEST
             and node["body"]
         ):
-            inner = _Parser(node["body"], self._budget, [])
-            node["message"] = inner.node(0, len(node["body"]), depth + 1)
-
-
-def _count(node: Node) -> None:
-    node["lineCount"] = node["body"].count(b"\n")
-    node["size"] = len(node["body"])
+            node["message"] = _Parser(self._source, self._budget, []).node(start, end, depth + 1)
 
 
 def header_lines(section: bytes) -> list[bytes]:

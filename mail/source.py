@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from mail.attachment import Buffer
 from mail.mimetree import Node, Parsed, leaves
 
 Layout = list[bytes | str | int]
-Fetch = Callable[[str], Iterable[bytes]]
+Fetch = Callable[[str], Iterable[Buffer]]
 
 _CRLF = b"\r\n"
 
 
-def stream(tree: Node, layout: Layout | None, fetch: Fetch) -> Iterator[bytes]:
+def stream(tree: Node, layout: Layout | None, fetch: Fetch) -> Iterator[Buffer]:
     """The source in pieces. `fetch(id)` gives the encoded body of an attachment id."""
     return _laid_out(tree, layout, fetch) if layout is not None else rebuild(tree, fetch)
 
 
-def _laid_out(tree: Node, layout: Layout, fetch: Fetch) -> Iterator[bytes]:
+def _laid_out(tree: Node, layout: Layout, fetch: Fetch) -> Iterator[Buffer]:
     bodies = list(leaves(tree)) if any(isinstance(item, int) for item in layout) else []
     for item in layout:
         if isinstance(item, str):
@@ -32,7 +33,7 @@ def _laid_out(tree: Node, layout: Layout, fetch: Fetch) -> Iterator[bytes]:
             yield bytes(item)
 
 
-def rebuild(tree: Node, fetch: Fetch) -> Iterator[bytes]:
+def rebuild(tree: Node, fetch: Fetch) -> Iterator[Buffer]:
     """What the tree alone expresses: header, body, boundaries, each apart by CRLF."""
     yield _CRLF.join(line.encode("latin-1") for line in tree["header"]) + _CRLF
     yield _CRLF
@@ -49,7 +50,7 @@ def rebuild(tree: Node, fetch: Fetch) -> Iterator[bytes]:
     yield _CRLF + boundary + b"--" + _CRLF
 
 
-def _body(node: Node, fetch: Fetch) -> Iterable[bytes]:
+def _body(node: Node, fetch: Fetch) -> Iterable[Buffer]:
     return fetch(node["attachmentId"]) if node.get("attachmentId") else [bytes(node["body"] or b"")]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import datetime
@@ -23,7 +22,7 @@ def file_document(body: Body, magic: int, now: datetime) -> Document:
         "cu": now,
         "esize": body.encoded_size,
         "transferEncoding": body.transfer_encoding,
-        "fileContentHash": b64encode(hashlib.sha256(body.content).digest()).decode(),
+        "fileContentHash": b64encode(body.content_hash).decode(),
     }
     if body.line_length:
         metadata.update(decoded=True, lineLen=body.line_length)

@@ -19,7 +19,7 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from mail.attachment import decode, encode
+from mail.attachment import decoded_pieces, encoded_pieces
 from mail.content import Body
 from problems import Problem
 from storage.attachmentfiles import CHUNK_SIZE as CHUNK_SIZE
@@ -29,7 +29,7 @@ from storage.duplicates import is_duplicate
 
 _TRIES = 70
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
-_CHUNKS_AT_ONCE = 32
+_CHUNKS_AT_ONCE = 8
 _ABANDONED = timedelta(minutes=30)
 _UNUSED = timedelta(hours=24)
 _SWEEP_MS = 120_000
@@ -171,7 +171,7 @@ class Attachments:
             yield from self._read(found)
             return
         length = 0
-        for piece in _encoded_lines(self._read(found), int(metadata["lineLen"])):
+        for piece in encoded_pieces(self._read(found), int(metadata["lineLen"])):
             length += len(piece)
             yield piece
         if missing := b"\r\n" * ((int(metadata.get("esize") or 0) - length) // 2):
@@ -191,13 +191,12 @@ class Attachments:
     def decoded(self, file: Document) -> Iterator[bytes]:
         """The content of a file document."""
         metadata = file["metadata"]
-        if metadata.get("decoded") or metadata.get("transferEncoding") not in ("base64", "quoted-printable"):
-            yield from self._read(file)
-            return
-        yield decode(b"".join(self._read(file)), metadata["transferEncoding"])
+        encoding = "" if metadata.get("decoded") else metadata.get("transferEncoding") or ""
+        return decoded_pieces(self._read(file), encoding)
 
     def _read(self, file: Document) -> Iterator[bytes]:
         rows = self._chunks.find({"files_id": file["_id"]}, {"_id": 0, "data": 1}).sort("n", 1)
+        rows.batch_size(_CHUNKS_AT_ONCE)
         for row in rows:
             yield bytes(row["data"])
 
@@ -212,21 +211,3 @@ def _digest(pieces: Iterable[bytes]) -> bytes:
 def _key(file_id: bytes | ObjectId) -> Binary | ObjectId:
     """Files of old messages have ids of their own; those of others are hashes."""
     return Binary(file_id) if isinstance(file_id, bytes) else file_id
-
-
-def _encoded_lines(pieces: Iterable[bytes], line_length: int) -> Iterator[bytes]:
-    """base64 of content in pieces, as if it had come in one: whole lines, the rest carried over."""
-    if line_length % 4:
-        yield encode(b"".join(pieces), line_length)
-        return
-    whole = line_length // 4 * 3
-    rest, begun = b"", False
-    for piece in pieces:
-        data = rest + piece
-        cut = len(data) - len(data) % whole
-        rest = data[cut:]
-        if cut:
-            yield (b"\r\n" if begun else b"") + encode(data[:cut], line_length)
-            begun = True
-    if rest:
-        yield (b"\r\n" if begun else b"") + encode(rest, line_length)

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymongo.errors import WriteError
 
-from mail.attachment import encode
+from mail.attachment import decode, decoded_pieces, encode, encoded_pieces
 from mail.content import Body
 from problems import Problem
-from storage.attachments import CHUNK_SIZE, _encoded_lines
+from storage.attachments import CHUNK_SIZE
 from storage.store import Store
 from tests.storage.conftest import together
 
@@ -29,6 +29,7 @@ def body(content: bytes, *, decoded: bool = True) -> Body:
         id="ATT00001",
         hash=hashlib.sha256(encoded).digest(),
         content=content,
+        content_hash=hashlib.sha256(content).digest(),
         content_type="application/pdf",
         transfer_encoding="base64" if decoded else "8bit",
         encoded_size=len(encoded),
@@ -168,4 +169,14 @@ def test_a_lost_file(store: Store) -> None:
 
 @given(st.lists(st.binary(max_size=200), max_size=6), st.integers(1, 120))
 def test_base64_in_pieces_is_base64_in_one(pieces: list[bytes], line: int) -> None:
-    assert b"".join(_encoded_lines(pieces, line)) == encode(b"".join(pieces), line)
+    assert b"".join(encoded_pieces(pieces, line)) == encode(b"".join(pieces), line)
+
+
+ENCODED = st.lists(
+    st.one_of(st.sampled_from([b"=", b"=\r", b"\n", b"QUJD", b" ", b"=3"]), st.binary(max_size=9))
+)
+
+
+@given(ENCODED, st.sampled_from(["base64", "Quoted-Printable", "8bit", ""]))
+def test_a_body_decoded_in_pieces_is_that_decoded_in_one(pieces: list[bytes], encoding: str) -> None:
+    assert b"".join(decoded_pieces(pieces, encoding)) == decode(b"".join(pieces), encoding)
