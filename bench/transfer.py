@@ -1,6 +1,6 @@
 """`python -m bench.transfer`: memory of a worker while 8 clients upload and download a message of 50 MB.
 
-Another size may be given: `python -m bench.transfer 10`. One worker as `mallard api` runs it. Its memory (PSS, which
+Another size may be given, and other numbers of clients: `python -m bench.transfer 10 4`. One worker as `mallard api` runs it. Its memory (PSS, which
 counts shared pages by their share, and RSS) is read every few milliseconds; what is shown is the peak of each phase
 beside the memory before it.
 """
@@ -35,6 +35,8 @@ _PIECE = 1 << 20
 
 def main() -> None:
     """Upload, download, and both at the same time."""
+    size = int(sys.argv[1]) if len(sys.argv) > 1 else MEGABYTES
+    clients = int(sys.argv[2]) if len(sys.argv) > 2 else CLIENTS
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         uri = stack.enter_context(mongod(Path(folder)))
         store = open_store(uri)
@@ -46,10 +48,9 @@ def main() -> None:
         request(port, "GET", f"/users/{user}")
         path = f"/users/{user}/mailboxes/{inbox}/messages"
         table = Table(
-            "phase", "before MiB", "PSS peak MiB", "RSS peak MiB", "seconds", title=f"{CLIENTS} clients"
+            "phase", "before MiB", "PSS peak MiB", "RSS peak MiB", "seconds", title=f"{clients} clients"
         )
-        size = int(sys.argv[1]) if len(sys.argv) > 1 else MEGABYTES
-        for name, work in _phases(port, path, size * 1_000_000).items():
+        for name, work in _phases(port, path, size * 1_000_000, clients).items():
             table.add_row(name, *_watched(worker_of(process.pid), work))
         Console().print(table)
 
@@ -68,7 +69,7 @@ def message(number: int, size: int) -> bytes:
     )
 
 
-def _phases(port: int, path: str, size: int) -> dict[str, Callable[[], None]]:
+def _phases(port: int, path: str, size: int, clients: int) -> dict[str, Callable[[], None]]:
     def upload(number: int) -> None:
         request(port, "POST", path, message(number, size))
 
@@ -80,16 +81,16 @@ def _phases(port: int, path: str, size: int) -> dict[str, Callable[[], None]]:
 
     return {
         "1 upload": lambda: upload(0),
-        f"{CLIENTS} uploads": lambda: _together(upload),
+        f"{clients} uploads": lambda: _together(upload, clients),
         "1 download": lambda: download(0),
-        f"{CLIENTS} downloads": lambda: _together(download),
-        f"{CLIENTS} downloads of the attachment": lambda: _together(attachment),
+        f"{clients} downloads": lambda: _together(download, clients),
+        f"{clients} downloads of the attachment": lambda: _together(attachment, clients),
     }
 
 
-def _together(work: Callable[[int], None]) -> None:
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(work, range(CLIENTS)))
+def _together(work: Callable[[int], None], clients: int) -> None:
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(work, range(clients)))
 
 
 def request(port: int, method: str, path: str, body: bytes | None = None) -> int:

@@ -20,6 +20,7 @@ from storage.database import Document
 
 _FLAGS = (("unseen", "\\Seen"), ("flagged", "\\Flagged"), ("draft", "\\Draft"))
 _PLACE = {"mailbox": 1, "uid": 1}
+_BLANKS = re.compile(r"\s+")
 _HEADER_FIELD = re.compile(rb"\s*[\x21-\x39\x3b-\x7e]+[ \t]*:")
 
 
@@ -62,7 +63,7 @@ def _files_only(call: Call, user: ObjectId, body: Document) -> Extras:
 
 def _message(call: Call, user: Document, body: Document, source: object, extras: Extras) -> Composed:
     if "raw" in body:
-        return _whole(_raw_bytes(body["raw"]), body)
+        return _whole(call.offload(_raw_bytes, body["raw"]), body)
     given = mailbox_of(body.get("from"))
     name = given.name if given else str(user.get("name") or "")
     address = given.address if given else str(user.get("address") or "")
@@ -84,7 +85,7 @@ def _raw_bytes(raw: str | bytes) -> bytes:
     if isinstance(raw, bytes):
         return raw
     try:
-        decoded = b64decode("".join(raw.split()), validate=True)
+        decoded = b64decode(_BLANKS.sub("", raw), validate=True)
     except (binascii.Error, ValueError):
         return raw.encode()
     return decoded if _HEADER_FIELD.match(decoded) else raw.encode()
@@ -92,7 +93,7 @@ def _raw_bytes(raw: str | bytes) -> bytes:
 
 def _whole(raw: bytes, body: Document) -> Composed:
     """The envelope of a message given whole: the request's fields where they are there, else its headers."""
-    if not raw.strip():
+    if not raw or raw.isspace():
         raise Problem("EmptyMessage")
     headers = parse(raw[: 256 * 1024].partition(b"\r\n\r\n")[0]).root["parsedHeader"]
     sender = mailbox_of(body.get("from"))

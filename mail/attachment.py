@@ -31,8 +31,8 @@ def encoded_pieces(pieces: Iterable[Buffer], line_length: int) -> Iterator[bytes
     text, rest, begun = b"", b"", False
     for piece in chain(pieces, [None]):
         data = rest if piece is None else rest + piece
-        cut = len(data) - (0 if piece is None else len(data) % 3)
-        text, rest = text + b64encode(data[:cut]), data[cut:]
+        end = len(data) - (0 if piece is None else len(data) % 3)
+        text, rest = text + b64encode(data[:end]), data[end:]
         whole = len(text) - (0 if piece is None else len(text) % line_length)
         if whole:
             lines = (text[start : min(start + line_length, whole)] for start in range(0, whole, line_length))
@@ -52,10 +52,11 @@ def decode_exactly(encoded: Buffer) -> tuple[bytes, int] | None:
         content = a2b_base64(encoded)
     except Base64Error:
         return None
-    return (content, length) if is_made_of(encoded, encoded_pieces(_cut(content), length)) else None
+    return (content, length) if is_made_of(encoded, encoded_pieces(cut(content), length)) else None
 
 
-def _cut(content: Buffer) -> Iterator[memoryview]:
+def cut(content: Buffer) -> Iterator[memoryview]:
+    """Pieces of a content that is not copied."""
     view = memoryview(content)
     return (view[start : start + _PIECE] for start in range(0, len(view), _PIECE))
 
@@ -64,7 +65,7 @@ def is_made_of(whole: Buffer, pieces: Iterable[Buffer]) -> bool:
     """Whether the pieces, one behind the other, are the whole."""
     view, end = memoryview(whole), 0
     for piece in pieces:
-        for part in _cut(piece):
+        for part in cut(piece):
             begin, end = end, end + len(part)
             if bytes(view[begin:end]) != part:
                 return False
@@ -83,9 +84,9 @@ def _from_base64(pieces: Iterable[bytes]) -> Iterator[bytes]:
     rest = b""
     for piece in pieces:
         text = rest + _NOT_BASE64.sub(b"", piece)
-        cut = len(text) - len(text) % 4
-        rest = text[cut:]
-        yield b64decode(text[:cut])
+        end = len(text) - len(text) % 4
+        rest = text[end:]
+        yield b64decode(text[:end])
     yield decode(rest, "base64")
 
 
@@ -94,9 +95,9 @@ def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
     rest = b""
     for piece in pieces:
         text = rest + piece
-        cut = text.rfind(b"\n") + 1
-        rest = text[cut:]
-        yield text[:cut]
+        end = text.rfind(b"\n") + 1
+        rest = text[end:]
+        yield text[:end]
     yield rest
 
 

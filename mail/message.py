@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from mail import source
-from mail.attachment import is_made_of
+from mail.attachment import cut, is_made_of
 from mail.content import Body, encoding_of, extract, stored_apart, text_fields
 from mail.headers import indexed, read_date, subject_text
 from mail.imap import bodystructure, envelope
@@ -67,13 +68,11 @@ def _layout(parsed: Parsed, bodies: list[Body]) -> Layout | None:
         node["attachmentId"]: (start, end) for node, start, end in parsed.leaves if node.get("attachmentId")
     }
 
-    view = memoryview(parsed.source)
-
-    def fetch(body_id: str) -> list[memoryview]:
+    def fetch(body_id: str) -> Iterator[bytes]:
         start, end = encoded[body_id]
-        return [view[start:end]]
+        return map(bytes, cut(memoryview(parsed.source)[start:end]))
 
-    if is_made_of(view, source.rebuild(parsed.root, fetch)):
+    if is_made_of(parsed.source, source.rebuild(parsed.root, fetch)):
         return None
     layout = source.layout_of(parsed, lambda node, position: node.get("attachmentId") or position)
     if source.literal_bytes(layout) <= _LARGEST_LAYOUT:

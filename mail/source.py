@@ -8,21 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from mail.attachment import Buffer
 from mail.mimetree import Node, Parsed, leaves
 
 Layout = list[bytes | str | int]
-Fetch = Callable[[str], Iterable[Buffer]]
+Fetch = Callable[[str], Iterable[bytes]]
 
 _CRLF = b"\r\n"
 
 
-def stream(tree: Node, layout: Layout | None, fetch: Fetch) -> Iterator[Buffer]:
+def stream(tree: Node, layout: Layout | None, fetch: Fetch) -> Iterator[bytes]:
     """The source in pieces. `fetch(id)` gives the encoded body of an attachment id."""
     return _laid_out(tree, layout, fetch) if layout is not None else rebuild(tree, fetch)
 
 
-def _laid_out(tree: Node, layout: Layout, fetch: Fetch) -> Iterator[Buffer]:
+def _laid_out(tree: Node, layout: Layout, fetch: Fetch) -> Iterator[bytes]:
     bodies = list(leaves(tree)) if any(isinstance(item, int) for item in layout) else []
     for item in layout:
         if isinstance(item, str):
@@ -33,7 +32,7 @@ def _laid_out(tree: Node, layout: Layout, fetch: Fetch) -> Iterator[Buffer]:
             yield bytes(item)
 
 
-def rebuild(tree: Node, fetch: Fetch) -> Iterator[Buffer]:
+def rebuild(tree: Node, fetch: Fetch) -> Iterator[bytes]:
     """What the tree alone expresses: header, body, boundaries, each apart by CRLF."""
     yield _CRLF.join(line.encode("latin-1") for line in tree["header"]) + _CRLF
     yield _CRLF
@@ -50,7 +49,7 @@ def rebuild(tree: Node, fetch: Fetch) -> Iterator[Buffer]:
     yield _CRLF + boundary + b"--" + _CRLF
 
 
-def _body(node: Node, fetch: Fetch) -> Iterable[Buffer]:
+def _body(node: Node, fetch: Fetch) -> Iterable[bytes]:
     return fetch(node["attachmentId"]) if node.get("attachmentId") else [bytes(node["body"] or b"")]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import zlib
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,8 +13,9 @@ from werkzeug.datastructures import MultiDict
 
 from problems import Problem
 from server.contract import Operation
-from server.incoming import Upload, read_form, read_pieces, too_large
+from server.incoming import Upload, read_form, read_pieces
 from server.json import is_deeper
+from server.spool import LARGE, read_whole
 
 Fields = dict[str, Any]
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json", re.I)
@@ -43,8 +44,10 @@ def _fields(given: MultiDict[str, str]) -> Fields:
     return {name: values if name in lists else values[0] for name, values in grouped.items()}
 
 
-def read_body(request: Request, operation: Operation) -> tuple[Fields, bytes | Upload | None]:
-    """The body's fields, or its bytes where the operation takes them as they are.
+def read_body(
+    request: Request, operation: Operation, held: ExitStack
+) -> tuple[Fields, bytes | Upload | None]:
+    """The body's fields, or its bytes where the operation takes them as they are; `held` until it is dealt with.
 
     Raises Problem: InvalidContent, RequestTooLarge or UnsupportedMediaType.
     """
@@ -52,9 +55,12 @@ def read_body(request: Request, operation: Operation) -> tuple[Fields, bytes | U
         return {}, None
     kind = request.mimetype
     if operation.streams and _has_body(request) and not _is_fields(kind):
-        return _streamed(request, operation)
-    data = _data(request, operation.largest_body)
-    if not data.strip():
+        fields, upload = _streamed(request, operation)
+        if upload:
+            held.callback(upload.close)
+        return fields, upload
+    data = _data(request, operation.largest_body, held)
+    if not data or data.isspace():
         return {}, data if operation.takes_raw and kind.startswith("message/") else None
     if _JSON.fullmatch(kind) or (not kind and not operation.takes_raw):
         return _object(data), None
@@ -78,41 +84,25 @@ def _streamed(request: Request, operation: Operation) -> tuple[Fields, Upload | 
     return {}, Upload(read_pieces(request, operation.largest_body))
 
 
-def _data(request: Request, limit: int) -> bytes:
-    return _decoded(request, _read(request, limit), limit) if _has_body(request) else b""
+def _data(request: Request, limit: int, held: ExitStack) -> bytes:
+    if not _has_body(request):
+        return b""
+    is_plain = request.headers.get("Content-Encoding", "identity").lower() == "identity"
+    if is_plain and 0 < (request.content_length or 0) <= min(limit, LARGE):
+        return _read(request)
+    return read_whole(request, limit, held)
 
 
 def _has_body(request: Request) -> bool:
     return bool(request.content_length) or "chunked" in request.headers.get("Transfer-Encoding", "").lower()
 
 
-def _read(request: Request, limit: int) -> bytes:
-    if (request.content_length or 0) > limit:
-        raise too_large(limit)
-    data = request.environ["wsgi.input"].read(request.content_length or limit + 1)
-    if len(data) > limit:
-        raise too_large(limit)
-    if len(data) < (request.content_length or 0):
+def _read(request: Request) -> bytes:
+    length = request.content_length or 0
+    data = request.environ["wsgi.input"].read(length)
+    if len(data) < length:
         raise Problem("InvalidContent", "The request body ended early")
     return bytes(data)
-
-
-def _decoded(request: Request, data: bytes, limit: int) -> bytes:
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    if encoding == "identity":
-        return data
-    if encoding != "gzip":
-        raise Problem("UnsupportedMediaType")
-    inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        inflated = inflater.decompress(data, limit + 1)
-    except zlib.error as error:
-        raise Problem("InvalidContent", f"Invalid gzip: {error}") from error
-    if len(inflated) > limit:
-        raise too_large(limit)
-    if not inflater.eof or inflater.unused_data:
-        raise Problem("InvalidContent", "Invalid gzip: the body is not one whole stream")
-    return inflated
 
 
 def _object(data: bytes) -> Fields:

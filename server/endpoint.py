@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 import structlog
@@ -72,8 +72,8 @@ class Endpoint:
         caller = request.caller = self._gate.identify(token_of(request))
         if self.operation.streams:
             self._admit(request, path, caller)
-        body, raw = read_body(request, self.operation)
-        with closing(raw) if isinstance(raw, Upload) else nullcontext():
+        with ExitStack() as held:
+            body, raw = read_body(request, self.operation, held)
             query = self._query(request)
             values = request.values_read = self._reader.read(path, query, body, caller.user_id)
             permission = permit(self.operation.access, caller, values)

@@ -89,6 +89,8 @@ def _inflated(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
             if total > limit:
                 raise too_large(limit)
             yield data
+        if rest or inflater.unused_data:
+            raise Problem("InvalidContent", "Invalid gzip: more follows its end")
     if not inflater.eof:
         raise Problem("InvalidContent", "Invalid gzip: it ended early")
 
