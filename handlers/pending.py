@@ -9,17 +9,14 @@ from problems import Problem
 PENDING: frozenset[str] = frozenset(
     {
         "createAudit",
-        "createWebhook",
         "deleteDkimKey",
         "deleteTlsCert",
-        "deleteWebhook",
         "getAudit",
         "getAuditEmails",
         "getDkimKey",
         "getDkimKeys",
         "getTLSCerticate",
         "getTLSCerticates",
-        "getWebhooks",
         "resolveDkim",
         "resolveTLSCertificate",
         "updateDkimKey",

@@ -11,17 +11,21 @@ import structlog
 from bson import ObjectId
 
 from jobs.runner import Runner
+from jobs.webhooks.loop import Webhooks
+from jobs.webhooks.post import Poster
 from server.database import open_store
 from server.json import dumps
 from server.settings import Settings
 from storage.database import Document
+from storage.store import Store
 
 log = structlog.get_logger()
 
 
 def run_jobs(settings: Settings) -> None:
     """Run background work until SIGTERM or SIGINT; steps that have begun are finished."""
-    runner = Runner(open_store(settings), sweeps=settings.sweep)
+    store = open_store(settings)
+    parts = (Runner(store, sweeps=settings.sweep), _webhooks(store, settings))
     asked = threading.Event()
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
@@ -29,12 +33,20 @@ def run_jobs(settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    runner.start()
+    for part in parts:
+        part.start()
     log.info("running jobs", sweep=settings.sweep)
     while not asked.wait(1):
         pass
-    runner.stop()
-    runner.join()
+    for part in parts:
+        part.stop()
+    for part in parts:
+        part.join()
+
+
+def _webhooks(store: Store, settings: Settings) -> Webhooks:
+    poster = Poster(allow_private=settings.allow_private_targets)
+    return Webhooks(store, poster, settings.webhook_secret)
 
 
 def listing(settings: Settings, *, as_json: bool) -> str:

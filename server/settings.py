@@ -266,6 +266,18 @@ class Settings:
     sweep: bool = _setting(
         True, _switch, "`off`: leave expired messages to the task runner of a WildDuck on the same database."
     )
+    webhook_secret: str = _setting(
+        "",
+        str,
+        "Key that signs what webhooks send; each hook has a secret made of it, which `createWebhook` and `mallard "
+        "webhooks secret` tell. Empty: no signatures.",
+        secret=True,
+    )
+    allow_private_targets: bool = _setting(
+        False,
+        _switch,
+        "`on`: webhooks may also call this machine and private networks.",
+    )
     log_format: str = _setting(
         "auto", _choice("auto", "console", "json"), "`auto`: console on a terminal, JSON otherwise."
     )

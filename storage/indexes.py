@@ -25,7 +25,8 @@ def _partial(**wanted: Any) -> dict[str, Any]:
 
 
 # `addresses.address_targets` and `addressregister.completion` are Mallard's own: what is searched for stands in them.
-# So are `filters.user_order`, for pages, and the unique ones of `mallard.` fields: `filters.slot`, `autoreplies.one`.
+# So are `filters.user_order`, `webhooks.type_paging` and `user_paging`, for pages, and the unique ones of `mallard.`
+# fields: `filters.slot`, `autoreplies.one`.
 # `webhooks` and `authlog.user_by_ip`: WildDuck makes the former in `main` while its data is in `users`, and the
 # latter can match nothing. Both are made as WildDuck makes them, and again so that they serve.
 # role → collection → name → keys (`field` ascending, `-field` descending, `#field` hashed, `~field` text), options
@@ -68,7 +69,12 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "deletedusers_address": ("address", {}),
             "deletedusers_addresses": ("deleteInfo.addresses.addrview", {}),
         },
-        "webhooks": {"by_type": ("type user", {}), "by_user_type": ("user type", {})},
+        "webhooks": {
+            "by_type": ("type user", {}),
+            "by_user_type": ("user type", {}),
+            "type_paging": ("type _id", {}),
+            "user_paging": ("user _id", {}),
+        },
         "accesstokens": {"by_user": ("user -created", {}), "entry_autoexpire": ("expires", _EXPIRES)},
         "pending2fa": {"entry_autoexpire": ("expires", _EXPIRES)},
     },
@@ -160,6 +166,15 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         "webhooks": {"by_type": ("type user", {}), "by_user_type": ("user type", {})},
         "settings": {"key_unique": ("key enumerable", _UNIQUE), "enumerable_key": ("enumerable key", {})},
         "counters": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "eventorder": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "webhookqueue": {
+            "lane_order": ("lane n", _partial(lane={"$gt": ""})),
+            "fresh": ("fresh _id", _partial(fresh=True)),
+            "waiting": ("hook since", _partial(lane={"$gt": ""})),
+            "dead": ("died _id", _partial(died={"$type": "date"})),
+            "entry_autoexpire": ("expires", _EXPIRES),
+        },
+        "webhooklanes": {"due": ("due target", {}), "by_hook": ("hook", {})},
         "updates": {"user_order": ("user n", _UNIQUE), "entry_autoexpire": ("expires", _EXPIRES)},
         "notices": {"entry_autoexpire": ("expires", _EXPIRES)},
     },

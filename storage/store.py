@@ -19,6 +19,7 @@ from storage.deletedusers import DeletedUsers
 from storage.domainaccess import DomainAccess
 from storage.domainaliases import DomainAliases
 from storage.domainrename import DomainRename
+from storage.events import Events
 from storage.files import Files
 from storage.filters import Filters
 from storage.indexes import ensure_indexes
@@ -38,6 +39,8 @@ from storage.threads import Threads
 from storage.tokens import Tokens
 from storage.updates import Updates
 from storage.users import Users
+from storage.webhookqueue import WebhookQueue
+from storage.webhooks import Webhooks
 from storage.wildduck import WildDuck
 
 
@@ -55,29 +58,32 @@ class Store:
         self.clock = clock
         self.transactions = Transactions(self.databases)
         self.wildduck = wildduck or WildDuck()
+        self.webhooks = Webhooks(self.databases, clock)
+        self.webhookqueue = WebhookQueue(self.databases, clock)
+        self.events = Events(self.databases, clock, self.transactions, self.webhooks, self.webhookqueue)
         self.tasks = Tasks(self.databases, clock)
         self.locks = Locks(self.databases, clock)
         self.settings = Settings(self.databases, clock)
         self.counters = Counters(self.databases, clock)
         self.authlog = AuthLog(self.databases, clock, self.settings)
         self.attempts = Attempts(self.databases, clock)
-        self.asps = Asps(self.databases, clock)
+        self.asps = Asps(self.databases, clock, self.events)
         self.signingkeys = SigningKeys(self.databases)
         self.tokens = Tokens(self.databases, clock)
         self.users = Users(self.databases, clock)
-        self.secondfactors = SecondFactors(self.databases, clock)
+        self.secondfactors = SecondFactors(self.databases, clock, self.events)
         self.logins = PendingLogins(self.databases, clock)
         self.addresses = Addresses(self.databases, clock)
-        self.domainrename = DomainRename(self.databases, self.transactions)
+        self.domainrename = DomainRename(self.databases, self.transactions, self.events)
         self.addressregister = AddressRegister(self.databases, clock)
-        self.domainaliases = DomainAliases(self.databases, clock, self.transactions)
+        self.domainaliases = DomainAliases(self.databases, clock, self.transactions, self.events)
         self.domainaccess = DomainAccess(self.databases)
         self.journal = Journal(self.databases, clock, self.transactions, self.wildduck)
         self.notices = Notices(self.databases, clock, self.transactions, self.wildduck)
         self.updates = Updates(self.databases, clock)
-        self.filters = Filters(self.databases, clock)
-        self.autoreplies = Autoreplies(self.databases, clock, self.transactions)
-        self.mailboxes = Mailboxes(self.databases, clock, self.journal, self.notices)
+        self.filters = Filters(self.databases, clock, self.events)
+        self.autoreplies = Autoreplies(self.databases, clock, self.transactions, self.events)
+        self.mailboxes = Mailboxes(self.databases, clock, self.journal, self.notices, self.events)
         self.attachments = Attachments(self.databases, clock)
         self.files = Files(self.databases, clock)
         self.threads = Threads(self.databases, clock)
@@ -86,7 +92,9 @@ class Store:
         self.messages = Messages(self)
         self.quota = Quota(self.databases)
         self.belongings = Belongings(self.databases)
-        self.deletedusers = DeletedUsers(self.databases, clock, self.transactions, self.tasks, self.tokens)
+        self.deletedusers = DeletedUsers(
+            self.databases, clock, self.transactions, self.tasks, self.tokens, self.events
+        )
 
     def remove_orphan(self, file_id: bytes) -> bool:
         """Remove an attachment's file and chunks in one step if still nothing refers to it; whether it was removed."""
