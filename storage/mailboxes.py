@@ -98,7 +98,7 @@ class Mailboxes:
         """Make a mailbox. Raises Problem MailboxExistsError or DisallowedMailboxMethod."""
         path = checked_path(path)
         document = {**_fresh(user, path), "retentionCounter": 0, **fields}
-        self._allow_one_more(user, most)
+        self._allow_one_more(user, path, most)
         self._events.run(user, lambda session: self._insert(document, session))
         self._keep_within(most, document)
         return ObjectId(document["_id"])
@@ -113,10 +113,11 @@ class Mailboxes:
         self._journal.append(user, mailbox_id, [entry], session)
         self._events.tell("mailbox.created", user=user, mailbox=mailbox_id, path=path, session=session)
 
-    def _allow_one_more(self, user: ObjectId, most: int) -> None:
+    def _allow_one_more(self, user: ObjectId, path: str, most: int) -> None:
         """WildDuck refuses a new one only when there are more than `most` before it; so do we."""
         if self._collection.count_documents({"user": user}, limit=most + 2) > most:
-            raise _too_many(most)
+            taken = self._collection.find_one({"user": user, "path": path}, {"_id": 1})
+            raise Problem("MailboxExistsError") if taken else _too_many(most)
 
     def _keep_within(self, most: int, mailbox: Document) -> None:
         """Take a new mailbox back where others came in between. Counted after it is there, so that none slips past."""

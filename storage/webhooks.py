@@ -20,7 +20,7 @@ from storage.paging import Order, Page, Paging, read_page
 
 _FRESH = timedelta(seconds=5)
 _READ_MS = 3000
-_SCHEMES = ("http", "https")  # addresses of SMTP are kept, as WildDuck does, and get nothing
+_PORTS = {"http": 80, "https": 443}  # addresses of SMTP are kept, as WildDuck does, and get nothing
 _LISTED = dict.fromkeys(("type", "user", "url", "created"), 1)
 _LISTENING = dict.fromkeys(("type", "user", "url"), 1)
 
@@ -128,19 +128,25 @@ class Webhooks:
 
     def _read(self, user: ObjectId | None) -> list[Hook]:
         rows = self._collection.find({"user": user}, _LISTENING, max_time_ms=_READ_MS).sort("_id", 1)
-        return [hook_of(row) for row in rows if urlsplit(row["url"]).scheme in _SCHEMES]
+        return [hook for row in rows if (hook := _hook(row))]
 
 
-def hook_of(row: Document) -> Hook:
-    """A hook as it is told."""
-    return Hook(row["_id"], row.get("user"), frozenset(row.get("type") or ()), target_of(row["url"]))
+def _hook(row: Document) -> Hook | None:
+    """A hook that can be told. One that somebody else stored may be anything, and must stop no change of ours."""
+    patterns, target = row.get("type"), _target(row.get("url"))
+    if not target or not isinstance(patterns, list):
+        return None
+    return Hook(row["_id"], row.get("user"), frozenset(p for p in patterns if isinstance(p, str)), target)
 
 
-def target_of(url: str) -> str:
-    """What one slow receiver is: `scheme://host:port`, without user, password and path."""
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 25)
-    return f"{parts.scheme}://{parts.hostname or ''}:{port}"
+def _target(url: object) -> str:
+    """What one slow receiver is: `scheme://host:port`, without user, password and path. Empty for one of none."""
+    try:
+        parts = urlsplit(str(url))
+        port = parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        return ""
+    return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname else ""
 
 
 def patterns_of(kind: str) -> Collection[str]:
