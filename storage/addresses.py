@@ -136,9 +136,7 @@ class Addresses:
     def delete_forwarded(self, address_id: ObjectId, session: ClientSession | None = None) -> Document:
         """Delete a forwarded address; what it was. Raises Problem AddressNotFound."""
         wanted = {"_id": address_id, **_FORWARDED}
-        deleted = self._collection.find_one_and_delete(
-            wanted, {"address": 1}, session=session, max_time_ms=_READ_MS
-        )
+        deleted = self._collection.find_one_and_delete(wanted, {"address": 1}, session=session)
         if not deleted:
             raise Problem("AddressNotFound")
         return deleted
