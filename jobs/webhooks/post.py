@@ -14,7 +14,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from security.targets import is_public
@@ -60,7 +60,7 @@ class Poster:
         try:
             parts = urlsplit(url)
             with self._connected(parts, until) as sock, _deadline(sock, until):
-                return _exchange(sock, parts, body, headers)
+                return _exchange(sock, parts, body, headers, until)
         except (OSError, http.client.HTTPException, ValueError) as error:
             late = time.monotonic() >= until
             raise PostFailed("No answer in time" if late else _reason(error)) from error
@@ -97,7 +97,9 @@ class Poster:
         raise failure
 
 
-def _exchange(sock: socket.socket, parts: SplitResult, body: bytes, headers: Mapping[str, str]) -> int:
+def _exchange(
+    sock: socket.socket, parts: SplitResult, body: bytes, headers: Mapping[str, str], until: float
+) -> int:
     connection = http.client.HTTPConnection(parts.hostname or "", _port(parts))
     connection.sock = sock
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -106,14 +108,18 @@ def _exchange(sock: socket.socket, parts: SplitResult, body: bytes, headers: Map
     for name, value in {**own, **_credentials(parts), **headers}.items():
         connection.putheader(name, value)
     connection.endheaders(body)
-    response = connection.getresponse()
-    # What it says is of no interest, and the event is taken; reading spares a polite receiver a broken connection.
-    with suppress(OSError, http.client.HTTPException):
-        response.read(_READ_AT_MOST)
-    return response.status
+    with closing(connection), connection.getresponse() as response:
+        if time.monotonic() >= until:  # what was cut off may look like a shorter answer
+            raise TimeoutError
+        # What it says is of no interest, and it took the event; reading spares a polite one a broken connection.
+        with suppress(OSError, http.client.HTTPException):
+            response.read(_READ_AT_MOST)
+        return response.status
 
 
 def _port(parts: SplitResult) -> int:
+    if parts.scheme not in _PORTS:
+        raise ValueError(f"{parts.scheme}:// is not HTTP")
     return parts.port or _PORTS[parts.scheme]
 
 

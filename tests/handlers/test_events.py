@@ -63,7 +63,7 @@ def check(body: Document) -> None:
 
 @pytest.fixture
 def told(store: Store) -> Told:
-    """What hooks were told since the last call, in order, without `id` and `time`; each body held against the catalogue."""
+    """What hooks were told since the last call, in order, without `id` and `time`, and as the catalogue says."""
     store.webhooks.create(["*"], "https://hooks.example.com/", None)
 
     def read() -> list[Document]:
@@ -72,7 +72,9 @@ def told(store: Store) -> Told:
         entries.delete_many({})
         for body in bodies:
             check(body)
-        return [{name: value for name, value in body.items() if name not in ("id", "time")} for body in bodies]
+        return [
+            {name: value for name, value in body.items() if name not in ("id", "time")} for body in bodies
+        ]
 
     return read
 
@@ -86,25 +88,41 @@ def one(told: Told) -> Document:
 @pytest.fixture
 def ann(client: Any, told: Told) -> str:
     """An account; its making is told already."""
-    answer = client.post("/users", json={"username": "ann", "password": "correct horse", "address": "ann@example.com"})
+    answer = client.post(
+        "/users", json={"username": "ann", "password": "correct horse", "address": "ann@example.com"}
+    )
     told()
     return str(answer.json["id"])
 
 
 def test_an_account_is_made(client: Any, told: Told) -> None:
     targets = ["grace@elsewhere.example", "https://u:secret@hooks.example.com/x"]
-    body = {"username": "ann", "password": "correct horse", "name": "Ann", "address": "ann@example.com", "targets": targets}
+    body = {
+        "username": "ann",
+        "password": "correct horse",
+        "name": "Ann",
+        "address": "ann@example.com",
+        "targets": targets,
+    }
     ann = client.post("/users", json=body).json["id"]
     forwards = [
         {"ev": "forward added", "user": ann, "type": "user", "target": target}
         for target in (targets[0], "https://u:***@hooks.example.com/x")
     ]
-    created = {"ev": "user.created", "user": ann, "username": "ann", "name": "Ann", "address": "ann@example.com"}
+    created = {
+        "ev": "user.created",
+        "user": ann,
+        "username": "ann",
+        "name": "Ann",
+        "address": "ann@example.com",
+    }
     assert told() == [created, *forwards]
 
 
 def test_an_account_without_a_name_or_an_address(client: Any, told: Told) -> None:
-    ann = client.post("/users", json={"username": "ann", "password": "correct horse", "emptyAddress": True}).json["id"]
+    ann = client.post(
+        "/users", json={"username": "ann", "password": "correct horse", "emptyAddress": True}
+    ).json["id"]
     assert one(told) == {"ev": "user.created", "user": ann, "username": "ann", "address": ""}
 
 
@@ -117,7 +135,10 @@ def test_an_account_that_is_refused_is_not_told(client: Any, told: Told, ann: st
 def test_an_account_is_changed(client: Any, told: Told, ann: str) -> None:
     client.put(f"/users/{ann}", json={"name": "Anna"})
     assert told() == []
-    client.put(f"/users/{ann}", json={"password": "another horse", "disable2fa": True, "targets": ["b@elsewhere.example"]})
+    client.put(
+        f"/users/{ann}",
+        json={"password": "another horse", "disable2fa": True, "targets": ["b@elsewhere.example"]},
+    )
     assert told() == [
         {"ev": "user.password.changed", "user": ann},
         {"ev": "mfa.disabled", "user": ann},
@@ -189,7 +210,10 @@ def test_domain_aliases(client: Any, told: Told) -> None:
     alias = client.post("/domainaliases", json={"alias": "example.org", "domain": "example.com"}).json["id"]
     about = {"domainalias": alias, "alias": "example.org", "domain": "example.com"}
     assert one(told) == {"ev": "domainalias.created", **about}
-    assert client.post("/domainaliases", json={"alias": "example.org", "domain": "example.com"}).status_code == 400
+    assert (
+        client.post("/domainaliases", json={"alias": "example.org", "domain": "example.com"}).status_code
+        == 400
+    )
     client.delete(f"/domainaliases/{alias}")
     assert one(told) == {"ev": "domainalias.deleted", **about}
 
@@ -202,7 +226,10 @@ def test_filters(client: Any, told: Told, ann: str) -> None:
         {**forward, "target": "b@elsewhere.example"},
         {"ev": "filter.created", "user": ann, "filter": made},
     ]
-    client.put(f"/users/{ann}/filters/{made}", json={"action": {"targets": ["b@elsewhere.example", "c@elsewhere.example"]}})
+    client.put(
+        f"/users/{ann}/filters/{made}",
+        json={"action": {"targets": ["b@elsewhere.example", "c@elsewhere.example"]}},
+    )
     assert one(told) == {**forward, "target": "c@elsewhere.example"}
     client.delete(f"/users/{ann}/filters/{made}")
     assert one(told) == {"ev": "filter.deleted", "user": ann, "filter": made}
@@ -255,7 +282,13 @@ def test_mailboxes(client: Any, told: Told, ann: str) -> None:
     filters = [client.post(f"/users/{ann}/filters", json=body).json["id"] for _ in range(2)]
     told()
     client.put(f"/users/{ann}/mailboxes/{box}", json={"path": "Play", "subscribed": False})
-    assert one(told) == {"ev": "mailbox.renamed", "user": ann, "mailbox": box, "previous": "Work", "current": "Play"}
+    assert one(told) == {
+        "ev": "mailbox.renamed",
+        "user": ann,
+        "mailbox": box,
+        "previous": "Work",
+        "current": "Play",
+    }
     client.put(f"/users/{ann}/mailboxes/{box}", json={"subscribed": True})
     assert told() == []
     client.delete(f"/users/{ann}/mailboxes/{box}")
@@ -353,7 +386,9 @@ def test_spam_and_no_spam_by_a_restore(
 
     def restore(box: str) -> int:
         archived = client.get(f"/users/{ann}/archived/messages").json["results"][0]["id"]
-        answer = client.post(f"/users/{ann}/archived/messages/{archived}/restore", json={"mailbox": boxes[box]})
+        answer = client.post(
+            f"/users/{ann}/archived/messages/{archived}/restore", json={"mailbox": boxes[box]}
+        )
         return int(answer.json["id"])
 
     uid = restore("junk")
@@ -372,7 +407,10 @@ def test_a_message_without_a_sender_but_with_results(
     message = store.messages.add(account, inbox, b"Subject: x\r\n\r\n", meta={}, verification_results=results)
     client.put(f"/users/{ann}/mailboxes/{boxes['inbox']}/messages/{message['uid']}", json={"flagged": True})
     body = one(told)
-    assert (body["from"], body["verificationResults"]) == ({"name": "", "address": ""}, {"spf": "example.com"})
+    assert (body["from"], body["verificationResults"]) == (
+        {"name": "", "address": ""},
+        {"spf": "example.com"},
+    )
 
 
 def test_every_event_of_the_catalogue_was_seen() -> None:

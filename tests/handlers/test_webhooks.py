@@ -121,9 +121,7 @@ def test_what_a_listing_shows(client: Any, store: Store, ada: str) -> None:
     }  # fmt: skip
 
 
-def test_a_listing_by_type_and_account(
-    client: Any, ada: str, make_user: Callable[..., ObjectId]
-) -> None:
+def test_a_listing_by_type_and_account(client: Any, ada: str, make_user: Callable[..., ObjectId]) -> None:
     bob = str(make_user("bob"))
     made = {
         name: create(client, *types, **fields).json["id"]
@@ -137,7 +135,10 @@ def test_a_listing_by_type_and_account(
     def found(**query: str) -> set[str]:
         answer = client.get("/webhooks", query_string=query).json
         assert answer["total"] == len(answer["results"])
-        assert (answer.get("type"), answer["user"]) == (query.get("type", "").lower() or None, query.get("user"))
+        assert (answer.get("type"), answer["user"]) == (
+            query.get("type", "").lower() or None,
+            query.get("user"),
+        )
         return {name for name, hook in made.items() if hook in {row["id"] for row in answer["results"]}}
 
     assert found(type="USER.*") == {"ada", "bob"}

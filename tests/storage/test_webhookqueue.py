@@ -88,7 +88,9 @@ def test_entries_come_in_the_order_of_their_numbers(queue: WebhookQueue) -> None
     assert queue.states() == {}
 
 
-def test_a_lane_whose_runner_died_is_taken_over_and_the_attempt_counts(queue: WebhookQueue, clock: Clock) -> None:
+def test_a_lane_whose_runner_died_is_taken_over_and_the_attempt_counts(
+    queue: WebhookQueue, clock: Clock
+) -> None:
     put(queue, ObjectId(), 1, 2)
     queue.discover()
     dead = claimed(queue)
