@@ -25,10 +25,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """When an event is told, and its fields beside `id`, `time` and `ev`."""
+    """When an event is told, and its fields beside `id`, `time` and `ev`.
+
+    `by_name_only`: the pattern `*` does not match it.
+    """
 
     when: str
     fields: Mapping[str, Field]
+    by_name_only: bool = False
 
     @property
     def of_account(self) -> bool:
@@ -150,6 +154,12 @@ CATALOGUE: Mapping[str, EventType] = {
         current=Field(TEXT, "Its new path"),
     ),
     "mailbox.deleted": _of_user("A mailbox was deleted.", **_MAILBOX),
+    "message.received": EventType(
+        "Mail came in and was stored. WildDuck has no such event, and there are many, so that `*` does not match it: only "
+        "`message.*` and the name itself do. With a message that is stored encrypted, what is encrypted is not told.",
+        {"user": Field(ID, "The account"), **_MESSAGE},
+        by_name_only=True,
+    ),
     "marked.spam": _of_user("A message that was none became spam: it was moved or restored to Junk.", **_MESSAGE),
     "marked.ham": _of_user(
         "A message is said to be no spam: one from Junk was moved or restored to a mailbox that is neither Junk nor "

@@ -53,13 +53,15 @@ class AddMessages(EncryptMessages):
         forward_targets: Sequence[Document] | None = None,
         message_id: ObjectId | None = None,
         together: Callable[[ClientSession | None], None] | None = None,
+        event: str | None = None,
         offload: Callable[..., Any] = _run,
     ) -> Document:
         """Store a message and return its document.
 
         Quota, UID, document and journal entry come about together or not at all, and so does what `together`
         writes, which runs first. `thread_of` is the message that this one answers, `outbound` the ids under which
-        it was queued, `filters` what matched when it came in, `message_id` its `_id` where that is known before.
+        it was queued, `filters` what matched when it came in, `message_id` its `_id` where that is known before,
+        `event` what webhooks are told of it.
         Where account or mailbox want it, all but drafts is stored encrypted.
         Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox, EncryptionFailed.
         """
@@ -78,7 +80,7 @@ class AddMessages(EncryptMessages):
             document.update(meta=meta, magic=magic, thread=self._thread(user["_id"], indexed, thread_of))
             document.update(_delivery(verification_results, filters, outbound, forward_targets))
             _note_hashes(document, indexed, hashes)
-            self._store.transactions.run(lambda session: self._insert(document, together, session))
+            self._store.transactions.run(lambda session: self._insert(document, together, event, session))
         except Exception as error:
             if not _may_be_stored(error):
                 self._store.attachments.release([body.hash for body in indexed.bodies], magic)
@@ -132,6 +134,7 @@ class AddMessages(EncryptMessages):
         self,
         document: Document,
         together: Callable[[ClientSession | None], None] | None,
+        event: str | None,
         session: ClientSession | None,
     ) -> None:
         store = self._store
@@ -149,6 +152,8 @@ class AddMessages(EncryptMessages):
         finally:
             self._settle(mailbox, session)
         store.journal.append(user, mailbox, [exists(document)], session=session)
+        if event:
+            self.tell_about(event, user, mailbox, [document["_id"]], session)
 
     def _place(self, document: Document, session: ClientSession | None) -> None:
         """Give a document its UID and its modification sequence, and insert it."""

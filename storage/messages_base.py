@@ -32,7 +32,7 @@ class MessagesBase:
         if session is None:
             self._store.mailboxes.distrust_counts(mailbox)
 
-    def tell_marked(
+    def tell_about(
         self,
         kind: str,
         user: ObjectId,
@@ -40,7 +40,7 @@ class MessagesBase:
         messages: Sequence[ObjectId],
         session: ClientSession | None,
     ) -> None:
-        """Tell that messages of a mailbox are spam or none; they are only looked at where somebody listens."""
+        """Tell an event about each of some messages; they are only looked at where somebody listens."""
         events = self._store.events
         if messages and events.wanted(kind, user):
             wanted = {"_id": {"$in": list(messages)}, "mailbox": mailbox}

@@ -52,7 +52,7 @@ class ChangeMessages(MessagesBase):
             raise Problem("MessageNotFound")
         if self._store.events.wanted("marked.ham", user):
             for ids in self._batches(user, mailbox, uids):
-                self.tell_marked("marked.ham", user, mailbox, ids, None)
+                self.tell_about("marked.ham", user, mailbox, ids, None)
         return total
 
     def _batches(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> Iterator[list[ObjectId]]:
@@ -81,7 +81,7 @@ class ChangeMessages(MessagesBase):
         entries = [fetch({**row, "modseq": modseq}, unseen_change="seen" in changes) for row in after]
         self._store.journal.append(user, mailbox, entries, session=session)
         if says_ham(changes):
-            self.tell_marked("marked.ham", user, mailbox, ids, session)
+            self.tell_about("marked.ham", user, mailbox, ids, session)
         self._settle(mailbox, session)
         return len(before)
 
@@ -192,8 +192,8 @@ class ChangeMessages(MessagesBase):
         self._store.journal.append(user, target["_id"], entries, session=session)
         spam = [entry["message"] for entry in entries if entry.get("junk") == 1]
         no_spam = [e["message"] for e in entries if e.get("junk") == -1 or (ham and e.get("junk") != 1)]
-        self.tell_marked("marked.spam", user, target["_id"], spam, session)
-        self.tell_marked("marked.ham", user, target["_id"], no_spam, session)
+        self.tell_about("marked.spam", user, target["_id"], spam, session)
+        self.tell_about("marked.ham", user, target["_id"], no_spam, session)
 
 
 def says_ham(changes: Document) -> bool:

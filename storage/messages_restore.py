@@ -56,7 +56,7 @@ class RestoreMessages(MessagesBase):
         store.journal.append(user, place["_id"], [exists(row, junk)], session=session)
         if junk:
             kind = "marked.spam" if junk > 0 else "marked.ham"
-            self.tell_marked(kind, user, place["_id"], [row["_id"]], session)
+            self.tell_about(kind, user, place["_id"], [row["_id"]], session)
         self._settle(place["_id"], session)
         if session is None:
             store.archive.take(archived["_id"], None)

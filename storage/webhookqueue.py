@@ -28,6 +28,19 @@ DEAD_KEPT = timedelta(days=30)
 _AT_ONCE = 500
 _READ_MS = 10_000
 _ERROR_LENGTH = 300
+_WAITING: list[Document] = [
+    {"$match": {"lane": {"$gt": ""}}},
+    {"$group": {"_id": "$hook", "waiting": {"$sum": 1}, "oldest": {"$min": "$since"}}},
+]
+_WORST: list[Document] = [
+    {
+        "$group": {
+            "_id": "$hook",
+            "next": {"$min": "$due"},
+            "worst": {"$max": {"failures": "$failures", "error": "$error"}},
+        }
+    },
+]
 
 
 class LaneLost(Exception):
@@ -181,30 +194,11 @@ class WebhookQueue:
 
     def states(self) -> dict[ObjectId, Document]:
         """By hook: how many entries wait and since when, failures, when it goes on, the last error."""
-        counted = self._entries.aggregate(
-            [
-                {"$match": {"lane": {"$gt": ""}}},
-                {"$group": {"_id": "$hook", "waiting": {"$sum": 1}, "oldest": {"$min": "$since"}}},
-            ],
-            maxTimeMS=_READ_MS,
-        )
-        lanes = self._lanes.aggregate(
-            [
-                {"$sort": {"failures": -1}},
-                {
-                    "$group": {
-                        "_id": "$hook",
-                        "failures": {"$first": "$failures"},
-                        "error": {"$first": "$error"},
-                        "next": {"$min": "$due"},
-                    }
-                },
-            ],
-            maxTimeMS=_READ_MS,
-        )
+        counted = self._entries.aggregate(_WAITING, hint="waiting", maxTimeMS=_READ_MS)
+        lanes = self._lanes.aggregate(_WORST, hint="by_hook", maxTimeMS=_READ_MS)
         states = {row["_id"]: dict(row) for row in counted}
         for row in lanes:
-            states.setdefault(row["_id"], {"waiting": 0}).update(row)
+            states.setdefault(row["_id"], {"waiting": 0}).update(next=row["next"], **row["worst"])
         return states
 
 

@@ -16,6 +16,7 @@ from bson import ObjectId
 
 from problems import Problem
 from storage.database import Clock, Databases, Document
+from storage.eventcatalogue import CATALOGUE
 from storage.paging import Order, Page, Paging, read_page
 
 _FRESH = timedelta(seconds=5)
@@ -152,4 +153,5 @@ def _target(url: object) -> str:
 def patterns_of(kind: str) -> Collection[str]:
     """What matches an event type: `*`, itself, and for `a.b.c` also `a.*` and `a.b.*`."""
     parts = kind.split(".")
-    return {"*", kind, *(".".join(parts[:depth]) + ".*" for depth in range(1, len(parts)))}
+    every = set() if CATALOGUE[kind].by_name_only else {"*"}
+    return {kind, *every, *(".".join(parts[:depth]) + ".*" for depth in range(1, len(parts)))}

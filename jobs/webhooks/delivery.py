@@ -107,10 +107,9 @@ class Delivery:
         """A target that refuses one event may take the next; one that is out of reach is left alone for a while."""
         hopeless = is_hopeless(result.outcome, attempts, entry.since, self._store.clock())
         facts = {"hook": str(lane.hook), "target": without_password(lane.target), "type": entry.type}
-        log.warning(
-            "a webhook was not taken", **facts, attempt=attempts, reason=result.reason, given_up=hopeless
-        )
+        log.info("a webhook was not taken", **facts, attempt=attempts, reason=result.reason)
         if hopeless:
+            log.warning("a webhook is given up on", **facts, entry=str(entry.id), reason=result.reason)
             self._queue.give_up(lane, entry, attempts, result.reason)
             if result.outcome is Outcome.REFUSED:
                 return True

@@ -64,7 +64,7 @@ def check(body: Document) -> None:
 @pytest.fixture
 def told(store: Store) -> Told:
     """What hooks were told since the last call, in order, without `id` and `time`, and as the catalogue says."""
-    store.webhooks.create(["*"], "https://hooks.example.com/", None)
+    store.webhooks.create(["*", "message.*"], "https://hooks.example.com/", None)
 
     def read() -> list[Document]:
         entries = store.databases.main["webhookqueue"]
@@ -411,6 +411,13 @@ def test_a_message_without_a_sender_but_with_results(
         {"name": "", "address": ""},
         {"spf": "example.com"},
     )
+
+
+def test_mail_comes_in(client: Any, store: Store, told: Told, ann: str, boxes: dict[str, str]) -> None:
+    account = store.users.get(ObjectId(ann))
+    inbox = store.mailboxes.get(ObjectId(ann), ObjectId(boxes["inbox"]))
+    message = store.messages.add(account, inbox, RAW.encode(), meta={}, event="message.received")
+    assert one(told) == marked(client, "message.received", ann, boxes["inbox"], message["uid"])
 
 
 def test_every_event_of_the_catalogue_was_seen() -> None:

@@ -41,6 +41,7 @@ def bodies(store: Store, **wanted: Any) -> list[Document]:
         ("user.created", {"*", "user.*", "user.created"}),
         ("user.delete.started", {"*", "user.*", "user.delete.*", "user.delete.started"}),
         ("forward added", {"*", "forward added"}),
+        ("message.received", {"message.*", "message.received"}),
     ],
 )
 def test_patterns_match_at_any_depth(kind: str, patterns: set[str]) -> None:

@@ -278,6 +278,8 @@ def test_every_read_is_led_by_an_index(own: Store) -> None:
         assert indexes(plan) == {index}
         assert examined(plan) <= most
     assert indexes(plan_of(queue.discover)) == {"fresh"}
+    used = [indexes(plan) for plan in plans(own, queue.states)]
+    assert used == [{"waiting"}, {"by_hook"}]
 
 
 def test_a_claim_reads_the_lane_it_takes(own: Store) -> None:
