@@ -22,12 +22,12 @@ def get_webhooks(
 
 
 def _row(hook: Document) -> Document:
-    """Hooks of old WildDucks do not say when they were made."""
+    """Hooks of old WildDucks do not say when they were made, and those of others may lack more."""
     return {
         "id": hook["_id"],
-        "type": hook["type"],
+        "type": hook.get("type") or [],
         "user": hook.get("user"),
-        "url": hook["url"],
+        "url": hook.get("url") or "",
         "created": hook.get("created") or hook["_id"].generation_time,
     }
 

@@ -155,8 +155,8 @@ CATALOGUE: Mapping[str, EventType] = {
     ),
     "mailbox.deleted": _of_user("A mailbox was deleted.", **_MAILBOX),
     "message.received": EventType(
-        "Mail came in and was stored. WildDuck has no such event, and there are many, so that `*` does not match it: only "
-        "`message.*` and the name itself do. With a message that is stored encrypted, what is encrypted is not told.",
+        "Mail came in and was stored. WildDuck has no such event, and there are many of them, so `*` does not match: "
+        "only `message.*` and the name itself do.",
         {"user": Field(ID, "The account"), **_MESSAGE},
         by_name_only=True,
     ),

@@ -119,7 +119,7 @@ class Delivery:
     def _end(self, lane: Lane, hook: Document) -> None:
         """The hook of an account whose data are gone ends with the last event that it had to be told."""
         self._queue.finish(lane)
-        user = hook["user"]
+        user = hook.get("user")
         if user and not self._store.users.exists(user) and not self._store.deletedusers.exists(user):
             end_hooks_of(self._store, user)
 
