@@ -150,13 +150,19 @@ class WebhookQueue:
         """Take an entry out of its lane, as dead. Raises LaneLost."""
         if not self._lanes.find_one(_held(lane), {"_id": 1}):
             raise LaneLost(lane.id)
+        change = self._death(lane, error)
+        change["$set"]["attempts"] = entry.attempts + attempts
+        self._entries.update_one({"_id": entry.id, "lane": lane.id}, change)
+
+    def give_up_older(self, lane: Lane, than: datetime, error: str) -> None:
+        """Take all entries out of a lane that have waited in it since then, untried."""
+        wanted = {"lane": lane.id, "since": {"$lte": than}}
+        self._entries.update_many(wanted, self._death(lane, error))
+
+    def _death(self, lane: Lane, error: str) -> Document:
         now = self._clock()
-        dead = {
-            "of": lane.id, "died": now, "expires": now + DEAD_KEPT,
-            "error": error[:_ERROR_LENGTH], "attempts": entry.attempts + attempts,
-        }  # fmt: skip
-        wanted = {"_id": entry.id, "lane": lane.id}
-        self._entries.update_one(wanted, {"$set": dead, "$unset": {"lane": "", "fresh": ""}})
+        dead = {"of": lane.id, "died": now, "expires": now + DEAD_KEPT, "error": error[:_ERROR_LENGTH]}
+        return {"$set": dead, "$unset": {"lane": "", "fresh": ""}}
 
     def release(self, lane: Lane) -> None:
         """Give a lane back that has more to send."""
@@ -229,7 +235,7 @@ def _shown(row: Document) -> Document:
         "user": row["user"],
         "type": row["type"],
         "died": row["died"],
-        "attempts": row["attempts"],
+        "attempts": row.get("attempts", 0),
         "error": row["error"],
         "body": row["body"],
     }

@@ -11,7 +11,7 @@ import orjson
 import structlog
 from bson import ObjectId
 
-from jobs.webhooks.attempt import Outcome, Random, Result, is_hopeless, judged, pause
+from jobs.webhooks.attempt import KEPT_TRYING, Outcome, Random, Result, is_hopeless, judged, pause
 from jobs.webhooks.post import PostFailed
 from security.targets import without_password
 from security.webhooks import hook_secret, signature
@@ -113,6 +113,7 @@ class Delivery:
             self._queue.give_up(lane, entry, attempts, result.reason)
             if result.outcome is Outcome.REFUSED:
                 return True
+            self._queue.give_up_older(lane, self._store.clock() - KEPT_TRYING, result.reason)
         self._queue.put_off(lane, result.reason, pause(lane.failures, self._rand))
         return False
 
