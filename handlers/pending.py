@@ -9,18 +9,8 @@ from problems import Problem
 PENDING: frozenset[str] = frozenset(
     {
         "createAudit",
-        "deleteDkimKey",
-        "deleteTlsCert",
         "getAudit",
         "getAuditEmails",
-        "getDkimKey",
-        "getDkimKeys",
-        "getTLSCerticate",
-        "getTLSCerticates",
-        "resolveDkim",
-        "resolveTLSCertificate",
-        "updateDkimKey",
-        "updateTLSCertificate",
     }
 )
 
