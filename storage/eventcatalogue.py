@@ -52,6 +52,17 @@ _ALIAS = {
 }
 _FORWARDED = {"address": Field(ID, "The forwarded address"), "value": _VALUE}
 _MAILBOX = {"mailbox": Field(ID, "The mailbox"), "path": Field(TEXT, "Its path")}
+_DKIM = {
+    "dkim": Field(ID, "The key"),
+    "domain": Field(TEXT, "Its domain, `*` for all that have none"),
+    "selector": Field(TEXT, "Its selector"),
+    "fingerprint": Field(TEXT, "Its fingerprint"),
+}
+_CERT = {
+    "cert": Field(ID, "The entry"),
+    "servername": Field(TEXT, "The host name"),
+    "fingerprint": Field(TEXT, "Fingerprint of its key; empty if it has none"),
+}
 _ASP = {"asp": Field(ID, "The application password"), "description": Field(TEXT, "What it is for")}
 _DELETED = {
     f"result.{kind}.deleted": Field(NUMBER, f"How many {what} are gone")
@@ -154,6 +165,12 @@ CATALOGUE: Mapping[str, EventType] = {
         current=Field(TEXT, "Its new path"),
     ),
     "mailbox.deleted": _of_user("A mailbox was deleted.", **_MAILBOX),
+    "dkim.created": EventType("A domain got a DKIM key, and had none before.", _DKIM),
+    "dkim.updated": EventType("The DKIM key of a domain was replaced.", _DKIM),
+    "dkim.deleted": EventType("A DKIM key was deleted.", _DKIM),
+    "cert.created": EventType("A host name got a certificate, and had no entry before.", _CERT),
+    "cert.updated": EventType("The entry of a host name got a certificate.", _CERT),
+    "cert.deleted": EventType("The entry of a host name was deleted.", _CERT),
     "message.received": EventType(
         "Mail came in and was stored. WildDuck has no such event, and there are many of them, so `*` does not match: "
         "only `message.*` and the name itself do.",

@@ -14,6 +14,7 @@ from bson import ObjectId
 from jobs.runner import Runner
 from storage.eventcatalogue import CATALOGUE, DATE, ID, NUMBER, OBJECT, PEOPLE, PERSON, TEXT
 from storage.store import Store
+from tests.authority import BETWEEN, issue
 
 Document = dict[str, Any]
 Told = Callable[[], list[Document]]
@@ -418,6 +419,36 @@ def test_mail_comes_in(client: Any, store: Store, told: Told, ann: str, boxes: d
     inbox = store.mailboxes.get(ObjectId(ann), ObjectId(boxes["inbox"]))
     message = store.messages.add(account, inbox, RAW.encode(), meta={}, event="message.received")
     assert one(told) == marked(client, "message.received", ann, boxes["inbox"], message["uid"])
+
+
+def test_dkim_keys(client: Any, told: Told) -> None:
+    made = client.post("/dkim", json={"domain": "Example.com", "selector": "a", "keyType": "ed25519"}).json
+    about = {"dkim": made["id"], "domain": "example.com", "selector": "a", "fingerprint": made["fingerprint"]}
+    assert one(told) == {"ev": "dkim.created", **about}
+    made = client.post("/dkim", json={"domain": "example.com", "selector": "b", "keyType": "ed25519"}).json
+    about.update(selector="b", fingerprint=made["fingerprint"])
+    assert one(told) == {"ev": "dkim.updated", **about}
+    client.delete(f"/dkim/{made['id']}")
+    assert one(told) == {"ev": "dkim.deleted", **about}
+    assert client.delete(f"/dkim/{made['id']}").status_code == 404
+    assert told() == []
+
+
+def test_certificates(client: Any, told: Told) -> None:
+    host = "mail.example.com"
+    issued = issue(host, by=BETWEEN)
+    body = {"servername": host, "privateKey": issued.key_pem, "cert": f"{issued.pem}\n{BETWEEN.pem}"}
+    made = client.post("/certs", json=body).json
+    about = {"cert": made["id"], "servername": host, "fingerprint": made["fingerprint"]}
+    assert one(told) == {"ev": "cert.created", **about}
+    client.post("/certs", json=body)
+    assert one(told) == {"ev": "cert.updated", **about}
+    client.delete(f"/certs/{made['id']}")
+    assert one(told) == {"ev": "cert.deleted", **about}
+    registered = client.post("/certs", json={"servername": host, "acme": True}).json["id"]
+    assert told() == [], "there is no certificate yet"
+    client.delete(f"/certs/{registered}")
+    assert one(told)["fingerprint"] == ""
 
 
 def test_every_event_of_the_catalogue_was_seen() -> None:
