@@ -123,8 +123,10 @@ class Mailboxes:
             self._events.run(mailbox["user"], lambda session: self._remove(mailbox, session))
             raise _too_many(most)
 
-    def update(self, mailbox: Document, path: str | None, fields: Document) -> bool:
-        """Rename a mailbox and set what differs; whether its retention changed.
+    def update(
+        self, mailbox: Document, path: str | None, fields: Document, session: ClientSession | None = None
+    ) -> int | None:
+        """Rename a mailbox and set what differs; its new `retentionCounter`, None where its retention stays.
 
         Raises Problem MailboxExistsError, DisallowedMailboxMethod or NoSuchMailbox.
         """
@@ -133,51 +135,46 @@ class Mailboxes:
         if new_path != mailbox["path"]:
             _allow_rename(mailbox)
             changes["path"] = new_path
-        before, after = mailbox.get("retention") or 0, changes.get("retention", mailbox.get("retention")) or 0
-        changed = bool(before != after)
-        if changes:
-            self._events.run(
-                mailbox["user"],
-                lambda session: self._change(mailbox, changes, session, retention_changed=changed),
-            )
-        return changed
+        if not changes:
+            return None
+        if session:
+            return self._change(mailbox, changes, session)
+        return self._events.run(mailbox["user"], lambda session: self._change(mailbox, changes, session))
 
-    def _change(
-        self,
-        mailbox: Document,
-        changes: Document,
-        session: ClientSession | None,
-        *,
-        retention_changed: bool,
-    ) -> None:
-        modseq = self._write(mailbox, changes, session, retention_changed=retention_changed)
+    def _change(self, mailbox: Document, changes: Document, session: ClientSession | None) -> int | None:
+        change: Document = {"$set": changes}
+        if dates := changes_retention(mailbox, changes):
+            change["$inc"] = {"retentionCounter": 1}
+        after = self._write(mailbox, change, session)
         if path := changes.get("path"):
             user, mailbox_id = mailbox["user"], mailbox["_id"]
-            entry = {"command": "RENAME", "path": path, "modseq": modseq}
-            self._journal.append(user, mailbox_id, [entry], session)
+            entry = {"command": "RENAME", "path": path, "modseq": after["modifyIndex"]}
+            self._journal.append(user, mailbox_id, [entry], session=session)
             about = {"mailbox": mailbox_id, "previous": mailbox["path"], "current": path}
             self._events.tell("mailbox.renamed", user=user, session=session, **about)
+        return int(after["retentionCounter"]) if dates else None
 
-    def _write(
-        self,
-        mailbox: Document,
-        changes: Document,
-        session: ClientSession | None,
-        *,
-        retention_changed: bool,
-    ) -> int:
-        """Returns the modification sequence at that time."""
-        update: Document = {"$set": changes}
-        if retention_changed:
-            update["$inc"] = {"retentionCounter": 1}
+    def _write(self, mailbox: Document, change: Document, session: ClientSession | None) -> Document:
         wanted = {"_id": mailbox["_id"], "user": mailbox["user"]}
+        shown = {"modifyIndex": 1, "retentionCounter": 1}
         try:
-            found = self._collection.find_one_and_update(wanted, update, {"modifyIndex": 1}, session=session)
+            found = self._collection.find_one_and_update(
+                wanted, change, shown, return_document=ReturnDocument.AFTER, session=session
+            )
         except DuplicateKeyError as error:
             raise Problem("MailboxExistsError") from error
         if not found:
             raise Problem("NoSuchMailbox")
-        return int(found["modifyIndex"])
+        return found
+
+    def retention(self, user: ObjectId, mailbox: ObjectId) -> tuple[int, int] | None:
+        """How often a mailbox's retention was changed, and what it is, in milliseconds; None for one that is gone."""
+        found = self._collection.find_one(
+            {"_id": mailbox, "user": user}, {"retention": 1, "retentionCounter": 1}, max_time_ms=_READ_MS
+        )
+        if not found:
+            return None
+        return int(found.get("retentionCounter") or 0), int(found.get("retention") or 0)
 
     def allow_delete(self, mailbox: Document) -> None:
         """Raises Problem DisallowedMailboxMethod for one that must stay."""
@@ -268,6 +265,12 @@ class Mailboxes:
         ]
         rows = self._messages.aggregate(pipeline, hint="by_size", maxTimeMS=_COUNT_MS)
         return {row["_id"]: row["size"] for row in rows}
+
+
+def changes_retention(mailbox: Document, fields: Document) -> bool:
+    """Whether these fields give a mailbox another retention; none is 0 in every form."""
+    before = mailbox.get("retention") or 0
+    return bool((fields.get("retention", before) or 0) != before)
 
 
 def _fresh(user: ObjectId, path: str) -> Document:
