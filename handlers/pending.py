@@ -8,13 +8,10 @@ from problems import Problem
 
 PENDING: frozenset[str] = frozenset(
     {
-        "createAudit",
         "createWebhook",
         "deleteDkimKey",
         "deleteTlsCert",
         "deleteWebhook",
-        "getAudit",
-        "getAuditEmails",
         "getDkimKey",
         "getDkimKeys",
         "getTLSCerticate",

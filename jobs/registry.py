@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from jobs.audit import copy_existing
 from jobs.clear_mailbox import clear_mailbox
 from jobs.progress import Progress
 from jobs.quota import recount_all
@@ -16,6 +17,7 @@ from storage.store import Store
 Job = Callable[[Store, Document, Progress], None]
 
 JOBS: Mapping[str, Job] = {
+    "audit": copy_existing,
     "clear-folder": clear_mailbox,
     "quota": recount_all,
     "restore": restore_deleted,

@@ -49,6 +49,7 @@ class Sweep:
             "messages": self._all(lambda failed: messages.delete_expired(_AT_ONCE, failed)),
             "archived": self._all(lambda failed: messages.purge_archived(_AT_ONCE, failed)),
             "attachments": self._orphans(),
+            "audits": self._all(self._end_audits),
         }
 
     def _goes_on(self) -> bool:
@@ -68,6 +69,17 @@ class Sweep:
             failed.update(bad)
             gone += seen - len(bad)
         return gone
+
+    def _end_audits(self, failed: set[ObjectId]) -> tuple[int, list[ObjectId]]:
+        """One that is not done within this run is taken up again by the next."""
+        ended = self._store.audits.expired(_AT_ONCE, failed)
+        return len(ended), [audit for audit in ended if not self._end_audit(audit)]
+
+    def _end_audit(self, audit: ObjectId) -> bool:
+        while self._goes_on():
+            if not self._store.auditfiles.delete_some(audit, _AT_ONCE) and self._store.audits.close(audit):
+                return True
+        return False
 
     def _orphans(self) -> int:
         gone = 0

@@ -150,6 +150,11 @@ class Attachments:
         self._chunks.delete_many({"files_id": Binary(file_id), "_id": {"$lt": newest}}, session=session)
         return True
 
+    def there(self, file_ids: Iterable[bytes]) -> set[bytes]:
+        """Those of the files that there are."""
+        wanted = {"_id": {"$in": [Binary(file_id) for file_id in file_ids]}}
+        return {bytes(row["_id"]) for row in self._files.find(wanted, {"_id": 1})}
+
     def file(self, file_id: bytes) -> Document:
         """The document of a file. Raises Problem FileNotFound."""
         found = self._files.find_one({"_id": Binary(file_id)})
