@@ -9,6 +9,7 @@ from datetime import timedelta
 import structlog
 from bson import ObjectId
 
+from storage.database import DatabaseError
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -73,12 +74,17 @@ class Sweep:
     def _end_audits(self, failed: set[ObjectId]) -> tuple[int, list[ObjectId]]:
         """One that is not done within this run is taken up again by the next."""
         ended = self._store.audits.expired(_AT_ONCE, failed)
-        return len(ended), [audit for audit in ended if not self._end_audit(audit)]
+        return len(ended), [audit for audit in ended if not self._ended(audit)]
 
-    def _end_audit(self, audit: ObjectId) -> bool:
-        while self._goes_on():
-            if not self._store.auditfiles.delete_some(audit, _AT_ONCE) and self._store.audits.close(audit):
-                return True
+    def _ended(self, audit: ObjectId) -> bool:
+        try:
+            while self._goes_on():
+                if not self._store.auditfiles.delete_some(audit, _AT_ONCE) and self._store.audits.close(
+                    audit
+                ):
+                    return True
+        except DatabaseError as error:
+            log.error("an audit could not be ended", audit=str(audit), exc_info=error)
         return False
 
     def _orphans(self) -> int:

@@ -134,8 +134,12 @@ class AuditImport:
         for row in rows:
             metadata = metadata_of(self._audit, row, paths, imported=True)
             self._store.auditfiles.write(metadata, self._source(row), session)
-        if not self._store.audits.count(self._audit, len(rows), imported=True, session=session):
-            raise AuditOver
+        if self._store.audits.count(self._audit, len(rows), imported=True, session=session):
+            return
+        if session is None:
+            for row in rows:
+                self._store.auditfiles.forget(self._audit, row["_id"])
+        raise AuditOver
 
     def _source(self, row: Document) -> Iterator[bytes]:
         return self._store.messages.source(row)
