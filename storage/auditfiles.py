@@ -15,7 +15,6 @@ from pymongo.client_session import ClientSession
 from storage.attachments import CHUNK_SIZE
 from storage.database import Clock, Databases, Document
 from storage.files import in_chunks
-from storage.paging import Order
 
 log = structlog.get_logger()
 
@@ -23,7 +22,6 @@ _CHUNKS_AT_ONCE = 8
 _READ_MS = 120_000
 _PAGE = 200
 _TOGETHER_BYTES = 4 * 1024 * 1024
-_BY_DATE = Order("metadata.date")
 _EXPORTED = dict.fromkeys(
     ("length", "metadata.date", "metadata.info.from", "metadata.info.time", "metadata.mailboxPath",
      "metadata.draft"), 1,
@@ -113,17 +111,18 @@ class AuditFiles:
 
     def export(self, audit: ObjectId) -> Iterator[Copy]:
         """All copies by date, each with its bytes. What is held at a time is bounded, however slowly it is read."""
-        condition: Document = {}
-        while rows := self._page(audit, condition):
+        own: Document = {"metadata.audit": audit, "metadata.mallard.unfinished": None}
+        wanted = own
+        while rows := self._page(wanted):
             for group in _groups(rows):
                 yield from self._contents(group)
-            last = rows[-1]
-            condition = _BY_DATE.after((last["metadata"]["date"], last["_id"]), False)
+            date, last = rows[-1]["metadata"]["date"], rows[-1]["_id"]
+            same, later = {"metadata.date": date, "_id": {"$gt": last}}, {"metadata.date": {"$gt": date}}
+            wanted = {"$or": [{**own, **same}, {**own, **later}]}
 
-    def _page(self, audit: ObjectId, condition: Document) -> list[Document]:
-        wanted = {"metadata.audit": audit, "metadata.mallard.unfinished": None, **condition}
+    def _page(self, wanted: Document) -> list[Document]:
         rows = self._files.find(wanted, _EXPORTED, max_time_ms=_READ_MS).hint("audit_files_export")
-        return list(rows.sort(list(_BY_DATE.sort(False).items())).limit(_PAGE))
+        return list(rows.sort([("metadata.date", 1), ("_id", 1)]).limit(_PAGE))
 
     def _contents(self, group: list[Document]) -> Iterator[Copy]:
         """Small ones in one query, a large one piece by piece. One that is not whole is left out."""

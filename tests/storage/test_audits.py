@@ -295,7 +295,7 @@ def test_when_it_expires_all_goes_and_nothing_comes_after(
     assert set(chunks) == {file["_id"] for file in files(account)}
 
 
-def test_everything_is_found_by_an_index(ada: Account) -> None:
+def test_everything_is_found_by_an_index(ada: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(30):
         ada.add(message(subject=str(number)))
     audit = begin(ada)
@@ -310,8 +310,14 @@ def test_everything_is_found_by_an_index(ada: Account) -> None:
     found = plans(ada.store, lambda: list(work.batches("messages", some)))
     assert [(indexes(plan), examined(plan)) for plan in found] == [({"user_messages_by_thread"}, 3)]
     bring_in(ada, audit)
-    for plan in plans(ada.store, lambda: copies(ada, audit)):
-        assert indexes(plan) & {"audit_files_export", "files_id_1_n_1"}
+    monkeypatch.setattr("storage.auditfiles._PAGE", 5)
+    found = plans(ada.store, lambda: copies(ada, audit))
+    pages = [examined(plan) for plan in found if indexes(plan) == {"audit_files_export"}]
+    assert pages == [5] * 6 + [0]
+    assert {frozenset(indexes(plan)) for plan in found} == {
+        frozenset({"audit_files_export"}),
+        frozenset({"files_id_1_n_1"}),
+    }
     for plan in plans(ada.store, lambda: ada.store.audits.expired(10)):
         assert indexes(plan) == {"expire_time"}
 
