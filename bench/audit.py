@@ -22,6 +22,7 @@ from bson import ObjectId
 from bench.mailbox import open_store
 from bench.streams import make_user, start, worker_of
 from jobs.runner import Runner
+from server import logging as logs
 from server.mongod import Mongod
 from storage.audits import Actor, Span
 from storage.store import Store
@@ -34,6 +35,7 @@ _LATER = datetime(2099, 1, 1, tzinfo=UTC)
 
 def main() -> None:
     """Fill an account, have it audited twice, export both, print a line for each."""
+    logs.configure("json", "error")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         server = Mongod(Path(folder), cache=512)
         server.start()
@@ -44,7 +46,7 @@ def main() -> None:
         fill(store, user)
         print(f"storing: {storing(store, user):.2f} ms a message without an audit")
         audits = [copied(store, user, count) for count in (FEW, MANY)]
-        print(f"storing: {storing(store, user):.2f} ms a message with an audit")
+        print(f"storing: {storing(store, user):.2f} ms a message with two audits")
         for audit in audits:
             exported(server.uri, audit, Path(folder) / "export.mbox")
 
