@@ -114,8 +114,6 @@ def copied(store: Store, user: ObjectId, count: int) -> ObjectId:
 def exported(uri: str, audit: ObjectId, target: Path) -> None:
     """Export with a worker of its own."""
     with worker(uri) as (port, pid):
-        with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/audit/{ObjectId()}"):
-            pass
         before = peak(pid)
         begin = time.monotonic()
         with (
@@ -137,6 +135,8 @@ def worker(uri: str) -> Iterator[tuple[int, int]]:
     """The port of an API with one worker, and that worker's process id."""
     port, process = start(uri)
     try:
+        with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/audit/{ObjectId()}"):
+            pass  # it is not there; the worker is, once it says so
         yield port, worker_of(process.pid)
     finally:
         process.terminate()

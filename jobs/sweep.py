@@ -47,10 +47,10 @@ class Sweep:
     def _sweep(self) -> dict[str, int]:
         messages = self._store.messages
         return {
+            "audits": self._all(self._end_audits),
             "messages": self._all(lambda failed: messages.delete_expired(_AT_ONCE, failed)),
             "archived": self._all(lambda failed: messages.purge_archived(_AT_ONCE, failed)),
             "attachments": self._orphans(),
-            "audits": self._all(self._end_audits),
         }
 
     def _goes_on(self) -> bool:

@@ -112,11 +112,16 @@ class Audits:
         )
 
     def _begin(self, audit: Document, session: ClientSession | None) -> None:
-        """The task comes last, as it ends at once where there is no audit."""
+        """The account first, as messages change it, too. A failure leaves no audit that its maker does not know of."""
         self._users.update_one({"_id": audit["user"]}, {"$inc": {"mallard.audits": 1}}, session=session)
         self._collection.insert_one(audit, session=session)
         data = {"audit": audit["_id"], **{name: audit[name] for name in ("user", "start", "end")}}
-        self._tasks.add(TASK, data, session=session)
+        try:
+            self._tasks.add(TASK, data, session=session)
+        except Exception:
+            if session is None:
+                self._collection.delete_one({"_id": audit["_id"]})
+            raise
 
     def get(self, audit: ObjectId) -> Document:
         """An audit. Raises Problem AuditNotFoundError."""

@@ -12,7 +12,7 @@ from bson import ObjectId
 from problems import Problem
 from storage.auditimport import PLACES, AuditImport, AuditOver
 from storage.audits import Actor, Span
-from storage.database import utc_now
+from storage.database import DatabaseError, utc_now
 from storage.store import Store
 from tests.storage.conftest import Account, message, together, with_attachment
 from tests.storage.plans import examined, indexes, plans
@@ -250,6 +250,18 @@ def test_a_crash_on_a_lone_server_leaves_nothing_that_is_not_mended(
     assert copies(account, audit) == [], "what is unfinished is not shown"
     bring_in(account, audit)
     assert copies(account, audit) == [("INBOX", message(subject="x"))]
+
+
+def test_an_audit_without_its_job_is_none(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise DatabaseError("no room left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(account.store.tasks, "add", broken)
+        with pytest.raises(DatabaseError):
+            begin(account)
+    account.add()
+    assert files(account) == []
 
 
 def test_started_while_mail_comes_nothing_is_missed_and_nothing_is_twice(ada: Account) -> None:
