@@ -9,18 +9,8 @@ from problems import Problem
 PENDING: frozenset[str] = frozenset(
     {
         "createWebhook",
-        "deleteDkimKey",
-        "deleteTlsCert",
         "deleteWebhook",
-        "getDkimKey",
-        "getDkimKeys",
-        "getTLSCerticate",
-        "getTLSCerticates",
         "getWebhooks",
-        "resolveDkim",
-        "resolveTLSCertificate",
-        "updateDkimKey",
-        "updateTLSCertificate",
     }
 )
 
