@@ -125,7 +125,9 @@ class AuditImport:
 
     def _require_files(self, rows: list[Document]) -> None:
         """A message that has lost an attachment is none that may pass for a copy."""
-        wanted = {bytes(f) for row in rows for f in (row["mimeTree"].get("attachmentMap") or {}).values()}
+        maps = [row["mimeTree"].get("attachmentMap") or {} for row in rows]
+        ids = {file_id for files in maps for file_id in files.values()}
+        wanted = {file_id if isinstance(file_id, ObjectId) else bytes(file_id) for file_id in ids}
         if lost := wanted - self._store.attachments.there(wanted):
             raise LookupError(f"{len(lost)} attachments are lost")
 

@@ -218,6 +218,22 @@ def test_a_bad_message_keeps_none_of_the_others(account: Account) -> None:
     assert account.store.audits.get(audit)["import"]["copied"] == 1
 
 
+def test_attachments_of_old_have_object_ids(ada: Account) -> None:
+    raw = with_attachment(content="b2xkb25l")
+    row = ada.add(raw)
+    main, old = ada.store.databases.main, ObjectId()
+    ((name, file_id),) = row["mimeTree"]["attachmentMap"].items()
+    file = main["attachments.files"].find_one({"_id": file_id})
+    assert file
+    main["attachments.files"].insert_one({**file, "_id": old})
+    main["attachments.chunks"].update_many({"files_id": file_id}, {"$set": {"files_id": old}})
+    main["attachments.files"].delete_one({"_id": file_id})
+    main["messages"].update_one({"_id": row["_id"]}, {"$set": {f"mimeTree.attachmentMap.{name}": old}})
+    audit = begin(ada)
+    assert bring_in(ada, audit) == []
+    assert copies(ada, audit) == [("INBOX", raw)]
+
+
 def test_messages_of_old_have_no_thread(ada: Account) -> None:
     rows = [ada.add(message(subject=str(n))) for n in range(3)]
     ada.store.databases.main["messages"].update_one({"_id": rows[1]["_id"]}, {"$unset": {"thread": ""}})
