@@ -46,7 +46,7 @@ def test_what_was_done_by_whom(mallard: Any, store: Store, make_user: Callable[.
     assert listed == {name: value for name, value in row.items() if name != "meta"}
 
 
-@pytest.mark.parametrize("audit", ["nonsense", str(ObjectId())])
+@pytest.mark.parametrize("audit", ["nonsense", "5d48a1f5fd1a4d1be0d4a1ff"])
 def test_an_audit_that_is_not_there(mallard: Any, audit: str) -> None:
     shown = mallard("audits", "show", audit)
     assert (shown.exit_code, shown.stdout) == (1, "")

@@ -70,7 +70,7 @@ def test_one_task_in_full(mallard: Any, store: Store) -> None:
     assert (row["id"], row["resume"], row["runs"]) == (str(task), {"step": 3}, 1)
 
 
-@pytest.mark.parametrize("task", ["nonsense", str(ObjectId())])
+@pytest.mark.parametrize("task", ["nonsense", "5d48a1f5fd1a4d1be0d4a1ff"])
 def test_a_task_that_is_not_there(mallard: Any, task: str) -> None:
     for words in (("show",), ("show", "--json"), ("retry",)):
         answer = mallard("jobs", *words, task)
