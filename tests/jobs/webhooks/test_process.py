@@ -68,5 +68,7 @@ def test_a_process_killed_over_an_attempt_is_followed_by_another(
     until(lambda: len(receiver.posts) == 3)
     second.terminate()
     assert second.wait(20) == 0
-    assert [(post.event["path"], post.attempt) for post in receiver.posts[-2:]] == [("1", 2), ("2", 1)]
+    attempts = [(post.event["path"], post.attempt) for post in receiver.posts]
+    attempts.remove(("1", 1))  # its answer may come while the others are on their way
+    assert attempts == [("1", 2), ("2", 1)]
     assert store.databases.main["webhookqueue"].count_documents({}) == 0
