@@ -162,6 +162,8 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         "counters": {"entry_autoexpire": ("expires", _EXPIRES)},
         "updates": {"user_order": ("user n", _UNIQUE), "entry_autoexpire": ("expires", _EXPIRES)},
         "notices": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "received": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "answered": {"entry_autoexpire": ("expires", _EXPIRES)},
     },
     "gridfs": {
         "storage.files": {

@@ -6,6 +6,7 @@ from pymongo import MongoClient
 
 from storage.addresses import Addresses
 from storage.addressregister import AddressRegister
+from storage.answered import Answered
 from storage.archive import Archive
 from storage.asps import Asps
 from storage.attachments import Attachments
@@ -30,6 +31,7 @@ from storage.messages import Messages
 from storage.notices import Notices
 from storage.outbound import Outbound
 from storage.quota import Quota
+from storage.received import Received
 from storage.secondfactors import SecondFactors
 from storage.settings import Settings
 from storage.signingkeys import SigningKeys
@@ -83,6 +85,8 @@ class Store:
         self.threads = Threads(self.databases, clock)
         self.archive = Archive(self.databases, clock, self.settings)
         self.outbound = Outbound(self.databases, clock)
+        self.received = Received(self.databases, clock)
+        self.answered = Answered(self.databases, clock)
         self.messages = Messages(self)
         self.quota = Quota(self.databases)
         self.belongings = Belongings(self.databases)

@@ -1,0 +1,180 @@
+"""The way in of a message for one recipient: what its rules say, where it is stored, what goes on from it.
+
+All of it comes about in one transaction: the record that this was delivered, the stored message, and the entries of
+the queue for what is forwarded and answered. So a crash leaves either nothing, and the MTA sends it again, or
+everything, and the record tells the second time that it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from bson import ObjectId
+
+from delivery.arrival import Arrival
+from delivery.decision import Decision, decided
+from delivery.forwarding import Forwarding, united_targets
+from delivery.identity import same_delivery, same_message
+from delivery.leaving import Leaving, Together
+from delivery.recipients import Recipient, takes_mail
+from delivery.replies import DISABLED, TEMPORARY, Refused
+from delivery.sealing import sealed
+from storage.database import Document
+from storage.received import Key, Known, Repeated
+from storage.store import Store
+
+log = structlog.get_logger()
+
+_TRIES = 5
+_ACCOUNT = dict.fromkeys(
+    (
+        "username", "name", "address", "tagsview", "quota", "storageUsed", "forwards", "targets", "mtaRelay",
+        "autoreply", "spamLevel", "encryptMessages", "encryptForwarded", "pubKey", "smimeCerts", "smimeCipher",
+        "smimeKeyTransport",
+    ),
+    1,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a message for one recipient: `stored`, `dropped`, `forwarded` or `repeated`, and its id."""
+
+    what: str
+    id: ObjectId
+
+    @property
+    def reply(self) -> str:
+        """What the client is told."""
+        match self.what:
+            case "stored" | "forwarded":
+                return f"250 2.1.5 Message {self.what} as {self.id}"
+            case "repeated":
+                return f"250 2.1.5 Message dropped as duplicate of {self.id}"
+        return f"250 2.1.5 Message dropped by policy as {self.id}"
+
+
+class Inbound:
+    """Delivers messages to recipients. Methods block, so they belong into threads; any number may run at once."""
+
+    def __init__(self, store: Store, loop_secret: str) -> None:
+        self._store = store
+        self._forwarding = Forwarding(store, loop_secret)
+
+    def deliver(self, arrival: Arrival, recipient: Recipient) -> Outcome:
+        """Store a message for its recipient and do what follows from it; what it says it did is on disk.
+
+        Raises Refused, Problem or DatabaseError, after which nothing of it has happened.
+        """
+        to_one = self._to_account if recipient.user else self._to_forwarded
+        for _ in range(_TRIES):
+            try:
+                outcome = to_one(arrival, recipient)
+            except Repeated:
+                continue
+            self._tell(arrival, recipient, outcome)
+            return outcome
+        raise Refused(TEMPORARY)
+
+    def _tell(self, arrival: Arrival, recipient: Recipient, outcome: Outcome) -> None:
+        """The one place where a delivery is told of, after it is certain."""
+        log.info(
+            "delivered",
+            transaction=str(arrival.envelope.id),
+            sender=arrival.envelope.sender,
+            recipient=recipient.address,
+            outcome=outcome.what,
+            message=str(outcome.id),
+        )
+
+    def _to_account(self, arrival: Arrival, recipient: Recipient) -> Outcome:
+        store = self._store
+        account = store.users.get(recipient.owner, _ACCOUNT)
+        first = same_delivery(arrival, recipient)
+        known = store.received.known([first])
+        if known and known.done:
+            return Outcome("repeated", known.message)
+        decision = decided(store, arrival, recipient, account)
+        others = same_message(arrival, decision.mailbox["_id"]) if decision.mailbox else []
+        if others and (twin := store.received.known(others)):
+            return Outcome("repeated", twin.message)
+        return self._carry_out(arrival, recipient, account, decision, [first, *others], _id_for(known))
+
+    def _carry_out(
+        self,
+        arrival: Arrival,
+        recipient: Recipient,
+        account: Document,
+        decision: Decision,
+        keys: Sequence[Key],
+        message_id: ObjectId,
+    ) -> Outcome:
+        """Spam is neither forwarded nor answered; what is dropped goes to the targets of filters alone."""
+        own = account.get("targets") if decision.mailbox else None
+        targets = united_targets(self._store, account["_id"], decision.verdict.targets, own or ())
+        with Leaving(self._store, self._forwarding, arrival, recipient, message_id) as leaving:
+            if targets and not decision.verdict.spam:
+                leaving.forward_if_possible(account, targets)
+            if decision.mailbox and not decision.verdict.spam:
+                leaving.answer(account)
+            if decision.mailbox:
+                self._keep(arrival, recipient, account, decision, decision.mailbox, targets, keys, leaving)
+                return Outcome("stored", message_id)
+            leaving.with_record(keys, self._store.transactions.run)
+            return Outcome("dropped", message_id)
+
+    def _keep(
+        self,
+        arrival: Arrival,
+        recipient: Recipient,
+        account: Document,
+        decision: Decision,
+        mailbox: Document,
+        targets: Sequence[Document],
+        keys: Sequence[Key],
+        leaving: Leaving,
+    ) -> None:
+        raw = sealed(decision.raw, account, mailbox, arrival, recipient)
+
+        def store(together: Together) -> None:
+            self._store.messages.add(
+                account,
+                mailbox,
+                raw,
+                meta=arrival.meta(recipient.address),
+                flags=decision.verdict.flags,
+                date=arrival.envelope.time,
+                outbound=leaving.ids,
+                verification_results=arrival.verification,
+                filters=decision.matched,
+                forward_targets=[{"type": t["type"], "value": t["value"]} for t in targets],
+                message_id=leaving.message_id,
+                known=decision.known if raw is decision.raw else None,
+                together=together,
+            )
+
+        leaving.with_record(keys, store)
+
+    def _to_forwarded(self, arrival: Arrival, recipient: Recipient) -> Outcome:
+        """A forwarded address keeps nothing, so what can not be forwarded is refused."""
+        address = recipient.registration
+        if not takes_mail(address):
+            raise Refused(DISABLED)
+        first = same_delivery(arrival, recipient)
+        known = self._store.received.known([first])
+        if known and known.done:
+            return Outcome("repeated", known.message)
+        targets = [] if address.get("forwardedDisabled") else address.get("targets") or []
+        with Leaving(self._store, self._forwarding, arrival, recipient, _id_for(known)) as leaving:
+            if targets:
+                leaving.forward(address, targets)
+            leaving.answer()
+            leaving.with_record([first], self._store.transactions.run)
+            return Outcome("forwarded" if targets else "dropped", leaving.message_id)
+
+
+def _id_for(known: Known | None) -> ObjectId:
+    """That of an attempt that a crash cut short, else a new one."""
+    return known.message if known else ObjectId()
