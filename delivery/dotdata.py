@@ -9,6 +9,10 @@ from __future__ import annotations
 import tempfile
 from typing import IO
 
+import structlog
+
+log = structlog.get_logger()
+
 _END = b"\r\n.\r\n"
 _IN_MEMORY = 1024 * 1024
 
@@ -16,7 +20,7 @@ _IN_MEMORY = 1024 * 1024
 class DotData:
     """Takes the data in whatever pieces it comes, into a spool that goes to disk when it grows.
 
-    What is larger than `largest` is read to its end and not kept.
+    What is larger than `largest`, or does not fit on the disk (`fault`), is read to its end and not kept.
     """
 
     def __init__(self, largest: int, folder: str | None = None) -> None:
@@ -26,6 +30,7 @@ class DotData:
         self._pending = b"\r\n"
         self._skip = 2
         self.size = 0
+        self.fault: OSError | None = None
 
     @property
     def is_too_large(self) -> bool:
@@ -53,8 +58,13 @@ class DotData:
         text = data.replace(b"\r\n.", b"\r\n")
         text, self._skip = text[self._skip :], max(self._skip - len(text), 0)
         self.size += len(text)
-        if not self.is_too_large:
+        if self.is_too_large or self.fault:
+            return
+        try:
             self._spool.write(text)
+        except OSError as error:
+            log.error("a message can not be spooled", reason=str(error)[:200])
+            self.fault = error
 
     def content(self) -> bytes:
         """The message."""
