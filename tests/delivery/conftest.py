@@ -165,8 +165,8 @@ def start_lmtp(store: Store, lmtp_settings: Settings) -> Iterator[Callable[..., 
     """Starts servers, with further settings; all are stopped after the test."""
     started: list[LmtpServer] = []
 
-    def start(**changes: Any) -> LmtpServer:
-        started.append(LmtpServer(store, replace(lmtp_settings, **changes)))
+    def start(*, on: Store = store, **changes: Any) -> LmtpServer:
+        started.append(LmtpServer(on, replace(lmtp_settings, **changes)))
         return started[-1]
 
     yield start
