@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -162,7 +163,14 @@ def _sending_peer(envelope: Envelope, fields: Sequence[tuple[str, str]]) -> Peer
     """
     text = next((unfold(value) for name, value in fields if name == "received"), "")
     ip, helo = _RECEIVED_IP.search(text), _RECEIVED_FROM.match(text)
-    return Peer(ip[1] if ip else "", helo[1] if helo else "", envelope.sender)
+    return Peer(_address(ip[1] if ip else ""), helo[1] if helo else "", envelope.sender)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return ""
 
 
 def with_trace(arrival: Arrival, recipient: str) -> bytes:

@@ -27,7 +27,7 @@ _POLICIES = frozenset({"none", "quarantine", "reject"})
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who handed the message in: address, name given in HELO or LHLO, and envelope sender."""
+    """Who handed the message in: address, empty if that is not known, name given in HELO, and envelope sender."""
 
     ip: str
     helo: str
@@ -90,6 +90,8 @@ def _spf_record(text: str, kind: str) -> Any:
 
 def _spf(peer: Peer, dns: Dns) -> str:
     """The domain that lets this peer send for it, empty for none."""
+    if not peer.ip:
+        return ""
     try:
         result = _Query(peer, dns).check()[0]
     except (spf.TempError, spf.PermError, UnicodeError, ValueError, IndexError) as error:
