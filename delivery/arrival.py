@@ -18,7 +18,7 @@ from delivery.dns import Dns
 from delivery.spam import spam_action
 from delivery.trace import delivered, received
 from delivery.verification import Peer, verify
-from mail.headers import unfold
+from mail.headers import addresses, flat_addresses, unfold
 from mail.mimetree import header_fields, header_lines, normalise
 from mail.rewrite import split
 from storage.database import Document
@@ -65,6 +65,11 @@ class Arrival:
     def first(self, name: str) -> str:
         """The text of the topmost field of a name, empty without one."""
         return next(iter(self.values(name)), "")
+
+    def addresses(self, name: str) -> list[str]:
+        """The addresses in all fields of a name, those of groups included."""
+        entries = (entry for text in self.values(name) for entry in flat_addresses(addresses(text)))
+        return [str(entry["address"]) for entry in entries]
 
     @property
     def hops(self) -> int:

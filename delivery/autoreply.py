@@ -17,7 +17,7 @@ from delivery.queue import Queueing, Submission, queueing
 from delivery.recipients import Recipient
 from delivery.senders import OwnAddresses
 from mail.compose import ComposeError, Draft, Mailbox, compose, new_message_id
-from mail.headers import addresses, decode_words
+from mail.headers import decode_words
 from security.normalise import lookup_address, normalise_address
 from storage.database import Document
 from storage.store import Store
@@ -81,7 +81,7 @@ class Autoreplies:
         sender = lookup_address(arrival.envelope.sender)
         if sender == here or sender in own:
             return "own address"
-        named = (e["address"] for name in ("to", "cc") for v in arrival.values(name) for e in _flat(v))
+        named = [*arrival.addresses("to"), *arrival.addresses("cc")]
         if any(lookup_address(address) == here or address in own for address in named):
             return ""
         return "not named in To or Cc"
@@ -127,11 +127,6 @@ class Autoreplies:
             if allowed:
                 store.counters.give_back(daily, 1)
             raise
-
-
-def _flat(value: str) -> Iterator[Document]:
-    for entry in addresses(value):
-        yield from entry.get("group") or [entry]
 
 
 def _closed(fields: Document, now: datetime) -> str:

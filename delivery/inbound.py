@@ -7,6 +7,7 @@ everything, and the record tells the second time that it is done.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ from storage.store import Store
 log = structlog.get_logger()
 
 _TRIES = 5
+_PAUSE_SECONDS = 0.05
 _ACCOUNT = dict.fromkeys(
     (
         "username", "name", "address", "tagsview", "quota", "storageUsed", "forwards", "targets", "mtaRelay",
@@ -69,10 +71,11 @@ class Inbound:
         Raises Refused, Problem or DatabaseError, after which nothing of it has happened.
         """
         to_one = self._to_account if recipient.user else self._to_forwarded
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             try:
                 outcome = to_one(arrival, recipient)
             except Repeated:
+                time.sleep(_PAUSE_SECONDS * attempt)
                 continue
             self._tell(arrival, recipient, outcome)
             return outcome
@@ -96,11 +99,12 @@ class Inbound:
         known = store.received.known([first])
         if known and known.done:
             return Outcome("repeated", known.message)
+        message_id = _id_for(known)
         decision = decided(store, arrival, recipient, account)
         others = same_message(arrival, decision.mailbox["_id"]) if decision.mailbox else []
-        if others and (twin := store.received.known(others)):
+        if others and (twin := store.received.known(others, message_id)):
             return Outcome("repeated", twin.message)
-        return self._carry_out(arrival, recipient, account, decision, [first, *others], _id_for(known))
+        return self._carry_out(arrival, recipient, account, decision, [first, *others], message_id)
 
     def _carry_out(
         self,

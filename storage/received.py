@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bson import ObjectId
-from pymongo import UpdateOne
+from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError
 
@@ -24,10 +24,12 @@ from storage.duplicates import is_duplicate
 
 _KEPT = timedelta(days=7)
 """Longer than an MTA tries: five days (RFC 5321 §4.5.4.1)."""
+_PENDING = timedelta(minutes=10)
+"""How long a delivery may take; what is pending for longer was cut short."""
 
 
 class Repeated(Exception):
-    """Somebody else has just recorded the same delivery."""
+    """Somebody else has just recorded the same delivery, or is about to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +56,23 @@ class Received:
         self._messages = databases.main["messages"]
         self._clock = clock
 
-    def known(self, keys: Sequence[Key]) -> Known | None:
-        """The earlier delivery with one of these keys, the first of them before the others."""
-        digests = [key.digest for key in keys]
-        rows = {row["_id"]: row for row in self._collection.find({"_id": {"$in": digests}})}
-        found = (self._judged(rows[digest]) for digest in digests if digest in rows)
+    def known(self, keys: Sequence[Key], own: ObjectId | None = None) -> Known | None:
+        """The earlier delivery with one of these keys; what an attempt at the `own` message left is none.
+
+        Raises Repeated while another one of the same message is on its way.
+        """
+        rows = self._collection.find({"_id": {"$in": [key.digest for key in keys]}})
+        found = [self._judged(row) for row in rows if row["message"] != own]
         return next((known for known in found if known), None)
 
     def _judged(self, row: Document) -> Known | None:
-        message = row["message"]
+        message, there = row["message"], {"_id": row["message"]}
         if "mailbox" not in row:
-            return Known(message, row["done"] or self._is_there({"_id": message}))
-        if self._is_there({"_id": message, "mailbox": row["mailbox"]}):
+            return Known(message, row["done"] or self._is_there(there))
+        if self._is_there({**there, "mailbox": row["mailbox"]}):
             return Known(message, True)
+        if not row["done"] and row["expires"] - self._clock() > _KEPT - _PENDING:
+            raise Repeated
         self._collection.delete_one({"_id": row["_id"], "message": message})
         return None
 
@@ -77,8 +83,7 @@ class Received:
         """Note a delivery together with what else the transaction does. Raises Repeated."""
         rows = [self._row(key, message, done=session is not None) for key in keys]
         if session is None:
-            updates = [UpdateOne({"_id": row.pop("_id")}, {"$setOnInsert": row}, upsert=True) for row in rows]
-            self._collection.bulk_write(updates)
+            self._claim(rows)
             return
         try:
             self._collection.insert_many(rows, session=session)
@@ -86,6 +91,15 @@ class Received:
             if is_duplicate(error):
                 raise Repeated from error
             raise
+
+    def _claim(self, rows: Sequence[Document]) -> None:
+        """Without transactions: the first who comes has it; what an earlier attempt at the same message left, too."""
+        for row in rows:
+            held = self._collection.find_one_and_update(
+                {"_id": row["_id"]}, {"$setOnInsert": row}, upsert=True, return_document=ReturnDocument.AFTER
+            )
+            if held is None or held["message"] != row["message"]:
+                raise Repeated
 
     def _row(self, key: Key, message: ObjectId, *, done: bool) -> Document:
         place = {"mailbox": key.mailbox} if key.mailbox else {}
