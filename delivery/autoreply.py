@@ -20,6 +20,7 @@ from mail.compose import ComposeError, Draft, Mailbox, compose, new_message_id
 from mail.headers import decode_words
 from security.normalise import lookup_address, normalise_address
 from storage.database import Document
+from storage.received import Repeated
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -122,8 +123,10 @@ class Autoreplies:
         allowed = store.counters.add(daily, 1, _MOST_A_DAY).allowed
         try:
             yield allowed
-        except BaseException:
-            store.answered.give_back(answer.id, sender, mark)
+        except BaseException as error:
+            # Where another thread has delivered the very same message, the claim is its claim as well.
+            if not isinstance(error, Repeated):
+                store.answered.give_back(answer.id, sender, mark)
             if allowed:
                 store.counters.give_back(daily, 1)
             raise

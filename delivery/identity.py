@@ -20,7 +20,9 @@ from storage.received import Key
 
 def same_delivery(arrival: Arrival, recipient: Recipient) -> Key:
     """The key of a message that is sent again."""
-    return Key(_digest(str(recipient.owner), arrival.envelope.sender, recipient.address, arrival.digest))
+    return Key(
+        _digest(str(recipient.owner["_id"]), arrival.envelope.sender, recipient.address, arrival.digest)
+    )
 
 
 def same_message(arrival: Arrival, mailbox: ObjectId) -> list[Key]:

@@ -19,8 +19,8 @@ from delivery.decision import Decision, decided
 from delivery.forwarding import Forwarding, united_targets
 from delivery.identity import same_delivery, same_message
 from delivery.leaving import Leaving, Together
-from delivery.recipients import Recipient, takes_mail
-from delivery.replies import DISABLED, TEMPORARY, Refused
+from delivery.recipients import Recipient
+from delivery.replies import TEMPORARY, Refused
 from delivery.sealing import sealed
 from storage.database import Document
 from storage.received import Key, Known, Repeated
@@ -30,14 +30,6 @@ log = structlog.get_logger()
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
-_ACCOUNT = dict.fromkeys(
-    (
-        "username", "name", "address", "tagsview", "quota", "storageUsed", "forwards", "targets", "mtaRelay",
-        "autoreply", "spamLevel", "encryptMessages", "encryptForwarded", "pubKey", "smimeCerts", "smimeCipher",
-        "smimeKeyTransport",
-    ),
-    1,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +62,13 @@ class Inbound:
 
         Raises Refused, Problem or DatabaseError, after which nothing of it has happened.
         """
-        to_one = self._to_account if recipient.user else self._to_forwarded
+        to_one = self._to_account if recipient.account else self._to_forwarded
+        first = same_delivery(arrival, recipient)
         for attempt in range(_TRIES):
             try:
-                outcome = to_one(arrival, recipient)
+                # Hardly any message comes twice, so the first attempt does not look; the record would refuse it.
+                known = self._store.received.known([first]) if attempt else None
+                outcome = to_one(arrival, recipient, first, known)
             except Repeated:
                 time.sleep(_PAUSE_SECONDS * attempt)
                 continue
@@ -92,17 +87,14 @@ class Inbound:
             message=str(outcome.id),
         )
 
-    def _to_account(self, arrival: Arrival, recipient: Recipient) -> Outcome:
-        store = self._store
-        account = store.users.get(recipient.owner, _ACCOUNT)
-        first = same_delivery(arrival, recipient)
-        known = store.received.known([first])
+    def _to_account(self, arrival: Arrival, recipient: Recipient, first: Key, known: Known | None) -> Outcome:
+        account = recipient.owner
         if known and known.done:
             return Outcome("repeated", known.message)
         message_id = _id_for(known)
-        decision = decided(store, arrival, recipient, account)
+        decision = decided(self._store, arrival, recipient, account)
         others = same_message(arrival, decision.mailbox["_id"]) if decision.mailbox else []
-        if others and (twin := store.received.known(others, message_id)):
+        if others and (twin := self._store.received.known(others, message_id)):
             return Outcome("repeated", twin.message)
         return self._carry_out(arrival, recipient, account, decision, [first, *others], message_id)
 
@@ -161,13 +153,11 @@ class Inbound:
 
         leaving.with_record(keys, store)
 
-    def _to_forwarded(self, arrival: Arrival, recipient: Recipient) -> Outcome:
+    def _to_forwarded(
+        self, arrival: Arrival, recipient: Recipient, first: Key, known: Known | None
+    ) -> Outcome:
         """A forwarded address keeps nothing, so what can not be forwarded is refused."""
         address = recipient.registration
-        if not takes_mail(address):
-            raise Refused(DISABLED)
-        first = same_delivery(arrival, recipient)
-        known = self._store.received.known([first])
         if known and known.done:
             return Outcome("repeated", known.message)
         targets = [] if address.get("forwardedDisabled") else address.get("targets") or []

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from bson import ObjectId
-
 from delivery.replies import (
     DISABLED,
     NEVER_FITS,
@@ -22,25 +20,31 @@ from storage.store import Store
 
 CHECKS = ("disabled", "quota", "rate")
 _RATE, _RATE_SECONDS = 60, 60
-_LOOKED_AT = dict.fromkeys(("disabled", "suspended", "quota", "storageUsed", "receivedMax"), 1)
+_ACCOUNT = dict.fromkeys(
+    (
+        "disabled", "suspended", "quota", "storageUsed", "receivedMax", "username", "name", "address", "tagsview",
+        "forwards", "targets", "mtaRelay", "autoreply", "spamLevel", "encryptMessages", "encryptForwarded", "pubKey",
+        "smimeCerts", "smimeCipher", "smimeKeyTransport",
+    ),
+    1,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """The address as the envelope has it, normalised, label and dots kept; and what is registered behind it."""
+    """The address as the envelope has it, normalised, label and dots kept; and what is registered behind it.
+
+    `account` is what a delivery needs of the account, None for a forwarded address.
+    """
 
     address: str
     registration: Document
+    account: Document | None
 
     @property
-    def user(self) -> ObjectId | None:
-        """The account, None for a forwarded address."""
-        return self.registration.get("user")
-
-    @property
-    def owner(self) -> ObjectId:
-        """The id that limits and memories go by."""
-        return self.user or ObjectId(self.registration["_id"])
+    def owner(self) -> Document:
+        """Whose mail it is: what limits and memories go by."""
+        return self.account or self.registration
 
 
 class Recipients:
@@ -57,12 +61,13 @@ class Recipients:
         found = self._store.addresses.resolve(address, wildcards=True)
         if not found:
             raise Refused(UNKNOWN)
-        recipient = Recipient(address, found)
-        if recipient.user:
-            self._check_account(recipient.user, size)
-        elif not takes_mail(found):
+        if user := found.get("user"):
+            account = self._store.users.get(user, _ACCOUNT)
+            self._check_account(account, size)
+            return Recipient(address, found, account)
+        if not takes_mail(found):
             raise Refused(DISABLED)
-        return recipient
+        return Recipient(address, found, None)
 
     def _require_known_domain(self, address: str) -> None:
         if not self._store.settings.get("const:domaincache:enabled"):
@@ -71,8 +76,7 @@ class Recipients:
         if not self._store.addresses.known_domains([domain]):
             raise Refused(UNKNOWN_DOMAIN)
 
-    def _check_account(self, user: ObjectId, size: int) -> None:
-        account = self._store.users.get(user, _LOOKED_AT)
+    def _check_account(self, account: Document, size: int) -> None:
         if "disabled" in self._checks and (account.get("disabled") or account.get("suspended")):
             raise Refused(DISABLED)
         if "quota" in self._checks:
