@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import structlog
 from bson import ObjectId
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
+_LANES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Inbound:
     def __init__(self, store: Store, loop_secret: str) -> None:
         self._store = store
         self._forwarding = Forwarding(store, loop_secret)
+        self._turns = [Lock() for _ in range(_LANES)]
 
     def deliver(self, arrival: Arrival, recipient: Recipient) -> Outcome:
         """Store a message for its recipient and do what follows from it; what it says it did is on disk.
@@ -151,7 +154,9 @@ class Inbound:
                 together=together,
             )
 
-        leaving.with_record(keys, store)
+        # Two transactions on one account are in each other's way: one of them would begin anew.
+        with self._turns[hash(account["_id"]) % _LANES]:
+            leaving.with_record(keys, store)
 
     def _to_forwarded(
         self, arrival: Arrival, recipient: Recipient, first: Key, known: Known | None
