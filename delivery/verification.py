@@ -106,7 +106,11 @@ def _signed(raw: bytes, dns: Dns) -> Iterator[str]:
     def text_record(name: bytes, timeout: int = 5) -> bytes | None:
         return next((text.encode() for text in dns.lookup(name.decode().rstrip("."), "TXT")), None)
 
-    message = dkim.DKIM(raw)
+    try:
+        message = dkim.DKIM(raw)
+    except (dkim.DKIMException, IndexError) as error:
+        log.info("no DKIM result", reason=str(error)[:200])
+        return
     signatures = [name for name, _ in message.headers if name.lower() == b"dkim-signature"]
     for number in range(min(len(signatures), _MOST_SIGNATURES)):
         try:
