@@ -45,8 +45,9 @@ class Decision:
         return self.indexed if self.is_indexed else None
 
 
-def decided(store: Store, arrival: Arrival, recipient: Recipient, account: Document) -> Decision:
+def decided(store: Store, arrival: Arrival, recipient: Recipient) -> Decision:
     """Ask the lists of domains, the filters and the spam level of an account, in this order."""
+    account = recipient.owner
     raw = with_trace(arrival, recipient.address)
     indexed = index(raw, arrival.envelope.time)
     domain = author_domain(indexed.document["mimeTree"]["parsedHeader"])

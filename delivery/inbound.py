@@ -23,6 +23,7 @@ from delivery.leaving import Leaving, Together
 from delivery.recipients import Recipient
 from delivery.replies import TEMPORARY, Refused
 from delivery.sealing import sealed
+from problems import Problem
 from storage.database import Document
 from storage.received import Key, Known, Repeated
 from storage.store import Store
@@ -52,6 +53,16 @@ class Outcome:
         return f"250 2.1.5 Message dropped by policy as {self.id}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A message for an account, what is to become of it, and what makes it the same when it comes again."""
+
+    arrival: Arrival
+    recipient: Recipient
+    decision: Decision
+    keys: Sequence[Key]
+
+
 class Inbound:
     """Delivers messages to recipients. Methods block, so they belong into threads; any number may run at once."""
 
@@ -65,19 +76,29 @@ class Inbound:
 
         Raises Refused, Problem or DatabaseError, after which nothing of it has happened.
         """
-        to_one = self._to_account if recipient.account else self._to_forwarded
         first = same_delivery(arrival, recipient)
         for attempt in range(_TRIES):
             try:
                 # Hardly any message comes twice, so the first attempt does not look; the record would refuse it.
                 known = self._store.received.known([first]) if attempt else None
-                outcome = to_one(arrival, recipient, first, known)
+                outcome = self._attempt(arrival, recipient, first, known)
             except Repeated:
                 time.sleep(_PAUSE_SECONDS * attempt)
                 continue
             self._tell(arrival, recipient, outcome)
             return outcome
         raise Refused(TEMPORARY)
+
+    def _attempt(self, arrival: Arrival, recipient: Recipient, first: Key, known: Known | None) -> Outcome:
+        """What is full by now, with this very message perhaps, has it all the same."""
+        to_one = self._to_account if recipient.account else self._to_forwarded
+        try:
+            return to_one(arrival, recipient, first, known)
+        except (Refused, Problem):
+            known = self._store.received.known([first])
+            if known and known.done:
+                return Outcome("repeated", known.message)
+            raise
 
     def _tell(self, arrival: Arrival, recipient: Recipient, outcome: Outcome) -> None:
         """The one place where a delivery is told of, after it is certain."""
@@ -91,55 +112,38 @@ class Inbound:
         )
 
     def _to_account(self, arrival: Arrival, recipient: Recipient, first: Key, known: Known | None) -> Outcome:
-        account = recipient.owner
         if known and known.done:
             return Outcome("repeated", known.message)
         message_id = _id_for(known)
-        decision = decided(self._store, arrival, recipient, account)
+        decision = decided(self._store, arrival, recipient)
         others = same_message(arrival, decision.mailbox["_id"]) if decision.mailbox else []
         if others and (twin := self._store.received.known(others, message_id)):
             return Outcome("repeated", twin.message)
-        return self._carry_out(arrival, recipient, account, decision, [first, *others], message_id)
+        with Leaving(self._store, self._forwarding, arrival, recipient, message_id) as leaving:
+            return self._carry_out(_Case(arrival, recipient, decision, [first, *others]), leaving)
 
-    def _carry_out(
-        self,
-        arrival: Arrival,
-        recipient: Recipient,
-        account: Document,
-        decision: Decision,
-        keys: Sequence[Key],
-        message_id: ObjectId,
-    ) -> Outcome:
+    def _carry_out(self, case: _Case, leaving: Leaving) -> Outcome:
         """Spam is neither forwarded nor answered; what is dropped goes to the targets of filters alone."""
+        account, decision = case.recipient.owner, case.decision
         own = account.get("targets") if decision.mailbox else None
         targets = united_targets(self._store, account["_id"], decision.verdict.targets, own or ())
-        with Leaving(self._store, self._forwarding, arrival, recipient, message_id) as leaving:
-            if targets and not decision.verdict.spam:
-                leaving.forward_if_possible(account, targets)
-            if decision.mailbox and not decision.verdict.spam:
-                leaving.answer(account)
-            if decision.mailbox:
-                self._keep(arrival, recipient, account, decision, decision.mailbox, targets, keys, leaving)
-                return Outcome("stored", message_id)
-            leaving.with_record(keys, self._store.transactions.run)
-            return Outcome("dropped", message_id)
+        if targets and not decision.verdict.spam:
+            leaving.forward_if_possible(account, targets)
+        if decision.mailbox is None:
+            leaving.with_record(case.keys, self._store.transactions.run)
+            return Outcome("dropped", leaving.message_id)
+        if not decision.verdict.spam:
+            leaving.answer(account)
+        self._keep(case, decision.mailbox, targets, leaving)
+        return Outcome("stored", leaving.message_id)
 
-    def _keep(
-        self,
-        arrival: Arrival,
-        recipient: Recipient,
-        account: Document,
-        decision: Decision,
-        mailbox: Document,
-        targets: Sequence[Document],
-        keys: Sequence[Key],
-        leaving: Leaving,
-    ) -> None:
-        raw = sealed(decision.raw, account, mailbox, arrival, recipient)
+    def _keep(self, case: _Case, mailbox: Document, targets: Sequence[Document], leaving: Leaving) -> None:
+        arrival, recipient, decision = case.arrival, case.recipient, case.decision
+        raw = sealed(decision.raw, mailbox, arrival, recipient)
 
         def store(together: Together) -> None:
             self._store.messages.add(
-                account,
+                recipient.owner,
                 mailbox,
                 raw,
                 meta=arrival.meta(recipient.address),
@@ -155,8 +159,8 @@ class Inbound:
             )
 
         # Two transactions on one account are in each other's way: one of them would begin anew.
-        with self._turns[hash(account["_id"]) % _LANES]:
-            leaving.with_record(keys, store)
+        with self._turns[hash(recipient.owner["_id"]) % _LANES]:
+            leaving.with_record(case.keys, store)
 
     def _to_forwarded(
         self, arrival: Arrival, recipient: Recipient, first: Key, known: Known | None

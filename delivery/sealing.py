@@ -13,12 +13,13 @@ from storage.database import Document
 from storage.messages_encrypt import encrypt_message, outer_headers, wants_encryption
 
 
-def sealed(raw: bytes, account: Document, mailbox: Document, arrival: Arrival, recipient: Recipient) -> bytes:
+def sealed(raw: bytes, mailbox: Document, arrival: Arrival, recipient: Recipient) -> bytes:
     """The message as it is stored: itself, or encrypted where account or mailbox want that and it is not yet.
 
     The encrypted one has `Delivered-To` and `Return-Path` in front, and the classification, as WildDuck has it.
     Raises Problem EncryptionFailed: what should be secret is not stored in clear.
     """
+    account = recipient.owner
     if not wants_encryption(account, mailbox) or is_encrypted(outer_headers(raw)):
         return raw
     try:

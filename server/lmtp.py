@@ -19,7 +19,7 @@ from delivery.lmtp import Connection
 from delivery.lmtp_service import Service
 from delivery.recipients import Recipients
 from server.database import open_store
-from server.settings import Settings
+from server.settings import Settings, SettingsError
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -70,9 +70,14 @@ async def _serve(settings: Settings, make: Callable[[], Service]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
     host, _, port = settings.lmtp_bind.rpartition(":")
-    server = await loop.create_server(
-        partial(Connection, service, loop), host.strip("[]"), int(port), backlog=_BACKLOG
-    )
+    try:
+        server = await loop.create_server(
+            partial(Connection, service, loop), host.strip("[]"), int(port), backlog=_BACKLOG
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"MALLARD_LMTP_BIND is {settings.lmtp_bind}: {error.strerror or error}"
+        ) from error
     log.info("taking mail by LMTP", bind=settings.lmtp_bind)
     await asked.wait()
     server.close()

@@ -144,6 +144,21 @@ def test_a_forwarded_address_forwards_once(server: Any, inboxes: Any, call: Call
     assert len(inboxes.queued()) == 1
 
 
+def test_what_is_full_with_the_message_itself_has_it(
+    server: Any, inboxes: Any, call: Call, make_user: MakeUser
+) -> None:
+    create_forwarded_address(
+        call=call, body={"address": "team@example.com", "targets": ["x@y.example"], "forwards": 1}
+    )
+    ada = make_user("ada", quota=500)
+    named = [(PLAIN, "team@example.com"), (PLAIN, "ada@example.com")]
+    assert all(server.send(*one)[0].startswith("250") for one in named)
+    assert all("duplicate" in server.send(*one)[0] for one in named)
+    assert "450" in server.send(NAMED, "team@example.com")[0]
+    assert "452" in server.send(NAMED, "ada@example.com")[0]
+    assert len(inboxes.messages(ada)) == len(inboxes.queued()) == 1
+
+
 @pytest.mark.parametrize("raw", [PLAIN, NAMED])
 def test_many_at_once(start_lmtp: Any, inboxes: Any, ada: ObjectId, raw: bytes) -> None:
     """A client that gave up waiting sends it again while the first is still on its way."""
