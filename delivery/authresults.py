@@ -13,6 +13,7 @@ _TOKEN = re.compile(
     r'\((?P<comment>(?:[^()\\]|\\.)*)\)|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<mark>[;=])|(?P<word>[^\s()";=]+)|\s+|.',
     re.S,
 )
+_MOST, _LONGEST = 20, 4096
 _POLICY = re.compile(r"\bp=(none|quarantine|reject)\b", re.I)
 
 Result = tuple[str, str, dict[str, str], str]
@@ -21,7 +22,7 @@ Result = tuple[str, str, dict[str, str], str]
 def from_fields(fields: Iterable[tuple[str, str]], authserv_id: str) -> dict[str, Any] | None:
     """What the fields of this id say, None where there is none. `fields` are (name in lower case, text)."""
     found: dict[str, list[Result]] = {}
-    texts = [value for name, value in fields if name == "authentication-results"]
+    texts = [value[:_LONGEST] for name, value in fields if name == "authentication-results"][:_MOST]
     own = [parts for parts in map(_parts, texts) if _id_of(parts) == authserv_id.lower()]
     if not own:
         return None

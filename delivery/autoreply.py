@@ -68,7 +68,7 @@ class Autoreplies:
         return Answer(id=address["_id"], owner=address, fields=fields, name=name) if fields else None
 
     def silence(self, answer: Answer, arrival: Arrival, recipient: Recipient) -> str:
-        """Why there is no answer, empty if there is one. What an answer was claimed for is not looked at."""
+        """Why there is no answer, empty if there may be one; whether its sender had one lately is seen by `queue`."""
         return (
             _closed(answer.fields, self._store.clock())
             or _unanswerable(arrival)

@@ -13,6 +13,7 @@ from delivery.filtering import Place, Source, Verdict, decide, incoming
 from delivery.recipients import Recipient
 from delivery.spam import level_says
 from delivery.trace import classified
+from mail.compose import ascii_address
 from mail.headers import flat_addresses
 from mail.message import Indexed, index
 from problems import Problem
@@ -30,19 +31,16 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The verdict, the mailbox (None for nowhere), and the message as it is stored, with its index if it has one."""
+    """The verdict, the mailbox (None for nowhere), what matched, and the message as it is stored.
+
+    `known` is the message's index, if it was not changed since it was made.
+    """
 
     verdict: Verdict
     mailbox: Document | None
-    raw: bytes
-    indexed: Indexed
-    is_indexed: bool
     matched: Sequence[ObjectId | str]
-
-    @property
-    def known(self) -> Indexed | None:
-        """The index of `raw`."""
-        return self.indexed if self.is_indexed else None
+    raw: bytes
+    known: Indexed | None
 
 
 def decided(store: Store, arrival: Arrival, recipient: Recipient) -> Decision:
@@ -59,17 +57,23 @@ def decided(store: Store, arrival: Arrival, recipient: Recipient) -> Decision:
         domain_rule=rule["action"] == BLOCK if rule else None,
         level=level_says(account.get("spamLevel", 50), arrival.spam_action),
     )
-    info = _info(verdict, domain, filters)
+    rules = [f"{rule['action']}:{rule['tag']}:{rule['_id']}"] if rule else []
+    marked = _marked(raw, verdict, domain, filters)
     return Decision(
         verdict=verdict,
         mailbox=_mailbox(store, account["_id"], verdict),
-        raw=classified(raw, junk=bool(verdict.spam), source=_NAMES[verdict.source], info=info)
-        if verdict.source
-        else raw,
-        indexed=indexed,
-        is_indexed=verdict.source is None,
-        matched=[*([f"{rule['action']}:{rule['tag']}:{rule['_id']}"] if rule else []), *verdict.matched],
+        matched=[*rules, *verdict.matched],
+        raw=marked,
+        known=indexed if marked is raw else None,
     )
+
+
+def _marked(raw: bytes, verdict: Verdict, domain: str, filters: Sequence[Document]) -> bytes:
+    """With the fields that say who decided about spam, where somebody did."""
+    if verdict.source is None:
+        return raw
+    info = _info(verdict, domain, filters)
+    return classified(raw, junk=bool(verdict.spam), source=_NAMES[verdict.source], info=info)
 
 
 def author_domain(headers: Document) -> str:
@@ -88,7 +92,7 @@ def _info(verdict: Verdict, domain: str, filters: Sequence[Document]) -> str:
     what = "spam" if verdict.spam else "no spam"
     match verdict.source:
         case Source.DOMAIN:
-            host = domain.encode("idna", "replace").decode() if not domain.isascii() else domain
+            host = ascii_address(f"@{domain}")[1:]
             return (
                 f"Mail from {host} is taken as {what} by a list of sender domains that your provider keeps."
             )

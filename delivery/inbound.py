@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 
 import structlog
@@ -37,10 +37,14 @@ _LANES = 256
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a message for one recipient: `stored`, `dropped`, `forwarded` or `repeated`, and its id."""
+    """What became of a message for one recipient: `stored`, `dropped`, `forwarded` or `repeated`, and its id.
+
+    `message` is the document of one that was stored.
+    """
 
     what: str
     id: ObjectId
+    message: Document | None = field(default=None, compare=False, repr=False)
 
     @property
     def reply(self) -> str:
@@ -134,15 +138,17 @@ class Inbound:
             return Outcome("dropped", leaving.message_id)
         if not decision.verdict.spam:
             leaving.answer(account)
-        self._keep(case, decision.mailbox, targets, leaving)
-        return Outcome("stored", leaving.message_id)
+        message = self._kept(case, decision.mailbox, targets, leaving)
+        return Outcome("stored", leaving.message_id, message)
 
-    def _keep(self, case: _Case, mailbox: Document, targets: Sequence[Document], leaving: Leaving) -> None:
+    def _kept(
+        self, case: _Case, mailbox: Document, targets: Sequence[Document], leaving: Leaving
+    ) -> Document:
         arrival, recipient, decision = case.arrival, case.recipient, case.decision
         raw = sealed(decision.raw, mailbox, arrival, recipient)
 
-        def store(together: Together) -> None:
-            self._store.messages.add(
+        def store(together: Together) -> Document:
+            return self._store.messages.add(
                 recipient.owner,
                 mailbox,
                 raw,
@@ -160,7 +166,7 @@ class Inbound:
 
         # Two transactions on one account are in each other's way: one of them would begin anew.
         with self._turns[hash(recipient.owner["_id"]) % _LANES]:
-            leaving.with_record(case.keys, store)
+            return leaving.with_record(case.keys, store)
 
     def _to_forwarded(
         self, arrival: Arrival, recipient: Recipient, first: Key, known: Known | None

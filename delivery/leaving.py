@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import structlog
 from bson import ObjectId
@@ -23,6 +23,7 @@ from storage.store import Store
 
 log = structlog.get_logger()
 
+Result = TypeVar("Result")
 Together = Callable[[Any], None]
 
 
@@ -90,10 +91,10 @@ class Leaving:
             return self._autoreplies.of_account(self._recipient, account)
         return self._autoreplies.of_address(self._recipient)
 
-    def with_record(self, keys: Sequence[Key], store: Callable[[Together], None]) -> None:
+    def with_record(self, keys: Sequence[Key], store: Callable[[Together], Result]) -> Result:
         """Store, record and release in one step; without transactions record, store and release in this order.
 
-        `store` gets what it has to do together with the storing. Raises Repeated.
+        `store` gets what it has to do together with the storing; what it returns is returned. Raises Repeated.
         """
         alone: list[bool] = []
 
@@ -104,10 +105,11 @@ class Leaving:
             else:
                 self._release(session)
 
-        store(together)
+        result = store(together)
         if alone:
             self._release(None)
             self._store.received.finish(keys)
+        return result
 
     def _release(self, session: Any) -> None:
         for queued in self._queued:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,6 +16,7 @@ from delivery.dotdata import DotData
 from delivery.inbound import Inbound, Outcome
 from delivery.recipients import Recipient, Recipients
 from delivery.replies import TEMPORARY, Refused, reply_to
+from delivery.room import Room
 
 if TYPE_CHECKING:
     from delivery.lmtp import Connection
@@ -22,10 +24,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.05
+_LARGE = 1024 * 1024
 
 
 class Service:
-    """Used on one event loop. No more messages are in memory at a time than `at_once`, others wait in their spools."""
+    """Used on one event loop.
+
+    Messages that are delivered are in memory, together no more than the largest that is taken; others wait in their
+    spools. A large one is delivered to its recipients one after the other, as each has a copy of its own.
+    """
 
     def __init__(
         self,
@@ -38,7 +45,6 @@ class Service:
         inbound: Inbound,
         lookups: Executor,
         deliveries: Executor,
-        at_once: int,
         spool_folder: str | None = None,
     ) -> None:
         self.name = name
@@ -52,7 +58,7 @@ class Service:
         self._inbound = inbound
         self._lookups = lookups
         self._deliveries = deliveries
-        self._turns = asyncio.Semaphore(at_once)
+        self._room = Room(largest)
 
     async def find(self, address: str, size: int) -> Recipient:
         """The recipient behind an address. Raises Refused, for now where it can not be told."""
@@ -66,7 +72,7 @@ class Service:
         self, envelope: Envelope, data: DotData, recipients: Sequence[Recipient]
     ) -> AsyncIterator[str]:
         """Deliver a message: a reply for each recipient in their order, each as soon as it is there."""
-        async with self._turns:
+        async with self._room.taken(data.size):
             try:
                 arrival = await self._in(self._deliveries, self._arrival, envelope, data)
             except Exception as error:
@@ -74,8 +80,13 @@ class Service:
                 for _ in recipients:
                     yield reply
                 return
-            for outcome in [asyncio.ensure_future(self._one(arrival, each)) for each in recipients]:
-                yield await outcome
+            work = [partial(self._one, arrival, recipient) for recipient in recipients]
+            if data.size > _LARGE:
+                for each in work:
+                    yield await each()
+            else:
+                for task in [asyncio.ensure_future(each()) for each in work]:
+                    yield await task
 
     async def stop(self, seconds: float) -> None:
         """Say good-bye to the clients, and wait for those that still get replies."""

@@ -59,7 +59,6 @@ def make_service(
         inbound=Inbound(store, settings.loop_secret or settings.secret),
         lookups=lookups,
         deliveries=deliveries,
-        at_once=settings.lmtp_threads,
     )
 
 

@@ -153,7 +153,7 @@ class Settings:
         _LARGEST_MAIL, _whole_number(1024, most=_LARGEST_MAIL), "Largest message that LMTP takes, in bytes."
     )
     lmtp_threads: int = _setting(
-        8, _whole_number(1, most=256), "Messages that the LMTP server delivers at once, and holds in memory."
+        8, _whole_number(1, most=256), "How many deliveries the LMTP server makes at once."
     )
     lmtp_checks: tuple[str, ...] = _setting(
         _LMTP_CHECKS,

@@ -249,6 +249,14 @@ def test_the_domain_of_the_first_author_counts(ada: Ada, sender: str, blocked: b
     assert ada.where() == ("Junk" if blocked else "INBOX")
 
 
+@pytest.mark.parametrize("domain", ["пример.рф", "xn--e1afmkfd.xn--p1ai"])
+def test_a_domain_that_is_not_ascii(ada: Ada, domain: str) -> None:
+    create_blocked_domain(call=ada.call, tag="customers", body={"domain": domain})
+    ada.gets(message(sender="a@пример.рф"))
+    assert ada.where() == "Junk"
+    assert "xn--e1afmkfd.xn--p1ai" in ada.only["mimeTree"]["parsedHeader"]["wd-mail-classification-info"]
+
+
 def test_an_account_without_the_tag_is_not_concerned(ada: Ada, make_user: MakeUser, inboxes: Any) -> None:
     create_blocked_domain(call=ada.call, tag="others", body={"domain": "example.org"})
     ada.gets(message())
