@@ -23,8 +23,8 @@ class DotData:
     What is larger than `largest`, or does not fit on the disk (`fault`), is read to its end and not kept.
     """
 
-    def __init__(self, largest: int, folder: str | None = None) -> None:
-        self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder)  # noqa: SIM115
+    def __init__(self, largest: int) -> None:
+        self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
         self._largest = largest
         # the line of the DATA command ends with the CRLF that a dot may follow at once
         self._pending = b"\r\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,7 +85,7 @@ class Connection(LMTP):
 
     def stop(self) -> None:
         """Say good-bye: at once if the client does nothing, else after the replies that it waits for."""
-        if not self._is_busy and self.transport is not None:
+        if not self._is_busy and self.transport is not None and not self._writer.is_closing():
             self._writer.write(_GOING.encode() + b"\r\n")
             self._writer.close()
 
@@ -204,6 +204,8 @@ class Connection(LMTP):
             self._is_busy = True
             try:
                 await self._take(self._transaction)
+            except ConnectionError:
+                raise
             except Exception:
                 # How many replies have gone out is not known any more, so the client must not wait for others.
                 log.exception("a message was not taken", peer=self._peer())
@@ -216,7 +218,7 @@ class Connection(LMTP):
 
     async def _take(self, transaction: Transaction) -> None:
         await self.push("354 End data with <CR><LF>.<CR><LF>")
-        data = DotData(self._service.largest, self._service.spool_folder)
+        data = DotData(self._service.largest)
         try:
             await self._read(data)
             self._reset_timeout(_DELIVERY_SECONDS)
@@ -231,8 +233,9 @@ class Connection(LMTP):
             for _ in recipients:
                 await self.push(TOO_LARGE if data.is_too_large else NO_ROOM)
             return
-        async for reply in self._service.deliver(self._envelope(transaction), data, recipients):
-            await self.push(reply)
+        async with aclosing(self._service.deliver(self._envelope(transaction), data, recipients)) as replies:
+            async for reply in replies:
+                await self.push(reply)
 
     async def _read(self, data: DotData) -> None:
         """Read the message; what a pipelining client sent after it stays for the next command."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
 from functools import partial
@@ -45,12 +45,10 @@ class Service:
         inbound: Inbound,
         lookups: Executor,
         deliveries: Executor,
-        spool_folder: str | None = None,
     ) -> None:
         self.name = name
         self.largest = largest
         self.clock = clock
-        self.spool_folder = spool_folder
         self.connections: set[Connection] = set()
         self.is_stopping = False
         self._recipients = recipients
@@ -70,7 +68,7 @@ class Service:
 
     async def deliver(
         self, envelope: Envelope, data: DotData, recipients: Sequence[Recipient]
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """Deliver a message: a reply for each recipient in their order, each as soon as it is there."""
         async with self._room.taken(data.size):
             try:
@@ -91,10 +89,10 @@ class Service:
     async def stop(self, seconds: float) -> None:
         """Say good-bye to the clients, and wait for those that still get replies."""
         self.is_stopping = True
-        for connection in list(self.connections):
-            connection.stop()
         deadline = asyncio.get_running_loop().time() + seconds
         while self.connections and asyncio.get_running_loop().time() < deadline:
+            for connection in list(self.connections):
+                connection.stop()
             await asyncio.sleep(_LOOK_SECONDS)
         if self.connections:
             log.warning("clients were cut off while they waited", count=len(self.connections))
