@@ -57,7 +57,7 @@ def message(number: int) -> bytes:
 
 def main() -> None:
     """Start everything, deliver, print what was seen."""
-    console = Console()
+    console = Console(width=120)
     logs.configure("json", "warning")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         server = Mongod(Path(folder), cache=512)

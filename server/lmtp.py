@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 
 import structlog
@@ -32,6 +33,7 @@ def run_lmtp(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; what is being delivered then is delivered and acknowledged."""
     store = open_store(settings)
     with (
+        closing(store.databases.client),
         ThreadPoolExecutor(_LOOKUP_THREADS, "lookup") as lookups,
         ThreadPoolExecutor(settings.lmtp_threads, "delivery") as deliveries,
     ):
