@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from server import logging as logs
+from server.cli_secrets import secrets
 from server.settings import Settings, SettingsError
 
 
@@ -29,6 +30,9 @@ def main() -> None:
     Set it up through the environment (MALLARD_…) or a TOML file that MALLARD_CONFIG names; `mallard config`
     shows every setting.
     """
+
+
+main.add_command(secrets)
 
 
 @main.command()

@@ -88,12 +88,8 @@ class Supervisor:
         log.info("database is ready", own_mongod=self._mongod is not None, indexes_made=len(made))
         for part in _PARTS:
             self._spawn(part)
-        log.info(
-            "serving",
-            api=f"http://{self._settings.bind}",
-            ui=f"http://{self._settings.bind}/ui/",
-            lmtp=self._settings.lmtp_bind,
-        )
+        url = self._settings.url
+        log.info("serving", api=url, ui=f"{url}/ui/", lmtp=self._settings.lmtp_bind)
 
     def _spawn(self, part: str) -> None:
         self._parts[part] = subprocess.Popen(
