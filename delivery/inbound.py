@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any
 
 import structlog
 from bson import ObjectId
@@ -23,6 +24,7 @@ from delivery.leaving import Leaving, Together
 from delivery.recipients import Recipient
 from delivery.replies import TEMPORARY, Refused
 from delivery.sealing import sealed
+from mail.message import index
 from problems import Problem
 from storage.database import Document
 from storage.received import Key, Known, Repeated
@@ -134,12 +136,30 @@ class Inbound:
         if targets and not decision.verdict.spam:
             leaving.forward_if_possible(account, targets)
         if decision.mailbox is None:
-            leaving.with_record(case.keys, self._store.transactions.run)
+            leaving.with_record(case.keys, lambda together: self._drop(case, leaving, together))
             return Outcome("dropped", leaving.message_id)
         if not decision.verdict.spam:
             leaving.answer(account)
         message = self._kept(case, decision.mailbox, targets, leaving)
         return Outcome("stored", leaving.message_id, message)
+
+    def _drop(self, case: _Case, leaving: Leaving, together: Together) -> None:
+        """What is kept nowhere else is copied into the audits that run."""
+        raw, came = case.decision.raw, case.arrival.envelope.time
+        message: Document = {
+            **(case.decision.known or index(raw, came)).document,
+            "_id": leaving.message_id,
+            "user": case.recipient.owner["_id"],
+            "idate": came,
+            "meta": case.arrival.meta(case.recipient.address),
+            "outbound": leaving.ids,
+        }
+
+        def steps(session: Any) -> None:
+            together(session)
+            self._store.audits.capture(message, raw, session)
+
+        self._store.transactions.run(steps)
 
     def _kept(
         self, case: _Case, mailbox: Document, targets: Sequence[Document], leaving: Leaving

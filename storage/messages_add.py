@@ -58,10 +58,10 @@ class AddMessages(EncryptMessages):
     ) -> Document:
         """Store a message and return its document.
 
-        Quota, UID, document and journal entry come about together or not at all, and so does what `together`
-        writes, which runs first. `thread_of` is the message that this one answers, `outbound` the ids under which
-        it was queued, `filters` what matched when it came in, `message_id` its `_id` where that is known before,
-        `known` the index of `raw` where the caller has it already.
+        Quota, UID, document, journal entry and the copies for audits come about together or not at all, and so does
+        what `together` writes, which runs first. `thread_of` is the message that this one answers, `outbound` the
+        ids under which it was queued, `filters` what matched when it came in, `message_id` its `_id` where that is
+        known before, `known` the index of `raw` where the caller has it already.
         Where account or mailbox want it, all but drafts is stored encrypted.
         Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox, EncryptionFailed.
         """
@@ -75,13 +75,13 @@ class AddMessages(EncryptMessages):
         magic = random.randrange(65536)
         hashes = self._store.attachments.store(indexed.bodies, magic)
         try:
-            indexed = self._kept_exactly(indexed, raw, magic)
+            indexed = self._kept_exactly(indexed, stored, magic)
             document = self._document(user, mailbox, indexed, flags, date or now)
             document.update(_id=message_id or document["_id"], root=message_id or document["_id"])
             document.update(meta=meta, magic=magic, thread=self._thread(user["_id"], indexed, thread_of))
             document.update(_delivery(verification_results, filters, outbound, forward_targets))
             _note_hashes(document, indexed, hashes)
-            self._store.transactions.run(lambda session: self._insert(document, together, session))
+            self._store.transactions.run(lambda session: self._insert(document, stored, together, session))
         except Exception as error:
             if not may_be_committed(error):
                 self._store.attachments.release([body.hash for body in indexed.bodies], magic)
@@ -140,6 +140,7 @@ class AddMessages(EncryptMessages):
     def _insert(
         self,
         document: Document,
+        stored: bytes,
         together: Callable[[ClientSession | None], None] | None,
         session: ClientSession | None,
     ) -> None:
@@ -149,11 +150,14 @@ class AddMessages(EncryptMessages):
         size, user, mailbox = document["size"], document["user"], document["mailbox"]
         if not store.users.reserve_storage(user, size, self._default_quota(), session=session):
             raise Problem("OverQuotaError")
+        audits: list[ObjectId] = []
         try:
+            audits = store.audits.capture(document, stored, session)
             self._place(document, session)
         except Exception:
             if session is None:
                 store.users.release_storage(user, size)
+                store.audits.forget(audits, document["_id"])
             raise
         finally:
             self._settle(mailbox, session)

@@ -12,6 +12,8 @@ from storage.archive import Archive
 from storage.asps import Asps
 from storage.attachments import Attachments
 from storage.attempts import Attempts
+from storage.auditfiles import AuditFiles
+from storage.audits import Audits
 from storage.authlog import AuthLog
 from storage.autoreplies import Autoreplies
 from storage.belongings import Belongings
@@ -95,6 +97,8 @@ class Store:
         self.files = Files(self.databases, clock)
         self.threads = Threads(self.databases, clock)
         self.archive = Archive(self.databases, clock, self.settings)
+        self.auditfiles = AuditFiles(self.databases, clock)
+        self.audits = Audits(self.databases, clock, self.transactions, self.tasks, self.auditfiles)
         self.outbound = Outbound(self.databases, clock)
         self.received = Received(self.databases, clock)
         self.answered = Answered(self.databases, clock)

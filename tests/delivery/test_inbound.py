@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
+from handlers.audit import create_audit
 from handlers.call import Call
 from handlers.domain_access import create_allowed_domain, create_blocked_domain
 from handlers.filters import create_filter
@@ -328,3 +330,20 @@ class TestVerification:
         ada.lmtp = start_lmtp(verify_mail=False)
         ada.gets(message())
         assert "verificationResults" not in ada.only
+
+
+def test_an_audit_gets_what_a_filter_drops(ada: Ada) -> None:
+    store = ada.call.store
+    body = {"user": ada.id, "expires": store.clock() + timedelta(days=1)}
+    audit = create_audit(call=ada.call, body=body)["id"]
+    ada.filter({"from": "grace"}, delete=True)
+    for _ in range(2):
+        assert ada.gets(RAW).startswith("250 2.1.5 Message dropped")
+    assert ada.messages == []
+    ((_, pieces),) = store.auditfiles.export(audit)
+    assert b"".join(pieces).endswith(RAW)
+    (file,) = store.databases.gridfs["audit.files"].find({"metadata.audit": audit})
+    info = file["metadata"]["info"]
+    assert (info["notStored"], info["from"], info["to"]) == (True, "grace@example.org", ["ada@example.com"])
+    assert "mailbox" not in file["metadata"]
+    assert store.audits.get(audit)["audited"] == 1
