@@ -50,7 +50,7 @@ main.add_command(secrets)
 
 @main.command()
 def serve() -> None:
-    """Run everything that one machine needs: database, API, jobs."""
+    """Run everything that one machine needs: database, API, LMTP, jobs."""
     from server.mongod import MongodError
     from server.serve import AlreadyRunning, Supervisor
 
@@ -71,6 +71,15 @@ def api() -> None:
     from server.workers import Workers
 
     Workers(settings).run()
+
+
+@main.command()
+def lmtp() -> None:
+    """Take mail in by LMTP, on the MongoDB of MALLARD_MONGO_URI."""
+    settings = _settings(needs_database=True)
+    from server.lmtp import run_lmtp
+
+    run_lmtp(settings)
 
 
 @main.group(invoke_without_command=True)

@@ -182,6 +182,8 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         "webhooklanes": {"due": ("due target", {}), "by_hook": ("hook", {})},
         "updates": {"user_order": ("user n", _UNIQUE), "entry_autoexpire": ("expires", _EXPIRES)},
         "notices": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "received": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "answered": {"entry_autoexpire": ("expires", _EXPIRES)},
     },
     "gridfs": {
         "storage.files": {

@@ -7,6 +7,7 @@ from pymongo import MongoClient
 from security.secrets import KeyRings
 from storage.addresses import Addresses
 from storage.addressregister import AddressRegister
+from storage.answered import Answered
 from storage.archive import Archive
 from storage.asps import Asps
 from storage.attachments import Attachments
@@ -36,6 +37,7 @@ from storage.messages import Messages
 from storage.notices import Notices
 from storage.outbound import Outbound
 from storage.quota import Quota
+from storage.received import Received
 from storage.retentionchanges import RetentionChanges
 from storage.sealed import Sealed
 from storage.secondfactors import SecondFactors
@@ -104,6 +106,8 @@ class Store:
         self.auditfiles = AuditFiles(self.databases, clock)
         self.audits = Audits(self.databases, clock, self.transactions, self.tasks, self.auditfiles)
         self.outbound = Outbound(self.databases, clock)
+        self.received = Received(self.databases, clock)
+        self.answered = Answered(self.databases, clock)
         self.messages = Messages(self)
         self.quota = Quota(self.databases)
         self.belongings = Belongings(self.databases)
