@@ -182,6 +182,7 @@ class Inbound:
                 message_id=leaving.message_id,
                 known=decision.known if raw is decision.raw else None,
                 together=together,
+                event="message.received",
             )
 
         # Two transactions on one account are in each other's way: one of them would begin anew.

@@ -347,3 +347,22 @@ def test_an_audit_gets_what_a_filter_drops(ada: Ada) -> None:
     assert (info["notStored"], info["from"], info["to"]) == (True, "grace@example.org", ["ada@example.com"])
     assert "mailbox" not in file["metadata"]
     assert store.audits.get(audit)["audited"] == 1
+
+
+def test_webhooks_hear_of_what_is_stored(ada: Ada, store: Store) -> None:
+    told = store.databases.main["webhookqueue"]
+    store.webhooks.create(["*"], "https://hooks.example.com/", None)
+    ada.gets(RAW)
+    assert told.count_documents({}) == 0, "`*` does not match what is told of every message"
+    store.webhooks.create(["message.*"], "https://hooks.example.com/", ada.id)
+    ada.gets(message(subject="Second"))
+    first, second = ada.messages
+    ada.filter({"subject": "gone"}, delete=True)
+    ada.gets(message(subject="gone"))
+    (row,) = told.find({"type": "message.received"})
+    body = row["body"]
+    assert {name: body[name] for name in ("ev", "user", "mailbox", "message", "thread", "subject", "from")} == {
+        "ev": "message.received", "user": str(ada.id), "mailbox": str(second["mailbox"]), "message": second["uid"],
+        "thread": str(second["thread"]), "subject": "Second", "from": {"name": "", "address": "grace@example.org"},
+    }  # fmt: skip
+    assert first["uid"] != second["uid"]
