@@ -26,6 +26,7 @@ def _partial(**wanted: Any) -> dict[str, Any]:
 
 # `addresses.address_targets` and `addressregister.completion` are Mallard's own: what is searched for stands in them.
 # So are `filters.user_order`, for pages, and the unique ones of `mallard.` fields: `filters.slot`, `autoreplies.one`.
+# So are `zone-queue.turns`, which leads the relay from domain to domain, and `leases`.
 # `webhooks` and `authlog.user_by_ip`: WildDuck makes the former in `main` while its data is in `users`, and the
 # latter can match nothing. Both are made as WildDuck makes them, and again so that they serve.
 # role → collection → name → keys (`field` ascending, `-field` descending, `#field` hashed, `~field` text), options
@@ -196,6 +197,8 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "created": ("created", {}),
             "by_id": ("id seq", {}),
             "locks": ("locked assigned lockTime", {}),
+            "turns": ("sendingZone locked assigned domain queued", {}),
+            "leases": ("mallard.until", _SPARSE),
         },
         "mail.files": {"by_filename": ("filename", {}), "by_upload": ("uploadDate", {})},
         "mail.chunks": {"files_id_1_n_1": ("files_id n", _UNIQUE)},

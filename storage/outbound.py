@@ -5,19 +5,24 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 from gridfs import GridFSBucket
 from gridfs.errors import NoFile
 from pymongo.client_session import ClientSession
+from pymongo.write_concern import WriteConcern
 
 from storage.database import ACKNOWLEDGED, Clock, Databases, Document
 
 CHUNK_SIZE = 261_120
-_BUCKET, _QUEUE, _ZONE = "mail", "zone-queue", "default"
+QUEUE, ZONE, FREE = "zone-queue", "default", "no"
+_BUCKET = "mail"
+_UNQUEUED_FOR = timedelta(days=1)
+_DELETED = WriteConcern(w=1, j=False)  # what comes back after a crash is swept
 _SEQUENCES_PER_MS = 4096
 _sequence = itertools.count()
 _SUFFIX = secrets.token_hex(2)
@@ -47,8 +52,9 @@ class Outbound:
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
         self._bucket = GridFSBucket(databases.sender, _BUCKET, CHUNK_SIZE, write_concern=ACKNOWLEDGED)
+        self._deleting = GridFSBucket(databases.sender, _BUCKET, CHUNK_SIZE, write_concern=_DELETED)
         self._files = databases.sender[f"{_BUCKET}.files"]
-        self._queue = databases.sender[_QUEUE]
+        self._queue = databases.sender[QUEUE]
         self._clock = clock
 
     def put(self, envelope: Document, body: bytes) -> None:
@@ -78,16 +84,47 @@ class Outbound:
     def remove(self, queue_id: str) -> int:
         """Take back all entries that no sender has claimed; the file goes with the last. How many went."""
         removed = self._queue.delete_many({"id": queue_id, "locked": False}).deleted_count
-        if not self._queue.find_one({"id": queue_id}, {"_id": 1}):
-            self._delete_file(queue_id)
+        self.drop_if_done(queue_id)
         return removed
 
-    def _delete_file(self, queue_id: str) -> None:
+    def drop_if_done(self, queue_id: str) -> None:
+        """Remove the file of a message that has no entries any more."""
+        if self._queue.find_one({"id": queue_id}, {"_id": 1}):
+            return
         for file in self._files.find({"filename": f"message {queue_id}"}, {"_id": 1}):
-            try:
-                self._bucket.delete(file["_id"])
-            except NoFile:
-                continue
+            self._delete_file(file["_id"])
+
+    def _delete_file(self, file_id: ObjectId) -> None:
+        with suppress(NoFile):
+            self._deleting.delete(file_id)
+
+    def read(self, queue_id: str) -> tuple[Document, bytes] | None:
+        """The envelope and the body of a queued message, None where there is no such message."""
+        envelope = self.envelope(queue_id)
+        if envelope is None:
+            return None
+        with suppress(NoFile), self._bucket.open_download_stream_by_name(f"message {queue_id}") as body:
+            return envelope, body.read()
+        return None
+
+    def envelope(self, queue_id: str) -> Document | None:
+        """What is known of a queued message, its body apart."""
+        file = self._files.find_one({"filename": f"message {queue_id}"}, {"metadata.data": 1})
+        return ((file or {}).get("metadata") or {}).get("data") or None
+
+    def sweep(self) -> int:
+        """Remove the files that crashes have left without entries for a day; how many these were."""
+        stages: list[Document] = [
+            {"$match": {"uploadDate": {"$lt": self._clock() - _UNQUEUED_FOR}}},
+            {"$project": {"queue_id": {"$arrayElemAt": [{"$split": ["$filename", " "]}, 1]}}},
+            {"$lookup": {"from": QUEUE, "localField": "queue_id", "foreignField": "id", "as": "entries"}},
+            {"$match": {"entries": []}},
+            {"$project": {"_id": 1}},
+        ]
+        files = [row["_id"] for row in self._files.aggregate(stages)]
+        for file_id in files:
+            self._delete_file(file_id)
+        return len(files)
 
     def entries(self, queue_ids: Sequence[str]) -> list[Document]:
         """`[{queueId, entries: [{seq, recipient, sendingZone, queued}]}]` of those that are still queued."""
@@ -109,8 +146,8 @@ def _entries(
             "id": queue_id,
             "seq": f"{number:03x}",
             "domain": delivery.domain,
-            "sendingZone": _ZONE,
-            "assigned": "no",
+            "sendingZone": ZONE,
+            "assigned": FREE,
             "recipient": delivery.recipient,
             "locked": False,
             "lockTime": 0,

@@ -29,6 +29,7 @@ from storage.mailboxes import Mailboxes
 from storage.messages import Messages
 from storage.notices import Notices
 from storage.outbound import Outbound
+from storage.queue import Queue
 from storage.quota import Quota
 from storage.secondfactors import SecondFactors
 from storage.settings import Settings
@@ -83,6 +84,7 @@ class Store:
         self.threads = Threads(self.databases, clock)
         self.archive = Archive(self.databases, clock, self.settings)
         self.outbound = Outbound(self.databases, clock)
+        self.queue = Queue(self.databases, clock, self.outbound)
         self.messages = Messages(self)
         self.quota = Quota(self.databases)
         self.belongings = Belongings(self.databases)
