@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from server import logging as logs
+from server.cli_queue import queue
+from server.cli_settings import settings_in_force
 from server.settings import Settings, SettingsError
 
 
@@ -33,11 +34,11 @@ def main() -> None:
 
 @main.command()
 def serve() -> None:
-    """Run everything that one machine needs: database, API, jobs."""
+    """Run everything that one machine needs: database, API, relay, jobs."""
     from server.mongod import MongodError
     from server.serve import AlreadyRunning, Supervisor
 
-    settings = _settings()
+    settings = settings_in_force()
     try:
         Supervisor(settings).run()
     except (AlreadyRunning, MongodError) as error:
@@ -50,10 +51,25 @@ def api() -> None:
     from gevent import monkey
 
     monkey.patch_all()
-    settings = _settings(needs_database=True)
+    settings = settings_in_force(needs_database=True)
     from server.workers import Workers
 
     Workers(settings).run()
+
+
+@main.command()
+def relay() -> None:
+    """Send what is queued, on the MongoDB of MALLARD_MONGO_URI."""
+    from gevent import monkey
+
+    monkey.patch_all()
+    settings = settings_in_force(needs_database=True)
+    from server.relaying import run_relay
+
+    run_relay(settings)
+
+
+main.add_command(queue)
 
 
 @main.group(invoke_without_command=True)
@@ -63,7 +79,7 @@ def jobs(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         from server.background import run_jobs
 
-        run_jobs(_settings(needs_database=True))
+        run_jobs(settings_in_force(needs_database=True))
 
 
 @jobs.command("list")
@@ -72,7 +88,7 @@ def jobs_list(as_json: bool) -> None:
     """List the tasks that wait, run or have failed: id, kind, status, due time, progress, error."""
     from server.background import listing
 
-    click.echo(listing(_settings(needs_database=True), as_json=as_json))
+    click.echo(listing(settings_in_force(needs_database=True), as_json=as_json))
 
 
 @jobs.command("retry")
@@ -81,7 +97,7 @@ def jobs_retry(task: str) -> None:
     """Start the failed task with the id TASK again, where it stood."""
     from server.background import retry
 
-    found = retry(_settings(needs_database=True), task)
+    found = retry(settings_in_force(needs_database=True), task)
     click.echo("Task started again" if found else "No failed task has this id", err=True)
     sys.exit(0 if found else 1)
 
@@ -91,7 +107,7 @@ def config() -> None:
     """Print every setting in force; secrets are masked."""
     from dataclasses import fields
 
-    shown = _settings().shown()
+    shown = settings_in_force().shown()
     for setting in fields(Settings):
         value = shown[setting.name]
         text = " ".join(value) if isinstance(value, tuple) else str(value)
@@ -104,7 +120,7 @@ def check() -> None:
     from server.checks import run_checks
 
     failed = False
-    for result in run_checks(_settings()):
+    for result in run_checks(settings_in_force()):
         click.echo(f"{'ok  ' if result.fine else 'FAIL'}  {result.what}: {result.detail}")
         failed = failed or not result.fine
     sys.exit(1 if failed else 0)
@@ -117,7 +133,7 @@ def demo(address: str) -> None:
     from server.demo import DemoError, make_demo
 
     try:
-        click.echo(make_demo(_settings(), address))
+        click.echo(make_demo(settings_in_force(), address))
     except DemoError as error:
         raise click.ClickException(str(error)) from error
 
@@ -135,7 +151,7 @@ def token_provision(user: str, role: str) -> None:
     from server.tokens import RoleUnknown, provision
 
     try:
-        text = provision(_settings(), user, role)
+        text = provision(settings_in_force(), user, role)
     except RoleUnknown as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Access token for {user} [{role}]:", err=True)
@@ -148,7 +164,7 @@ def token_list(user: str | None) -> None:
     """List the tokens of USER, or all: name, role, when they were made."""
     from server.tokens import listing
 
-    for line in listing(_settings(), user):
+    for line in listing(settings_in_force(), user):
         click.echo(line)
 
 
@@ -158,7 +174,7 @@ def token_delete(text: str) -> None:
     """End the token TEXT."""
     from server.tokens import delete
 
-    found = delete(_settings(), text)
+    found = delete(settings_in_force(), text)
     click.echo("Token deleted" if found else "Token not found", err=True)
     sys.exit(0 if found else 1)
 
@@ -169,12 +185,4 @@ def token_clear(user: str) -> None:
     """End all tokens of USER, which may also be the id of an account."""
     from server.tokens import clear
 
-    click.echo(f"{clear(_settings(), user)} tokens deleted", err=True)
-
-
-def _settings(*, needs_database: bool = False) -> Settings:
-    settings = Settings.load()
-    logs.configure(settings.log_format, settings.log_level)
-    if needs_database and not settings.mongo_uri:
-        raise SettingsError("MALLARD_MONGO_URI is not set. `mallard serve` brings a database of its own.")
-    return settings
+    click.echo(f"{clear(settings_in_force(), user)} tokens deleted", err=True)

@@ -134,7 +134,7 @@ class Queue:
     def waiting(self, *, domain: str = "", limit: int = 0) -> Iterator[Document]:
         """Recipients as they are shown, the earliest due first; of one domain, or of all."""
         wanted: Document = {"sendingZone": ZONE, "locked": {"$in": [False, True]}, "domain": domain}
-        rows = self._queue.find(wanted if domain else {}, _shown())
+        rows = self._queue.find(wanted if domain else {}, _shown(*_OF_SENDING))
         yield from rows.sort("queued", 1).limit(limit)
 
     def recipients(self, queue_id: str) -> list[Document]:
