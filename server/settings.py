@@ -149,9 +149,8 @@ class Settings:
     relay_tls: str = _setting(
         "opportunistic",
         _choice("opportunistic", "required", "verified"),
-        "TLS of mail that goes out. `opportunistic`: where it is offered, but always and with a valid certificate where "
-        "there is a password to be sent. `required`: always, whatever the certificate. `verified`: always, with one that "
-        "is valid.",
+        "TLS of mail that goes out. `opportunistic`: where it is offered, but with a valid certificate wherever a "
+        "password is to be sent. `required`: always, whatever the certificate. `verified`: always, with a valid one.",
     )
     relay_name: str = _setting(
         "", str, "What the relay calls itself in EHLO and in reports to senders. Empty: the name of the host."
@@ -179,7 +178,8 @@ class Settings:
     allow_private_targets: bool = _setting(
         False,
         _switch,
-        "`on`: forwards, webhooks and mail exchangers may be on loopback and private addresses. The smart host always may.",
+        "`on`: forwards, webhooks and mail exchangers may be on loopback and private addresses. The smart host may be "
+        "anyway.",
     )
     access_control: bool = _setting(
         False,

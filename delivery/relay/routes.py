@@ -74,9 +74,11 @@ class Routes:
         lmtp: tuple[str, int] | None,
         smart_host: SmartHost | None = None,
         tls: Tls = Tls.OPPORTUNISTIC,
+        port: int = SMTP_PORT,
     ) -> None:
         self._is_here = is_here
         self._tls = tls
+        self._port = port
         self._smart_host = self._to_smart_host(smart_host) if smart_host else None
         self._lmtp = Route(Tls.NONE, lmtp[1], host=lmtp[0], lmtp=True, trusted=True) if lmtp else None
 
@@ -101,7 +103,7 @@ class Routes:
             return self._smart_host
         if self._lmtp and self._is_here(entry.recipient):
             return self._lmtp
-        return Route(self._tls, domain=domain_of(entry.recipient))
+        return Route(self._tls, self._port, domain=domain_of(entry.recipient))
 
     def _to_named(self, options: dict[str, Any]) -> Route:
         login = options.get("mxAuth")
