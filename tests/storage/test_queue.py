@@ -194,30 +194,30 @@ class TestFiles:
         assert queue.databases.sender["mail.chunks"].count_documents({}) == 2
 
 
+@pytest.fixture(scope="module")
+def long(mongo: MongoClient[dict[str, Any]]) -> Iterator[Store]:
+    """50,000 recipients: most for one domain, the rest spread, a third of all for later."""
+    store = Store(mongo, DatabaseNames(main="test_long_queue"))
+    store.ensure_indexes()
+    now = store.clock()
+    common = {"sendingZone": "default", "assigned": "no", "locked": False, "lockTime": 0, "created": now}
+    rows = [
+        {
+            "id": f"{number:018x}",
+            "seq": "001",
+            "recipient": "x",
+            "domain": f"d{number % 1000}.example" if number % 5 == 0 else "big.example",
+            "queued": now + timedelta(hours=1 if number % 3 == 0 else -1),
+            **common,
+        }
+        for number in range(50_000)
+    ]
+    store.databases.sender["zone-queue"].insert_many(rows)
+    yield store
+    mongo.drop_database("test_long_queue")
+
+
 class TestLongQueue:
-    """50,000 recipients: most for one domain, the rest spread, a good part of them for later."""
-
-    @pytest.fixture(scope="class")
-    def long(self, mongo: MongoClient[dict[str, Any]]) -> Iterator[Store]:
-        store = Store(mongo, DatabaseNames(main="test_long_queue"))
-        store.ensure_indexes()
-        now = store.clock()
-        common = {"sendingZone": "default", "assigned": "no", "locked": False, "lockTime": 0, "created": now}
-        rows = [
-            {
-                "id": f"{number:018x}",
-                "seq": "001",
-                "recipient": "x",
-                "domain": f"d{number % 1000}.example" if number % 5 == 0 else "big.example",
-                "queued": now + timedelta(hours=1 if number % 3 == 0 else -1),
-                **common,
-            }
-            for number in range(50_000)
-        ]
-        store.databases.sender["zone-queue"].insert_many(rows)
-        yield store
-        mongo.drop_database("test_long_queue")
-
     def keys_read(self, store: Store, work: Any) -> int:
         entries = profiled(store.databases.sender, "zone-queue", work)
         assert entries
