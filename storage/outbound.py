@@ -5,14 +5,12 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 from gridfs import GridFSBucket
-from gridfs.errors import NoFile
 from pymongo.client_session import ClientSession
 from pymongo.write_concern import WriteConcern
 
@@ -52,8 +50,8 @@ class Outbound:
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
         self._bucket = GridFSBucket(databases.sender, _BUCKET, CHUNK_SIZE, write_concern=ACKNOWLEDGED)
-        self._deleting = GridFSBucket(databases.sender, _BUCKET, CHUNK_SIZE, write_concern=_DELETED)
         self._files = databases.sender[f"{_BUCKET}.files"]
+        self._chunks = databases.sender[f"{_BUCKET}.chunks"]
         self._queue = databases.sender[QUEUE]
         self._clock = clock
 
@@ -77,7 +75,7 @@ class Outbound:
 
     def owner(self, queue_id: str) -> str | None:
         """The id of the account that a queued message belongs to, None where no such message is queued."""
-        file = self._files.find_one({"filename": f"message {queue_id}"}, {"metadata.data.userId": 1})
+        file = self._files.find_one(_named(queue_id), {"metadata.data.userId": 1})
         data = ((file or {}).get("metadata") or {}).get("data") or {}
         return str(data.get("userId") or "") if file else None
 
@@ -91,25 +89,27 @@ class Outbound:
         """Remove the file of a message that has no entries any more."""
         if self._queue.find_one({"id": queue_id}, {"_id": 1}):
             return
-        for file in self._files.find({"filename": f"message {queue_id}"}, {"_id": 1}):
-            self._delete_file(file["_id"])
+        for file in self._files.find(_named(queue_id), {"_id": 1}):
+            self._drop(file["_id"])
 
-    def _delete_file(self, file_id: ObjectId) -> None:
-        with suppress(NoFile):
-            self._deleting.delete(file_id)
+    def _drop(self, file_id: ObjectId) -> None:
+        """The pieces first: of what a crash leaves, the sweep finds the file."""
+        self._chunks.with_options(write_concern=_DELETED).delete_many({"files_id": file_id})
+        self._files.with_options(write_concern=_DELETED).delete_one({"_id": file_id})
 
     def read(self, queue_id: str) -> tuple[Document, bytes] | None:
         """The envelope and the body of a queued message, None where there is no such message."""
-        envelope = self.envelope(queue_id)
-        if envelope is None:
+        file = self._files.find_one(_named(queue_id), {"metadata.data": 1, "length": 1})
+        envelope = ((file or {}).get("metadata") or {}).get("data")
+        if not file or not envelope:
             return None
-        with suppress(NoFile), self._bucket.open_download_stream_by_name(f"message {queue_id}") as body:
-            return envelope, body.read()
-        return None
+        pieces = self._chunks.find({"files_id": file["_id"]}, {"data": 1}).sort("n", 1)
+        body = b"".join(piece["data"] for piece in pieces)
+        return (envelope, body) if len(body) == file["length"] else None
 
     def envelope(self, queue_id: str) -> Document | None:
         """What is known of a queued message, its body apart."""
-        file = self._files.find_one({"filename": f"message {queue_id}"}, {"metadata.data": 1})
+        file = self._files.find_one(_named(queue_id), {"metadata.data": 1})
         return ((file or {}).get("metadata") or {}).get("data") or None
 
     def sweep(self) -> int:
@@ -123,7 +123,7 @@ class Outbound:
         ]
         files = [row["_id"] for row in self._files.aggregate(stages)]
         for file_id in files:
-            self._delete_file(file_id)
+            self._drop(file_id)
         return len(files)
 
     def entries(self, queue_ids: Sequence[str]) -> list[Document]:
@@ -136,6 +136,10 @@ class Outbound:
             {"queueId": queue_id, "entries": [{k: v for k, v in row.items() if k != "id"} for row in group]}
             for queue_id, group in itertools.groupby(rows, key=lambda row: row["id"])
         ]
+
+
+def _named(queue_id: str) -> Document:
+    return {"filename": f"message {queue_id}"}
 
 
 def _entries(
