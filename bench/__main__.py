@@ -2,7 +2,8 @@
 
 Both are served by gunicorn with one gevent worker, from one mongod. The bare application replays the very
 commands that Mallard sent to the database for one request, and encodes the same answer; what lies between the two
-is the price of routing, access, validation and shaping. Rounds alternate, and the medians make the ratio.
+is the price of routing, access, validation and shaping. Both are warmed up; rounds alternate, and the medians make
+the ratio.
 
 `python -m bench.logins` measures how much log-ins slow down the other requests of a worker.
 """
@@ -20,8 +21,9 @@ from bench.load import requests_per_second
 from bench.mailbox import fill
 from bench.serving import mongod, served
 
-ROUNDS = 3
-SECONDS = 4.0
+ROUNDS = 5
+SECONDS = 3.0
+WARMING_SECONDS = 1.0
 CONNECTIONS = 16
 
 
@@ -41,6 +43,8 @@ def main() -> None:
 
 def measure(path: str, ours: int, bare: int) -> tuple[float, float]:
     """Median requests a second of (ours, bare)."""
+    for port in (ours, bare):
+        requests_per_second(port, path, CONNECTIONS, WARMING_SECONDS)
     rounds = [
         tuple(requests_per_second(port, path, CONNECTIONS, SECONDS) for port in (ours, bare))
         for _ in range(ROUNDS)

@@ -196,6 +196,8 @@ def _first(value: Any) -> dict[str, Any] | None:
 
 
 def _urls(value: Any) -> list[dict[str, Any]]:
+    if not value:
+        return []
     found = decoded_addresses(addresses(_last(value)))
     return [
         entry if entry.get("address") else {"name": "", "address": entry["name"]}

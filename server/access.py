@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bson import ObjectId
-from flask import Request
 
 from handlers.call import Caller
 from problems import Problem
 from security.roles import filter_attributes, permits
+from server.context import ApiRequest
 from server.contract import Access
 from server.settings import Settings
 from storage.store import Store
@@ -22,12 +22,10 @@ _BEARER = re.compile(r"^bearer\s+", re.I)
 _ROOT = Caller()
 
 
-def token_of(request: Request) -> str:
+def token_of(request: ApiRequest) -> str:
     """The access token of a request, empty without one: query, then own header, then Authorization."""
     query: str = request.args.get("accessToken", "")
-    given: str = (
-        query or request.headers.get("X-Access-Token", "") or request.headers.get("Authorization", "")
-    )
+    given = query or request.header("HTTP_X_ACCESS_TOKEN") or request.header("HTTP_AUTHORIZATION")
     return _BEARER.sub("", given).strip()
 
 

@@ -8,19 +8,19 @@ from functools import partial
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g, redirect, request
-from werkzeug.routing import Rule
+from flask import Response, redirect
 
 from jobs.streams import Streams
 from server import errors
 from server.access import Gate
 from server.api import ContractApi
-from server.context import request_id
+from server.context import ApiRequest
 from server.contract import Contract
 from server.cors import Cors
 from server.logging import masked
 from server.rules import rules_of
 from server.settings import Settings
+from server.wsgi import Application
 from storage.store import Store
 
 _UI_POLICY = (
@@ -33,23 +33,13 @@ _ANSWER_POLICY = "script-src 'none'"
 log = structlog.get_logger()
 
 
-class ExactRule(Rule):
-    """A route that answers the methods of the contract and no HEAD of its own."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        if self.methods:
-            self.methods.discard("HEAD")
-
-
-def create_app(settings: Settings, store: Store, contract: Contract | None = None) -> Flask:
+def create_app(settings: Settings, store: Store, contract: Contract | None = None) -> Application:
     """Build the application. Fails when an operation has no handler or one that does not fit it."""
-    app = Flask("mallard", static_folder=None)
-    app.url_rule_class = ExactRule
-    app.url_map.merge_slashes = False
+    app = Application("mallard")
     errors.install(app)
-    Cors(settings.cors_origins, is_open=not settings.needs_token).install(app)
-    _log_requests(app)
+    cors = Cors(settings.cors_origins, is_open=not settings.needs_token)
+    app.arrivals += cors.arrivals
+    app.departures += [cors.mark, _secure, _log]
     rules = rules_of(settings)
     gate = Gate(settings, store)
     streams = Streams(
@@ -64,36 +54,34 @@ def create_app(settings: Settings, store: Store, contract: Contract | None = Non
     return app
 
 
-def _log_requests(app: Flask) -> None:
-    @app.before_request
-    def start() -> None:
-        g.started = time.perf_counter()
-
-    @app.after_request
-    def finish(response: Response) -> Response:
-        response.headers["X-Request-Id"] = request_id()
-        response.headers["X-Content-Type-Options"] = "nosniff"
+def _secure(request: ApiRequest, response: Response) -> None:
+    headers = response.headers
+    headers.add("X-Request-Id", request.id)
+    headers.add("X-Content-Type-Options", "nosniff")
+    if "Content-Security-Policy" not in headers:
         policy = _UI_POLICY if request.path.startswith("/ui/") else _ANSWER_POLICY
-        response.headers.setdefault("Content-Security-Policy", policy)
-        if log.is_enabled_for(logging.INFO):
-            log.info("request", **_facts(response))
-        return response
+        headers.add("Content-Security-Policy", policy)
 
 
-def _facts(response: Response) -> dict[str, Any]:
-    caller = g.get("caller")
+def _log(request: ApiRequest, response: Response) -> None:
+    if log.is_enabled_for(logging.INFO):
+        log.info("request", **_facts(request, response))
+
+
+def _facts(request: ApiRequest, response: Response) -> dict[str, Any]:
+    caller = request.caller
     return {
-        "id": request_id(),
-        "operation": g.get("operation_id"),
+        "id": request.id,
+        "operation": request.operation_id,
         "method": request.method,
         "route": request.url_rule.rule if request.url_rule else None,
         "status": response.status_code,
-        "ms": round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1),
+        "ms": round((time.perf_counter() - request.started) * 1000, 1),
         "bytes": _length(response),
         "user": caller.user if caller else None,
         "role": caller.role if caller else None,
         "client": request.remote_addr,
-        **({"input": masked(g.input)} if "input" in g else {}),
+        **({} if request.values_read is None else {"input": masked(request.values_read)}),
     }
 
 

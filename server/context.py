@@ -1,20 +1,50 @@
-"""The id of the request being answered, in its headers, its log lines and its error body."""
+"""The request being answered: what the service notes of it on its way, and its id."""
 
 from __future__ import annotations
 
 import re
 import secrets
+import time
+from functools import cached_property
+from typing import Any, cast
 
-from flask import g, has_request_context, request
+from flask import Request, has_request_context
+from flask.globals import request_ctx
+
+from handlers.call import Caller
 
 _GIVEN = re.compile(r"[A-Za-z0-9._\-]{8,64}")
 
 
+class ApiRequest(Request):
+    """A request, and what its log line tells of it besides."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.started = time.perf_counter()
+        self.operation_id: str | None = None
+        self.caller: Caller | None = None
+        self.values_read: dict[str, Any] | None = None
+
+    @cached_property
+    def id(self) -> str:
+        """The caller's `X-Request-Id` where it is a plain word of 8 to 64 characters, else one of our own."""
+        given = self.environ.get("HTTP_X_REQUEST_ID", "")
+        return given if _GIVEN.fullmatch(given) else secrets.token_hex(8)
+
+    def header(self, variable: str) -> str:
+        """A header by its CGI variable, such as `HTTP_ORIGIN` (RFC 3875 §4.1.18); empty when it was not sent.
+
+        Asked of every request: `headers.get` builds an exception for each header that is not there.
+        """
+        return cast(str, self.environ.get(variable, ""))
+
+
+def current_request() -> ApiRequest:
+    """The request being answered, itself and no proxy of it."""
+    return cast(ApiRequest, request_ctx.request)
+
+
 def request_id() -> str:
-    """The caller's `X-Request-Id` where it is a plain word of 8 to 64 characters, else one of our own."""
-    if not has_request_context():
-        return "-"
-    if "request_id" not in g:
-        given = request.headers.get("X-Request-Id", "")
-        g.request_id = given if _GIVEN.fullmatch(given) else secrets.token_hex(8)
-    return str(g.request_id)
+    """The id of the request being answered, in its headers, its log lines and its error body; `-` outside of one."""
+    return current_request().id if has_request_context() else "-"

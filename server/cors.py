@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from flask import Flask, Response, request
+from flask import Response
 
 from problems import Problem
+from server.context import ApiRequest
 
 _VARY = "origin,access-control-request-method,access-control-request-headers"
 _EXPOSED = "api-version,content-length,content-md5,content-type,date,request-id,response-time"
@@ -28,9 +29,9 @@ def _one_of(origins: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or "(?!)", re.I)
 
 
-def _is_navigation() -> bool:
+def _is_navigation(request: ApiRequest) -> bool:
     """Whether somebody follows a link to here: the page that holds the link can not read the answer."""
-    return request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    return request.method == "GET" and request.header("HTTP_SEC_FETCH_MODE") == "navigate"
 
 
 class Cors:
@@ -41,20 +42,20 @@ class Cors:
         self._named = _one_of([origin for origin in origins if origin != "*"])
         self._is_open = is_open
 
-    def install(self, app: Flask) -> None:
-        """Hook into `app`: preflights before routing, headers on every answer."""
-        app.before_request(self._preflight)
-        if self._is_open:
-            app.before_request(self._refuse_strangers)
-        app.after_request(self._mark)
+    @property
+    def arrivals(self) -> list[Callable[[ApiRequest], Response | None]]:
+        """What looks at a request before it is routed."""
+        return [self._preflight, self._refuse_strangers] if self._is_open else [self._preflight]
 
-    def _origin(self) -> str | None:
-        origin = request.headers.get("Origin")
+    def _origin(self, request: ApiRequest) -> str | None:
+        origin = request.header("HTTP_ORIGIN")
         return origin if origin and self._allowed.fullmatch(origin) else None
 
-    def _preflight(self) -> Response | None:
-        method = request.headers.get("Access-Control-Request-Method")
-        if request.method != "OPTIONS" or not method or not self._origin():
+    def _preflight(self, request: ApiRequest) -> Response | None:
+        if request.method != "OPTIONS":
+            return None
+        method = request.header("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
+        if not method or not self._origin(request):
             return None
         headers = {
             "Access-Control-Allow-Credentials": "true",
@@ -63,19 +64,20 @@ class Cors:
         }
         return Response(status=204, headers=headers)
 
-    def _refuse_strangers(self) -> None:
+    def _refuse_strangers(self, request: ApiRequest) -> None:
         """Where nobody needs a token, a page of any web site could read all mail through its visitor's browser.
 
         Browsers tell so (Fetch Metadata, `Sec-Fetch-Site`). Pages of this machine and named origins may.
         """
-        origin = request.headers.get("Origin", "")
-        is_strange = request.headers.get("Sec-Fetch-Site") == "cross-site" and not _is_navigation()
-        if is_strange and not (self._named.fullmatch(origin) or _LOOPBACK.fullmatch(origin)):
+        if request.header("HTTP_SEC_FETCH_SITE") != "cross-site" or _is_navigation(request):
+            return
+        origin = request.header("HTTP_ORIGIN")
+        if not (self._named.fullmatch(origin) or _LOOPBACK.fullmatch(origin)):
             raise Problem("MissingPrivileges", _STRANGER)
 
-    def _mark(self, response: Response) -> Response:
-        response.headers["Vary"] = _VARY
-        if origin := self._origin():
+    def mark(self, request: ApiRequest, response: Response) -> None:
+        """Tell the browser whether its page may read the answer."""
+        response.headers.add("Vary", _VARY)
+        if origin := self._origin(request):
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = _EXPOSED
-        return response

@@ -7,7 +7,7 @@ from contextlib import closing, nullcontext
 from typing import Any
 
 import structlog
-from flask import Response, g, request
+from flask import Response
 
 from handlers.answer import Stream
 from handlers.call import Call, Caller, Rules
@@ -16,12 +16,14 @@ from problems import Problem
 from server.access import Gate, Permission, permit, token_of
 from server.bodies import read_body, read_query
 from server.connection import disconnector
+from server.context import ApiRequest, current_request
 from server.contract import Operation
 from server.incoming import Upload
 from server.inputs import Arguments, InputReader
 from server.json import dumps
 from server.offload import offload
 from server.responses import ResponseCheck
+from server.wsgi import Answer
 from storage.store import Store
 
 Values = dict[str, Any]
@@ -55,37 +57,46 @@ class Endpoint:
         self._arguments = Arguments(operation, function)
 
     def __call__(self, **path: str) -> Response:
+        request = current_request()
         if any(len(value) > _LONGEST_PATH_PARAMETER for value in path.values()):
             raise Problem("ResourceNotFound", f"{request.path} does not exist")
-        g.operation_id = self.operation.operation_id
+        request.operation_id = self.operation.operation_id
         try:
-            return self._answer(path)
+            return self._answer(request, path)
         except Problem as problem:
             if self._check:
                 self._check.verify_problem(problem)
             raise
 
-    def _answer(self, path: Mapping[str, str]) -> Response:
-        caller = g.caller = self._gate.identify(token_of(request))
+    def _answer(self, request: ApiRequest, path: Mapping[str, str]) -> Response:
+        caller = request.caller = self._gate.identify(token_of(request))
         if self.operation.streams:
-            self._admit(path, caller)
+            self._admit(request, path, caller)
         body, raw = read_body(request, self.operation)
         with closing(raw) if isinstance(raw, Upload) else nullcontext():
-            values = g.input = self._reader.read(path, self._query(), body, caller.user_id)
+            query = self._query(request)
+            values = request.values_read = self._reader.read(path, query, body, caller.user_id)
             permission = permit(self.operation.access, caller, values)
-            return self._response(self._result(permission, caller, values, raw), permission)
+            result = self._result(request, permission, caller, values, raw)
+            return self._response(request, result, permission)
 
-    def _admit(self, path: Mapping[str, str], caller: Caller) -> None:
+    def _admit(self, request: ApiRequest, path: Mapping[str, str], caller: Caller) -> None:
         """Before a large body is read: what path and query say must be right, and the caller allowed to send it."""
-        permit(self.operation.access, caller, self._reader.read(path, self._query(), {}, caller.user_id))
+        values = self._reader.read(path, self._query(request), {}, caller.user_id)
+        permit(self.operation.access, caller, values)
 
-    def _query(self) -> Values:
+    def _query(self, request: ApiRequest) -> Values:
         """The query's fields; those that the contract takes from headers as well win over them."""
         headers = {name: request.headers[name] for name in self._headers if name in request.headers}
         return {**read_query(request), **headers}
 
     def _result(
-        self, permission: Permission, caller: Caller, values: Values, raw: bytes | Upload | None
+        self,
+        request: ApiRequest,
+        permission: Permission,
+        caller: Caller,
+        values: Values,
+        raw: bytes | Upload | None,
     ) -> Any:
         arguments, body = self._reader.split(permission.filter_input(values))
         if raw is not None:
@@ -103,16 +114,16 @@ class Endpoint:
         )
         return self._function(call=call, **self._arguments.fit(arguments, body))
 
-    def _response(self, result: Any, permission: Permission) -> Response:
+    def _response(self, request: ApiRequest, result: Any, permission: Permission) -> Response:
         if isinstance(result, Stream):
-            return _stream_response(result)
+            return _stream_response(request, result)
         data = dumps(permission.filter_answer(result))
         if self._check:
             self._check.verify("200", data)
-        return Response(data, content_type="application/json; charset=utf-8")
+        return Answer(data)
 
 
-def _stream_response(stream: Stream) -> Response:
+def _stream_response(request: ApiRequest, stream: Stream) -> Response:
     """A stream outlasts its request, a live one by hours, so it holds on to nothing of it."""
     response = Response(iter(stream.chunks), headers=dict(stream.headers), content_type=stream.content_type)
     if stream.on_end:

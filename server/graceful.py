@@ -58,8 +58,7 @@ class GracefulWorker(GeventWorker):  # type: ignore[misc]
         while self.alive:
             self.notify()
             self._stopping.wait(_HEARTBEAT_SECONDS)
-        for server in servers:
-            server.close()
+        self._close(servers)
         gevent.sleep(_LAST_REQUEST_SECONDS)
         for greenlet, timeout in list(self._waiting.items()):
             greenlet.kill(timeout, block=False)
@@ -74,6 +73,14 @@ class GracefulWorker(GeventWorker):  # type: ignore[misc]
             server.max_accept = 1
         server.start()
         return server
+
+    def _close(self, servers: list[StreamServer]) -> None:
+        """Take nothing more. What was just accepted starts first, since it asks its listener for the address."""
+        for server in servers:
+            server.stop_accepting()
+        gevent.sleep(0)
+        for server in servers:
+            server.close()
 
     def _finish(self, pools: list[Pool]) -> None:
         """Wait for the requests in flight, until shortly before the arbiter would kill this process."""

@@ -31,8 +31,10 @@ def _plain(value: Any) -> Any:
 
 
 def date_text(value: datetime) -> str:
-    """`2024-01-31T10:20:30.123Z`."""
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """`2024-01-31T10:20:30.123Z`; a date without a time zone is in UTC."""
+    if value.tzinfo:
+        value = value.astimezone(UTC)
+    return value.isoformat("T", "milliseconds")[:23] + "Z"
 
 
 def is_deeper(value: Any, levels: int) -> bool:

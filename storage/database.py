@@ -25,6 +25,9 @@ DatabaseError = (
 
 ACKNOWLEDGED = WriteConcern(w="majority", j=True)
 _CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
+NAIVE_DATES: CodecOptions[Document] = CodecOptions()
+"""For the rows of a listing, whose dates are only written out: these come as UTC without saying so, which takes a
+tenth of the time."""
 
 
 def utc_now() -> datetime:

@@ -12,7 +12,7 @@ from mail import source
 from mail.headers import unfold
 from mail.mimetree import header_fields
 from problems import Problem
-from storage.database import Document
+from storage.database import NAIVE_DATES, Document
 from storage.mailboxes import has_counts
 from storage.messages_base import READ_MS, MessagesBase
 from storage.paging import Order, Page, Paging, read_page
@@ -93,7 +93,7 @@ class ReadMessages(MessagesBase):
             {"$lookup": {"from": "messages", "pipeline": stages, "as": "row"}},
             {"$unwind": {"path": "$row", "preserveNullAndEmptyArrays": True}},
         ]
-        mailboxes = self._store.databases.main[self._mailboxes_name]
+        mailboxes = self._store.databases.main.get_collection(self._mailboxes_name, NAIVE_DATES)
         rows = list(mailboxes.aggregate(pipeline, maxTimeMS=READ_MS))
         if not rows:
             raise Problem("NoSuchMailbox")

@@ -7,13 +7,13 @@ the page that the cursor leads to. Cursors that hold `inner` alone, as older cli
 from __future__ import annotations
 
 import binascii
-import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 from bson import ObjectId, json_util
 from bson.errors import BSONError
 
@@ -23,7 +23,8 @@ from storage.database import Document
 ASCENDING, DESCENDING = 1, -1
 _MISSING = "__mixmax__undefined__"
 _SCALARS = (str, int, float, bool, datetime, ObjectId, type(None))
-_SHORT = json_util.LEGACY_JSON_OPTIONS  # dates as numbers
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.RELAXED, tz_aware=True)
 
 
@@ -93,12 +94,17 @@ class Order:
 def encode_cursor(position: Any, page: int) -> str:
     """The cursor that leads to `page`, starting beside `position`."""
     short = [position[0], str(position[1])] if isinstance(position, list) else position
-    inner = json_util.dumps(short, json_options=_SHORT, separators=(",", ":"), ensure_ascii=False)
-    return _base64url(json.dumps([inner, page], separators=(",", ":"), ensure_ascii=False))
+    inner = orjson.dumps(short, default=_extended, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    return urlsafe_b64encode(orjson.dumps([inner.decode(), page])).decode().rstrip("=")
 
 
-def _base64url(text: str) -> str:
-    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+def _extended(value: Any) -> dict[str, Any]:
+    """Extended JSON, with a date as a number, which is shorter."""
+    if isinstance(value, ObjectId):
+        return {"$oid": str(value)}
+    if isinstance(value, datetime):
+        return {"$date": (value.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND}
+    raise TypeError(f"{type(value).__name__} is no key of a listing")
 
 
 def decode_cursor(cursor: str, order: Order) -> tuple[tuple[Any, ObjectId], int | None]:
