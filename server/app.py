@@ -20,6 +20,7 @@ from server.cors import Cors
 from server.logging import masked
 from server.rules import rules_of
 from server.settings import Settings
+from server.tls import Contexts, default_context
 from server.wsgi import Application
 from storage.store import Store
 
@@ -46,6 +47,7 @@ def create_app(settings: Settings, store: Store, contract: Contract | None = Non
         store, partial(store.tokens.living, secret=settings.secret, lifetime=settings.token_lifetime)
     )
     app.extensions["streams"] = streams
+    app.extensions["tls"] = Contexts(store.certs, default_context(settings)) if settings.tls else None
     api = ContractApi(
         contract or Contract(), store, gate, rules, streams, check_responses=settings.validate_responses
     )

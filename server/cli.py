@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from server.cli_queue import queue
+from server.cli_secrets import secrets
 from server.cli_settings import settings_in_force
 from server.settings import Settings, SettingsError
 
@@ -30,6 +31,10 @@ def main() -> None:
     Set it up through the environment (MALLARD_…) or a TOML file that MALLARD_CONFIG names; `mallard config`
     shows every setting.
     """
+
+
+main.add_command(queue)
+main.add_command(secrets)
 
 
 @main.command()
@@ -67,9 +72,6 @@ def relay() -> None:
     from server.relaying import run_relay
 
     run_relay(settings)
-
-
-main.add_command(queue)
 
 
 @main.group(invoke_without_command=True)

@@ -25,7 +25,9 @@ def open_store(settings: Settings) -> Store:
         retryReads=True,
         maxPoolSize=100,
     )
-    return Store(client, database_names(settings), wildduck=WildDuck(settings.redis_url))
+    return Store(
+        client, database_names(settings), wildduck=WildDuck(settings.redis_url), keys=settings.key_rings
+    )
 
 
 def database_names(settings: Settings) -> DatabaseNames:
