@@ -17,6 +17,7 @@ from delivery.relay.notes import Notes
 from delivery.relay.relay import Relay
 from delivery.relay.routes import Routes, SmartHost, Tls, registered_here
 from delivery.relay.session import Opener, Timeouts
+from delivery.relay.signing import Signer
 from delivery.relay.source import Source
 from delivery.relay.worker import Worker
 from server.database import open_store
@@ -50,7 +51,7 @@ def make_relay(settings: Settings, store: Store) -> Relay:
     hosts = Hosts(SystemDns(), allow_private=settings.allow_private_targets)
     routes = make_routes(settings, store)
     carrier = Carrier(routes, hosts, Opener(relay_name(settings), _timeouts(settings)))
-    worker = Worker(Source(store), carrier, Notes(store, lease, relay_name(settings)), lease)
+    worker = Worker(Source(store, Signer(store)), carrier, Notes(store, lease, relay_name(settings)), lease)
     per_domain = settings.relay_connections_per_domain
     connections = settings.relay_connections
     return Relay(

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from mail.mimetree import normalise
 from storage.database import Document
@@ -70,9 +69,3 @@ def is_path(address: str) -> bool:
 def unsigned(message: bytes, envelope: Document) -> bytes:
     """No signature."""
     return b""
-
-
-def sender_domain(envelope: Document) -> str:
-    """The domain that a message is signed for: that of its From field, else of its envelope."""
-    parsed: Any = envelope.get("parsedEnvelope") or {}
-    return str(parsed.get("from") or envelope.get("from") or "").rpartition("@")[2]

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from typing import Any
 
+import dkim
 import pytest
 import requests
 
@@ -80,6 +81,25 @@ class TestServe:
         source = requests.get(f"{copy}/message.eml", timeout=10).content
         assert server.mails[0].content.rstrip() == source.rstrip()
 
+    def test_it_is_signed_by_the_key_of_its_domain(self, api: str, server: Sink) -> None:
+        made = requests.post(
+            f"{api.partition('/users/')[0]}/dkim",
+            json={"domain": "example.com", "selector": "s1"},
+            timeout=60,
+        ).json()
+        self.submit(
+            api,
+            "grace@example.org",
+            subject="Grüße",
+            text="Dear Grace\n.\n  trailing  \n\n\n",
+            html="<b>Hi</b>",
+        )
+        (mail,) = wait_for(lambda: list(server.mails))
+        record = {f"{made['dnsTxt']['name']}.": made["dnsTxt"]["value"]}
+        assert dkim.verify(mail.content, dnsfunc=lambda name, **_: record.get(name.decode(), "").encode())
+        spoiled = mail.content.replace(b"example.org", b"example.net")
+        assert not dkim.verify(spoiled, dnsfunc=lambda name, **_: record.get(name.decode(), "").encode())
+
     def test_a_scheduled_message_goes_at_its_time_or_not_at_all(self, api: str, server: Sink) -> None:
         due = datetime.now(UTC) + timedelta(seconds=3)
         self.submit(api, "grace@example.org", sendTime=due.isoformat())
@@ -143,7 +163,11 @@ def test_kill_9_in_the_middle_of_the_queue(mongod: Mongod, store: Store, sink: C
     assert set(arrived) == set(expected), "each recipient has each message"
     twice = sum(arrived.values()) - len(expected)
     assert twice <= kills * CONNECTIONS
-    assert store.databases.sender["mail.files"].count_documents({}) == 0
+    files = store.databases.sender["mail.files"]
+    assert files.count_documents({}) <= kills * CONNECTIONS, "those whose last recipient had just gone"
+    files.update_many({}, {"$set": {"uploadDate": store.clock() - timedelta(days=2)}})
+    store.outbound.sweep()
+    assert files.count_documents({}) == 0
     print(f"{len(expected)} recipients, {kills} kills, {twice} of them twice")
 
 
