@@ -28,7 +28,9 @@ def update_tls_certificate(call: Call, body: Document) -> Document:
     """Set what is given of the entry of a host name."""
     servername = normalise_domain(body["servername"])
     fields = changed_fields(call, servername, body)
-    entry, _ = call.store.certs.put(servername, fields, acme=body["acme"])
+    entry, _ = call.store.transactions.run(
+        lambda session: call.store.certs.put(servername, fields, acme=body["acme"], session=session)
+    )
     return _shown(entry)
 
 
@@ -39,7 +41,7 @@ def get_tls_certicate(call: Call, cert: ObjectId) -> Document:
 
 def delete_tls_cert(call: Call, cert: ObjectId) -> Document:
     """Connections to its host name get another one that covers it, or the default, from now on."""
-    call.store.certs.delete(cert)
+    call.store.transactions.run(lambda session: call.store.certs.delete(cert, session))
     return {"success": True}
 
 

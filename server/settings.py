@@ -234,7 +234,8 @@ class Settings:
     encryption_old_secrets: tuple[str, ...] = _setting(
         (),
         _lines,
-        "Earlier keys, one a line; what they encrypted is read, and stored under the present key as it is used.",
+        "Earlier keys, one a line; what they encrypted is read. `mallard secrets rotate` puts it under the present "
+        "one.",
         secret=True,
     )
     encryption_old_cipher: str = _setting(

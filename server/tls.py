@@ -106,8 +106,12 @@ class Contexts:
 
     def for_name(self, name: str | None) -> ssl.SSLContext | None:
         """The context for a name, else the default one; None where there is neither."""
-        match = self._match(name) if name else None
-        return (self._context(match) if match else None) or self._default
+        try:
+            match = self._match(name) if name else None
+            return (self._context(match) if match else None) or self._default
+        except DatabaseError as error:
+            log.error("the certificate of a name can not be read", name=name, reason=str(error)[:200])
+            return self._default
 
     def _match(self, name: str) -> Match | None:
         known = self._matches.get(name)
@@ -115,9 +119,10 @@ class Contexts:
             return known[0]
         try:
             match = self._certs.for_name(name)
-        except DatabaseError as error:
-            log.error("the certificate of a name can not be looked up", name=name, reason=str(error)[:200])
-            return known[0] if known else None
+        except DatabaseError:
+            if known is None:
+                raise
+            return known[0]
         _keep(self._matches, name, (match, self._clock()), _MOST_NAMES)
         return match
 

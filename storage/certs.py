@@ -17,7 +17,7 @@ from problems import Problem
 from security.certificates import candidates
 from security.normalise import normalise_domain
 from security.secrets import KeyRing
-from storage.database import Clock, Databases, Document, Transactions
+from storage.database import Clock, Databases, Document
 from storage.paging import Order, Page, Paging, read_page
 from storage.tasks import Tasks
 
@@ -75,13 +75,10 @@ class Halves:
 class Certs:
     """Repository of certificates. Only what serves TLS, or checks one half against the other, reads the key."""
 
-    def __init__(
-        self, databases: Databases, clock: Clock, transactions: Transactions, tasks: Tasks, keys: KeyRing
-    ) -> None:
+    def __init__(self, databases: Databases, clock: Clock, tasks: Tasks, keys: KeyRing) -> None:
         self.keys = keys
         self._collection = databases.main["certs"]
         self._clock = clock
-        self._transactions = transactions
         self._tasks = tasks
 
     def for_name(self, name: str) -> Match | None:
@@ -118,29 +115,31 @@ class Certs:
         ca = tuple(found.get("ca") or ())
         return Halves(found.get("cert") or "", ca, found.get("privateKey") or "")
 
-    def put(self, servername: str, fields: Document, *, acme: bool) -> tuple[Document, bool]:
+    def put(
+        self, servername: str, fields: Document, *, acme: bool, session: ClientSession | None = None
+    ) -> tuple[Document, bool]:
         """Set what is given of a normalised name's entry; the entry as shown, and whether it is new.
 
-        A field that is None is removed. With `acme` a task is there in the end for the program that obtains it.
+        A field that is None is removed. With `acme` a task is there for the program that obtains it. It comes first,
+        so that without transactions a repeated request carries on after a crash.
         """
+        if acme:
+            data = {"servername": servername}
+            self._tasks.ensure(_TASK, {"data.servername": servername}, data, session=session)
         while True:
             try:
-                return self._transactions.run(lambda session: self._put(servername, fields, acme, session))
+                return self._upsert(servername, fields, acme, session)
             except DuplicateKeyError:  # another caller was the first
-                continue
+                if session:
+                    raise
 
-    def _put(
+    def _upsert(
         self, servername: str, fields: Document, acme: bool, session: ClientSession | None
     ) -> tuple[Document, bool]:
         fresh = ObjectId()
-        change = self._change(fields, acme, fresh)
-        if acme:
-            self._tasks.ensure(
-                _TASK, {"data.servername": servername}, {"servername": servername}, session=session
-            )
         document: Document = self._collection.find_one_and_update(  # type: ignore[assignment]
             {"servername": servername},
-            change,
+            self._change(fields, acme, fresh),
             _SHOWN,
             upsert=True,
             return_document=ReturnDocument.AFTER,
@@ -191,11 +190,8 @@ class Certs:
 
         return read_page(read, paging, _BY_NAME), total
 
-    def delete(self, cert: ObjectId) -> Document:
+    def delete(self, cert: ObjectId, session: ClientSession | None = None) -> Document:
         """Remove an entry, and the task that waits to obtain it; what it was. Raises Problem CertNotFound."""
-        return self._transactions.run(lambda session: self._delete(cert, session))
-
-    def _delete(self, cert: ObjectId, session: ClientSession | None) -> Document:
         found = self._collection.find_one({"_id": cert}, _SHOWN, session=session)
         if not found:
             raise Problem("CertNotFound")

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from bson import ObjectId
 from pymongo import ReturnDocument
+from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from mail.dkim import PrivateKey, SigningKey, parse_key
@@ -53,7 +54,13 @@ class Dkim:
         return parse_key(self.keys.decrypt(stored))
 
     def put(
-        self, domain: str, selector: str, pair: KeyPair, private: str, description: str
+        self,
+        domain: str,
+        selector: str,
+        pair: KeyPair,
+        private: str,
+        description: str,
+        session: ClientSession | None = None,
     ) -> tuple[ObjectId, bool]:
         """Set the key of a normalised domain, `private` being its half at rest; its id, and whether it is the first."""
         fields = {
@@ -66,18 +73,25 @@ class Dkim:
             "updated": self._clock(),
             **({"description": description} if description else {}),
         }
-        try:
-            return self._replace(domain, fields)
-        except DuplicateKeyError:  # another caller was the first
-            return self._replace(domain, fields)
+        while True:
+            try:
+                return self._replace(domain, fields, session)
+            except DuplicateKeyError:  # another caller was the first
+                if session:
+                    raise
 
-    def _replace(self, domain: str, fields: Document) -> tuple[ObjectId, bool]:
+    def _replace(self, domain: str, fields: Document, session: ClientSession | None) -> tuple[ObjectId, bool]:
         fresh = ObjectId()
         change: Document = {"$set": fields, "$setOnInsert": {"_id": fresh, "created": fields["updated"]}}
         if "description" not in fields:
             change["$unset"] = {"description": ""}
         before = self._collection.find_one_and_update(
-            {"domain": domain}, change, {"_id": 1}, upsert=True, return_document=ReturnDocument.BEFORE
+            {"domain": domain},
+            change,
+            {"_id": 1},
+            upsert=True,
+            return_document=ReturnDocument.BEFORE,
+            session=session,
         )
         return (before["_id"], False) if before else (fresh, True)
 
@@ -110,9 +124,9 @@ class Dkim:
 
         return read_page(read, paging, _BY_DOMAIN), total
 
-    def delete(self, key: ObjectId) -> Document:
+    def delete(self, key: ObjectId, session: ClientSession | None = None) -> Document:
         """Remove a key; what it was. Raises Problem DkimNotFound."""
-        found = self._collection.find_one_and_delete({"_id": key}, _LISTED)
+        found = self._collection.find_one_and_delete({"_id": key}, _LISTED, session=session)
         if not found:
             raise Problem("DkimNotFound")
         return found

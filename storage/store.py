@@ -79,7 +79,7 @@ class Store:
         self.addressregister = AddressRegister(self.databases, clock)
         self.domainaliases = DomainAliases(self.databases, clock, self.transactions)
         self.domainaccess = DomainAccess(self.databases)
-        self.certs = Certs(self.databases, clock, self.transactions, self.tasks, self.keys.certs)
+        self.certs = Certs(self.databases, clock, self.tasks, self.keys.certs)
         self.sealed = Sealed(self.databases, self.keys)
         self.dkim = Dkim(self.databases, clock, self.keys.dkim)
         self.journal = Journal(self.databases, clock, self.transactions, self.wildduck)

@@ -164,10 +164,10 @@ def test_broken_off_and_started_again(seen: Seen, monkeypatch: pytest.MonkeyPatc
         return replace(secret, stored)
 
     replace = store.sealed.replace
-    monkeypatch.setattr(store.sealed, "replace", failing)
-    with pytest.raises(Stop):
-        rotate(store.sealed)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(store.sealed, "replace", failing)
+        with pytest.raises(Stop):
+            rotate(store.sealed)
     both = KeyRing(NEW, [OLD])
     rows = store.databases.users["users"].find({"seed": {"$gt": ""}}).sort("_id", 1)
     assert [both.decrypt(row["seed"]) for row in rows] == [f"{SEED}{number}" for number in range(12)]

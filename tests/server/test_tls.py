@@ -182,7 +182,12 @@ def test_while_the_database_is_away_the_known_ones_go_on(store: Store) -> None:
                 raise AutoReconnect("away")
             return super().for_name(name)
 
-    certs = Away(store.databases, store.clock, store.transactions, store.tasks, KeyRing())
+        def load(self, match: Any) -> Any:
+            if self.is_away:
+                raise AutoReconnect("away")
+            return super().load(match)
+
+    certs = Away(store.databases, store.clock, store.tasks, KeyRing())
     contexts = Contexts(certs, None, watch)
     context = contexts.for_name(HOST)
     certs.is_away = True
@@ -190,6 +195,12 @@ def test_while_the_database_is_away_the_known_ones_go_on(store: Store) -> None:
     assert context
     assert contexts.for_name(HOST) is context
     assert contexts.for_name("other.example") is None
+    certs.is_away = False
+    fresh = Contexts(certs, None, watch)
+    certs.is_away = True
+    assert fresh.for_name(HOST) is None
+    certs.is_away = False
+    assert fresh.for_name(HOST)
 
 
 def test_names_that_nobody_has_do_not_pile_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

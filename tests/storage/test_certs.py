@@ -18,6 +18,7 @@ from tests.storage.conftest import together
 from tests.storage.plans import examined, indexes, plans
 from tests.storage.profiler import profiled
 
+HOST = "mail.example.com"
 LATER, SOONER, ENDED = (utc_now() + timedelta(days=days) for days in (90, 30, -1))
 
 
@@ -131,11 +132,16 @@ def opened(certs: Certs, match: Match) -> str:
 
 @pytest.mark.parametrize("kind", ["replica set", "lone server"])
 def test_one_entry_a_name_whoever_comes_together(store: Store, lone_store: Store, kind: str) -> None:
-    certs = (store if kind == "replica set" else lone_store).certs
-    results = together(16, lambda number: certs.put("mail.example.com", {"cert": str(number)}, acme=True))
+    one = store if kind == "replica set" else lone_store
+
+    def put(number: int) -> tuple[dict[str, Any], bool]:
+        fields = {"cert": str(number)}
+        return one.transactions.run(lambda session: one.certs.put(HOST, fields, acme=True, session=session))
+
+    results = together(16, put)
     assert len({row["_id"] for row, _ in results}) == 1
     assert sorted(is_new for _, is_new in results) == [False] * 15 + [True]
-    row = store.databases.main["certs"].find_one({"servername": "mail.example.com"})
+    row = store.databases.main["certs"].find_one({"servername": HOST})
     assert row
     assert row["v"] == 16
     if kind == "replica set":
