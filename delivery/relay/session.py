@@ -6,6 +6,7 @@ import smtplib
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from delivery.relay.hosts import Host
 from delivery.relay.message import Message, is_path
@@ -15,6 +16,7 @@ from delivery.relay.smtp import Client
 
 _FAULTS = (OSError, smtplib.SMTPException, ValueError)
 _CLOSING = 421
+_MOST_TRIES = 6  # each may cost a time-out
 
 Context = Callable[[bool], ssl.SSLContext]
 
@@ -165,12 +167,12 @@ class Opener:
     def open(self, route: Route, hosts: list[Host]) -> Session:
         """An open connection. Raises Failure, always a temporary one: another host may do better tomorrow."""
         last = temporary("4.4.1", "No host could be reached")
-        for host in hosts:
-            for address in host.addresses:
-                try:
-                    return self._greeted(route, host, address)
-                except Failure as failure:
-                    last = failure
+        places = ((host, address) for host in hosts for address in host.addresses)
+        for host, address in islice(places, _MOST_TRIES):
+            try:
+                return self._greeted(route, host, address)
+            except Failure as failure:
+                last = failure
         raise last
 
     def _greeted(self, route: Route, host: Host, address: str) -> Session:

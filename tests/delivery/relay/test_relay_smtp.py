@@ -212,6 +212,17 @@ def test_a_dead_host_costs_one_time_out_and_not_one_each(scripted: Start) -> Non
     assert time.monotonic() - begun < 2
 
 
+def test_a_domain_of_many_dead_hosts_is_not_tried_to_the_last(scripted: Start) -> None:
+    server = scripted(5.0)
+    records = {("example.org", "MX"): ["0 a.", "1 b."], **{(n, "A"): ["127.0.0.1"] * 50 for n in ("a", "b")}}
+    carrier = make_carrier(
+        FakeDns(records), port=server.port, timeouts=Timeouts(connect=0.1, command=0.1, content=0.1)
+    )
+    begun = time.monotonic()
+    assert not failure_of(carrier).reply.is_permanent
+    assert time.monotonic() - begun < 3
+
+
 def test_ipv6(sink: Start) -> None:
     server = sink(host="::1")
     to_sinks(server).carry(entry(), message())
