@@ -1,24 +1,21 @@
-"""Mailboxes, their UIDs and modification sequences, and how many messages they hold.
-
-`counted` on a mailbox is of our own: `{total, unseen, modseq}`. It is right as long as its `modseq` equals the
-mailbox's `modifyIndex`. Every change of ours moves both by as much, so a listing counts nothing; when WildDuck
-changed the mailbox beside us, the two differ, and the messages are counted once more through their index.
-"""
+"""Mailboxes, their UIDs and modification sequences, and how many messages they hold."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
 from storage.database import Clock, Databases, Document
 from storage.journal import Journal
+from storage.mailboxcounts import counting, has_counts, keep_count
 from storage.mailboxnames import mailbox_names
 from storage.mailboxpaths import checked_path
 from storage.mailboxpaths import normalise_path as normalise_path
@@ -196,19 +193,21 @@ class Mailboxes:
 
     def counts(self, mailboxes: Sequence[Document]) -> dict[ObjectId, tuple[int, int]]:
         """(total, unseen) of each mailbox; those whose counts are stale are counted together in one query."""
-        stale = [mailbox for mailbox in mailboxes if not has_counts(mailbox)]
-        counted = self._count(stale) if stale else {}
+        now = self._clock()
+        stale = [mailbox for mailbox in mailboxes if not has_counts(mailbox, now)]
+        counted = self._count(stale, now) if stale else {}
         known = {
-            m["_id"]: (m["counted"]["total"], m["counted"]["unseen"]) for m in mailboxes if has_counts(m)
+            m["_id"]: (m["counted"]["total"], m["counted"]["unseen"]) for m in mailboxes if has_counts(m, now)
         }
         return {**known, **counted}
 
-    def _count(self, mailboxes: Sequence[Document]) -> dict[ObjectId, tuple[int, int]]:
+    def _count(self, mailboxes: Sequence[Document], now: datetime) -> dict[ObjectId, tuple[int, int]]:
         counted = {mailbox["_id"]: (0, 0) for mailbox in mailboxes}
-        pipeline = _counting(list(counted))
+        pipeline = counting(list(counted))
         for row in self._messages.aggregate(pipeline, hint="mailbox_unseen_flag", maxTimeMS=_COUNT_MS):
             counted[row["_id"]] = (row["total"], row["unseen"])
-        self._collection.bulk_write([_keep_count(m, *counted[m["_id"]]) for m in mailboxes], ordered=False)
+        kept = [keep_count(mailbox, *counted[mailbox["_id"]], now) for mailbox in mailboxes]
+        self._collection.bulk_write(kept, ordered=False)
         return counted
 
     def sizes(self, user: ObjectId, mailboxes: Iterable[ObjectId]) -> dict[ObjectId, int]:
@@ -219,32 +218,6 @@ class Mailboxes:
         ]
         rows = self._messages.aggregate(pipeline, hint="by_size", maxTimeMS=_COUNT_MS)
         return {row["_id"]: row["size"] for row in rows}
-
-
-def has_counts(mailbox: Document) -> bool:
-    """Whether `counted` is there and right."""
-    counted = mailbox.get("counted") or {}
-    return "since" in counted and counted.get("modseq") == mailbox["modifyIndex"]
-
-
-def _counting(mailboxes: list[ObjectId]) -> list[Document]:
-    return [
-        {"$match": {"mailbox": {"$in": mailboxes}}},
-        {
-            "$group": {
-                "_id": "$mailbox",
-                "total": {"$sum": 1},
-                "unseen": {"$sum": {"$cond": ["$unseen", 1, 0]}},
-            }
-        },
-    ]
-
-
-def _keep_count(mailbox: Document, total: int, unseen: int) -> UpdateOne:
-    """Only if nothing changed while it was counted."""
-    index = mailbox["modifyIndex"]
-    counted = {"total": total, "unseen": unseen, "modseq": index, "since": index}
-    return UpdateOne({"_id": mailbox["_id"], "modifyIndex": index}, {"$set": {"counted": counted}})
 
 
 def _fresh(user: ObjectId, path: str) -> Document:

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from storage import messages_expire
 from storage.uidset import UidSet
-from tests.storage.conftest import Account
+from tests.storage.conftest import Account, message
 
 HOUR = 3_600_000
 
@@ -73,3 +73,11 @@ def test_all_expire_first_and_are_not_searched(ada: Account) -> None:
     assert abs(first["rdate"] - (time.time() * 1000 - 24 * HOUR)) < 60_000
     assert "searchable" not in first
     assert (other["exp"], other["searchable"]) == (False, True)
+
+
+def test_a_message_joins_with_the_retention_of_that_moment(ada: Account) -> None:
+    """The mailbox was read before; what was set since then counts, as nothing dates the message again."""
+    old = ada.box()
+    ada.store.databases.main["mailboxes"].update_one({"_id": old["_id"]}, {"$set": {"retention": HOUR}})
+    row = ada.store.messages.add(ada.document, old, message(), meta={})
+    assert (row["retention"], row["rdate"], row["exp"]) == (HOUR, row["retentionTime"] + HOUR, True)
