@@ -109,8 +109,10 @@ class Mailboxes:
             self._collection.delete_one({"_id": mailbox["_id"]})
             raise Problem("DisallowedMailboxMethod", f"An account has {most} mailboxes at most")
 
-    def update(self, mailbox: Document, path: str | None, fields: Document) -> bool:
-        """Rename a mailbox and set what differs; whether its retention changed.
+    def update(
+        self, mailbox: Document, path: str | None, fields: Document, session: ClientSession | None = None
+    ) -> int | None:
+        """Rename a mailbox and set what differs; its new `retentionCounter`, None where its retention stays.
 
         Raises Problem MailboxExistsError, DisallowedMailboxMethod or NoSuchMailbox.
         """
@@ -120,27 +122,38 @@ class Mailboxes:
         if renamed:
             _allow_rename(mailbox)
             changes["path"] = new_path
-        before, after = mailbox.get("retention") or 0, changes.get("retention", mailbox.get("retention")) or 0
-        if changes:
-            modseq = self._write(mailbox, changes, retention_changed=before != after)
-            if renamed:
-                entry = {"command": "RENAME", "path": new_path, "modseq": modseq}
-                self._journal.append(mailbox["user"], mailbox["_id"], [entry])
-        return bool(before != after)
+        if not changes:
+            return None
+        change: Document = {"$set": changes}
+        if dates := changes_retention(mailbox, changes):
+            change["$inc"] = {"retentionCounter": 1}
+        after = self._write(mailbox, change, session)
+        if renamed:
+            entry = {"command": "RENAME", "path": new_path, "modseq": after["modifyIndex"]}
+            self._journal.append(mailbox["user"], mailbox["_id"], [entry], session=session)
+        return int(after["retentionCounter"]) if dates else None
 
-    def _write(self, mailbox: Document, changes: Document, *, retention_changed: bool) -> int:
-        """Returns the modification sequence at that time."""
-        update: Document = {"$set": changes}
-        if retention_changed:
-            update["$inc"] = {"retentionCounter": 1}
+    def _write(self, mailbox: Document, change: Document, session: ClientSession | None) -> Document:
         wanted = {"_id": mailbox["_id"], "user": mailbox["user"]}
+        shown = {"modifyIndex": 1, "retentionCounter": 1}
         try:
-            found = self._collection.find_one_and_update(wanted, update, {"modifyIndex": 1})
+            found = self._collection.find_one_and_update(
+                wanted, change, shown, return_document=ReturnDocument.AFTER, session=session
+            )
         except DuplicateKeyError as error:
             raise Problem("MailboxExistsError") from error
         if not found:
             raise Problem("NoSuchMailbox")
-        return int(found["modifyIndex"])
+        return found
+
+    def retention(self, user: ObjectId, mailbox: ObjectId) -> tuple[int, int] | None:
+        """How often a mailbox's retention was changed, and what it is, in milliseconds; None for one that is gone."""
+        found = self._collection.find_one(
+            {"_id": mailbox, "user": user}, {"retention": 1, "retentionCounter": 1}, max_time_ms=_READ_MS
+        )
+        if not found:
+            return None
+        return int(found.get("retentionCounter") or 0), int(found.get("retention") or 0)
 
     def allow_delete(self, mailbox: Document) -> None:
         """Raises Problem DisallowedMailboxMethod for one that must stay."""
@@ -218,6 +231,12 @@ class Mailboxes:
         ]
         rows = self._messages.aggregate(pipeline, hint="by_size", maxTimeMS=_COUNT_MS)
         return {row["_id"]: row["size"] for row in rows}
+
+
+def changes_retention(mailbox: Document, fields: Document) -> bool:
+    """Whether these fields give a mailbox another retention; none is 0 in every form."""
+    before = mailbox.get("retention") or 0
+    return bool((fields.get("retention", before) or 0) != before)
 
 
 def _fresh(user: ObjectId, path: str) -> Document:
