@@ -22,7 +22,7 @@ from server.settings import Settings
 
 log = structlog.get_logger()
 
-_PARTS = ("api", "relay", "jobs")  # in the order in which they are started, and stopped
+_PARTS = ("api", "lmtp", "relay", "jobs")  # in the order in which they are started, and stopped
 _WATCH_SECONDS = 0.2
 _RESTART_SECONDS = 1.0
 
@@ -89,7 +89,8 @@ class Supervisor:
         log.info("database is ready", own_mongod=self._mongod is not None, indexes_made=len(made))
         for part in self._wanted:
             self._spawn(part)
-        log.info("serving", api=self._settings.url, ui=f"{self._settings.url}/ui/")
+        url = self._settings.url
+        log.info("serving", api=url, ui=f"{url}/ui/", lmtp=self._settings.lmtp_bind)
 
     def _spawn(self, part: str) -> None:
         self._parts[part] = subprocess.Popen(

@@ -22,6 +22,8 @@ from security.secrets import DEFAULT_OLD_CIPHER, OLD_CIPHERS, KeyRing, KeyRings
 
 DEFAULT_SECRET = "a secret cat"
 _PROFILE = ProfileRules()
+_LARGEST_MAIL = 67_108_864 - 65_536  # with what a delivery adds, it is the largest that is stored
+_LMTP_CHECKS = ("disabled", "quota", "rate")
 
 
 class SettingsError(Exception):
@@ -104,6 +106,18 @@ def _service(scheme: str) -> Callable[[Any], str]:
 
 def _words(value: Any) -> tuple[str, ...]:
     return tuple(value) if isinstance(value, list) else tuple(str(value).replace(",", " ").split())
+
+
+def _some_of(*choices: str) -> Callable[[Any], tuple[str, ...]]:
+    def read(value: Any) -> tuple[str, ...]:
+        words = _words(value)
+        if words == ("none",):
+            return ()
+        if unknown := set(words) - set(choices):
+            raise ValueError(f"has {', '.join(sorted(unknown))}, which is none of {', '.join(choices)}")
+        return words
+
+    return read
 
 
 def _lines(value: Any) -> tuple[str, ...]:
@@ -192,6 +206,40 @@ class Settings:
         _switch,
         "`on`: forwards, webhooks and mail exchangers may be on loopback and private addresses. The smart host may be "
         "anyway.",
+    )
+    lmtp_name: str = _setting("", str, "Name of the LMTP server in its greeting. Empty: the host's name.")
+    lmtp_max_size: int = _setting(
+        _LARGEST_MAIL, _whole_number(1024, most=_LARGEST_MAIL), "Largest message that LMTP takes, in bytes."
+    )
+    lmtp_threads: int = _setting(
+        8, _whole_number(1, most=256), "How many deliveries the LMTP server makes at once."
+    )
+    lmtp_checks: tuple[str, ...] = _setting(
+        _LMTP_CHECKS,
+        _some_of(*_LMTP_CHECKS),
+        "What LMTP refuses a recipient for: `disabled` accounts, a full `quota`, a `rate` above the account's "
+        "`receivedMax`, or 60, in a minute. An MTA may check these itself. `none`: nothing.",
+    )
+    verify_mail: bool = _setting(
+        True, _switch, "`on`: check SPF, DKIM and DMARC of mail that comes in. Asks the DNS."
+    )
+    authserv_id: str = _setting(
+        "",
+        str,
+        "Name in the Authentication-Results of your MTA (RFC 8601); what they say is taken in place of own checks. "
+        "The MTA must remove such fields from mail of others.",
+    )
+    spam_headers: tuple[str, ...] = _setting(
+        ("X-Spam-Flag", "X-Spam-Status", "X-Spam", "X-Spam-Action", "X-Rspamd-Action"),
+        _words,
+        "Header fields in which your spam filter says what it thinks: yes, or an action as rspamd names them.",
+    )
+    loop_secret: str = _setting(
+        "",
+        str,
+        "Key of the marks by which forwarded mail that comes back is known, WildDuck's sender.loopSecret. "
+        "Empty: MALLARD_SECRET.",
+        secret=True,
     )
     access_control: bool = _setting(
         False,

@@ -7,10 +7,13 @@ from pymongo import MongoClient
 from security.secrets import KeyRings
 from storage.addresses import Addresses
 from storage.addressregister import AddressRegister
+from storage.answered import Answered
 from storage.archive import Archive
 from storage.asps import Asps
 from storage.attachments import Attachments
 from storage.attempts import Attempts
+from storage.auditfiles import AuditFiles
+from storage.audits import Audits
 from storage.authlog import AuthLog
 from storage.autoreplies import Autoreplies
 from storage.belongings import Belongings
@@ -34,6 +37,7 @@ from storage.notices import Notices
 from storage.outbound import Outbound
 from storage.queue import Queue
 from storage.quota import Quota
+from storage.received import Received
 from storage.retentionchanges import RetentionChanges
 from storage.sealed import Sealed
 from storage.secondfactors import SecondFactors
@@ -94,8 +98,12 @@ class Store:
         self.files = Files(self.databases, clock)
         self.threads = Threads(self.databases, clock)
         self.archive = Archive(self.databases, clock, self.settings)
+        self.auditfiles = AuditFiles(self.databases, clock)
+        self.audits = Audits(self.databases, clock, self.transactions, self.tasks, self.auditfiles)
         self.outbound = Outbound(self.databases, clock)
         self.queue = Queue(self.databases, clock, self.outbound)
+        self.received = Received(self.databases, clock)
+        self.answered = Answered(self.databases, clock)
         self.messages = Messages(self)
         self.quota = Quota(self.databases)
         self.belongings = Belongings(self.databases)
