@@ -8,8 +8,9 @@ from typing import Any
 import click
 from bson import ObjectId
 
-from server import logging as logs
+from server.cli_queue import queue
 from server.cli_secrets import secrets
+from server.cli_settings import settings_in_force
 from server.settings import Settings, SettingsError
 
 
@@ -45,16 +46,17 @@ def main() -> None:
     """
 
 
+main.add_command(queue)
 main.add_command(secrets)
 
 
 @main.command()
 def serve() -> None:
-    """Run everything that one machine needs: database, API, LMTP, jobs."""
+    """Run everything that one machine needs: database, API, LMTP, relay, jobs."""
     from server.mongod import MongodError
     from server.serve import AlreadyRunning, Supervisor
 
-    settings = _settings()
+    settings = settings_in_force()
     try:
         Supervisor(settings).run()
     except (AlreadyRunning, MongodError) as error:
@@ -67,7 +69,7 @@ def api() -> None:
     from gevent import monkey
 
     monkey.patch_all()
-    settings = _settings(needs_database=True)
+    settings = settings_in_force(needs_database=True)
     from server.workers import Workers
 
     Workers(settings).run()
@@ -76,10 +78,22 @@ def api() -> None:
 @main.command()
 def lmtp() -> None:
     """Take mail in by LMTP, on the MongoDB of MALLARD_MONGO_URI."""
-    settings = _settings(needs_database=True)
+    settings = settings_in_force(needs_database=True)
     from server.lmtp import run_lmtp
 
     run_lmtp(settings)
+
+
+@main.command()
+def relay() -> None:
+    """Send what is queued, on the MongoDB of MALLARD_MONGO_URI."""
+    from gevent import monkey
+
+    monkey.patch_all()
+    settings = settings_in_force(needs_database=True)
+    from server.relaying import run_relay
+
+    run_relay(settings)
 
 
 @main.group(invoke_without_command=True)
@@ -89,7 +103,7 @@ def jobs(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         from server.background import run_jobs
 
-        run_jobs(_settings(needs_database=True))
+        run_jobs(settings_in_force(needs_database=True))
 
 
 @jobs.command("list")
@@ -103,7 +117,7 @@ def jobs_list(which: str | None, as_json: bool) -> None:
     from server.background import as_lines, listing
     from server.json import dumps
 
-    tasks = listing(_settings(needs_database=True), which or "")
+    tasks = listing(settings_in_force(needs_database=True), which or "")
     click.echo(dumps(tasks).decode() if as_json else as_lines(tasks))
     sys.exit(1 if which == "failed" and tasks else 0)
 
@@ -116,7 +130,7 @@ def jobs_show(task: str, as_json: bool) -> None:
     from server.background import as_text, show
     from server.json import dumps
 
-    found = show(_settings(needs_database=True), task)
+    found = show(settings_in_force(needs_database=True), task)
     if not found:
         click.echo("No task has this id", err=True)
         sys.exit(1)
@@ -129,7 +143,7 @@ def jobs_retry(task: str) -> None:
     """Start the failed task with the id TASK again, where it stood. Exit status 1 if there is none."""
     from server.background import retry
 
-    found = retry(_settings(needs_database=True), task)
+    found = retry(settings_in_force(needs_database=True), task)
     click.echo("Task started again" if found else "No failed task has this id", err=True)
     sys.exit(0 if found else 1)
 
@@ -204,7 +218,7 @@ def audits_list(as_json: bool) -> None:
     from server.audits import as_line, listing
     from server.json import dumps
 
-    found = listing(_settings(needs_database=True))
+    found = listing(settings_in_force(needs_database=True))
     click.echo(dumps(found).decode() if as_json else "\n".join(map(as_line, found)))
 
 
@@ -216,7 +230,7 @@ def audits_show(audit: str, as_json: bool) -> None:
     from server.audits import as_text, show
     from server.json import dumps
 
-    found = show(_settings(needs_database=True), audit)
+    found = show(settings_in_force(needs_database=True), audit)
     if not found:
         click.echo("No audit has this id", err=True)
         sys.exit(1)
@@ -228,7 +242,7 @@ def config() -> None:
     """Print every setting in force; secrets are masked."""
     from dataclasses import fields
 
-    shown = _settings().shown()
+    shown = settings_in_force().shown()
     for setting in fields(Settings):
         value = shown[setting.name]
         text = " ".join(value) if isinstance(value, tuple) else str(value)
@@ -241,7 +255,7 @@ def check() -> None:
     from server.checks import run_checks
 
     failed = False
-    for result in run_checks(_settings()):
+    for result in run_checks(settings_in_force()):
         click.echo(f"{'ok  ' if result.fine else 'FAIL'}  {result.what}: {result.detail}")
         failed = failed or not result.fine
     sys.exit(1 if failed else 0)
@@ -254,7 +268,7 @@ def demo(address: str) -> None:
     from server.demo import DemoError, make_demo
 
     try:
-        click.echo(make_demo(_settings(), address))
+        click.echo(make_demo(settings_in_force(), address))
     except DemoError as error:
         raise click.ClickException(str(error)) from error
 
@@ -272,7 +286,7 @@ def token_provision(user: str, role: str) -> None:
     from server.tokens import RoleUnknown, provision
 
     try:
-        text = provision(_settings(), user, role)
+        text = provision(settings_in_force(), user, role)
     except RoleUnknown as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Access token for {user} [{role}]:", err=True)
@@ -285,7 +299,7 @@ def token_list(user: str | None) -> None:
     """List the tokens of USER, or all: name, role, when they were made."""
     from server.tokens import listing
 
-    for line in listing(_settings(), user):
+    for line in listing(settings_in_force(), user):
         click.echo(line)
 
 
@@ -295,7 +309,7 @@ def token_delete(text: str) -> None:
     """End the token TEXT."""
     from server.tokens import delete
 
-    found = delete(_settings(), text)
+    found = delete(settings_in_force(), text)
     click.echo("Token deleted" if found else "Token not found", err=True)
     sys.exit(0 if found else 1)
 
@@ -306,12 +320,4 @@ def token_clear(user: str) -> None:
     """End all tokens of USER, which may also be the id of an account."""
     from server.tokens import clear
 
-    click.echo(f"{clear(_settings(), user)} tokens deleted", err=True)
-
-
-def _settings(*, needs_database: bool = False) -> Settings:
-    settings = Settings.load()
-    logs.configure(settings.log_format, settings.log_level)
-    if needs_database and not settings.mongo_uri:
-        raise SettingsError("MALLARD_MONGO_URI is not set. `mallard serve` brings a database of its own.")
-    return settings
+    click.echo(f"{clear(settings_in_force(), user)} tokens deleted", err=True)

@@ -79,6 +79,10 @@ def _host_and_port(value: Any) -> str:
     return str(value)
 
 
+def _host_and_port_or_none(value: Any) -> str:
+    return _host_and_port(value) if value else ""
+
+
 def _networks(value: Any) -> tuple[str, ...]:
     return tuple(str(ipaddress.ip_network(word)) for word in _words(value))
 
@@ -159,6 +163,49 @@ class Settings:
     )
     lmtp_bind: str = _setting(
         "127.0.0.1:2424", _host_and_port, "Where mail comes in by LMTP, host:port. Only for your own MTA."
+    )
+    relay: str = _setting(
+        "",
+        _host_and_port_or_none,
+        "Smart host that all mail goes out through, host:port; port 465 is TLS from the start. Empty: by the mail "
+        "exchangers of each domain, and to accounts of this very store by way of MALLARD_LMTP_BIND.",
+    )
+    relay_user: str = _setting("", str, "User name at the smart host. Empty: no log-in.")
+    relay_password: str = _setting("", str, "Password at the smart host.", secret=True)
+    relay_tls: str = _setting(
+        "opportunistic",
+        _choice("opportunistic", "required", "verified"),
+        "TLS of mail that goes out. `opportunistic`: where it is offered, but with a valid certificate wherever a "
+        "password is to be sent. `required`: always, whatever the certificate. `verified`: always, with a valid one.",
+    )
+    relay_name: str = _setting(
+        "", str, "What the relay calls itself in EHLO and in reports to senders. Empty: the name of the host."
+    )
+    relay_connections: int = _setting(
+        20, _whole_number(1, most=500), "Connections that a relay process has at once."
+    )
+    relay_connections_per_domain: int = _setting(
+        5, _whole_number(1, most=100), "How many of them to one domain, or to the smart host."
+    )
+    relay_timeout: int = _setting(
+        120,
+        _whole_number(1, most=3600),
+        "Seconds that another server may take for each step; a quarter to connect, five times as long for a whole "
+        "message.",
+    )
+    relay_lease: int = _setting(
+        120,
+        _whole_number(2, most=3600),
+        "Seconds after which another relay takes over what a dead one was at.",
+    )
+    send: bool = _setting(
+        True, _switch, "`off`: `mallard serve` leaves the queue to a ZoneMTA on the same database."
+    )
+    allow_private_targets: bool = _setting(
+        False,
+        _switch,
+        "`on`: forwards, webhooks and mail exchangers may be on loopback and private addresses. The smart host may be "
+        "anyway.",
     )
     lmtp_name: str = _setting("", str, "Name of the LMTP server in its greeting. Empty: the host's name.")
     lmtp_max_size: int = _setting(

@@ -28,6 +28,7 @@ def _partial(**wanted: Any) -> dict[str, Any]:
 # `messages.mallard_tokenless` holds what has no such words yet; `messages.mallard_unseen` is for pages of the unseen.
 # So are `filters.user_order`, `archived.user_archived_order`, `audit_files_export`, `webhooks.type_paging` and
 # `user_paging`, for pages, and the unique ones of `mallard.` fields: `filters.slot`, `autoreplies.one`.
+# So are `zone-queue.turns`, which leads the relay from domain to domain, and `leases`.
 # `webhooks` and `authlog.user_by_ip`: WildDuck makes the former in `main` while its data is in `users`, and the
 # latter can match nothing. Both are made as WildDuck makes them, and again so that they serve.
 # role → collection → name → keys (`field` ascending, `-field` descending, `#field` hashed, `~field` text), options
@@ -219,6 +220,8 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "created": ("created", {}),
             "by_id": ("id seq", {}),
             "locks": ("locked assigned lockTime", {}),
+            "turns": ("sendingZone locked assigned domain queued", {}),
+            "leases": ("mallard.until", _SPARSE),
         },
         "mail.files": {"by_filename": ("filename", {}), "by_upload": ("uploadDate", {})},
         "mail.chunks": {"files_id_1_n_1": ("files_id n", _UNIQUE)},

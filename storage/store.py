@@ -36,6 +36,7 @@ from storage.mailboxes import Mailboxes
 from storage.messages import Messages
 from storage.notices import Notices
 from storage.outbound import Outbound
+from storage.queue import Queue
 from storage.quota import Quota
 from storage.received import Received
 from storage.retentionchanges import RetentionChanges
@@ -106,6 +107,7 @@ class Store:
         self.auditfiles = AuditFiles(self.databases, clock)
         self.audits = Audits(self.databases, clock, self.transactions, self.tasks, self.auditfiles)
         self.outbound = Outbound(self.databases, clock)
+        self.queue = Queue(self.databases, clock, self.outbound)
         self.received = Received(self.databases, clock)
         self.answered = Answered(self.databases, clock)
         self.messages = Messages(self)

@@ -69,7 +69,7 @@ class Served:
         mongods = [int(pid) for pid, args in rows if "mongod" in args and str(self.state) in args]
         parts = {
             part: [int(pid) for pid, args in rows if f"server {part}" in args and self.is_ours(int(pid))]
-            for part in ("api", "lmtp", "jobs")
+            for part in ("api", "lmtp", "relay", "jobs")
         }
         return {"mongod": mongods, **parts}
 
