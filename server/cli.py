@@ -159,7 +159,7 @@ def webhooks_list(as_json: bool) -> None:
     """List webhooks: id, URL, types, account, events that wait, failures in a row and the last error."""
     from server.webhooks import listing
 
-    click.echo(listing(_settings(needs_database=True), as_json=as_json))
+    click.echo(listing(settings_in_force(needs_database=True), as_json=as_json))
 
 
 @webhooks.command("dead")
@@ -169,7 +169,7 @@ def webhooks_dead(webhook: ObjectId | None, as_json: bool) -> None:
     """List events that were given up, of WEBHOOK or of all: id, webhook, type, account, time, attempts, error."""
     from server.webhooks import dead
 
-    click.echo(dead(_settings(needs_database=True), webhook, as_json=as_json))
+    click.echo(dead(settings_in_force(needs_database=True), webhook, as_json=as_json))
 
 
 @webhooks.command("retry")
@@ -181,7 +181,7 @@ def webhooks_retry(event: tuple[ObjectId, ...], everything: bool) -> None:
 
     if bool(event) == everything:
         raise click.UsageError("Name events, or give --all")
-    count = retry(_settings(needs_database=True), event)
+    count = retry(settings_in_force(needs_database=True), event)
     click.echo(f"{count} events queued again", err=True)
     sys.exit(0 if count else 1)
 
@@ -193,7 +193,7 @@ def webhooks_secret(webhook: ObjectId) -> None:
     from server.webhooks import UnknownHook, secret
 
     try:
-        click.echo(secret(_settings(needs_database=True), webhook))
+        click.echo(secret(settings_in_force(needs_database=True), webhook))
     except UnknownHook as error:
         raise click.ClickException(str(error)) from error
 

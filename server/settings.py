@@ -396,11 +396,6 @@ class Settings:
         "webhooks secret` tell. Empty: no signatures.",
         secret=True,
     )
-    allow_private_targets: bool = _setting(
-        False,
-        _switch,
-        "`on`: webhooks may also call this machine and private networks.",
-    )
     log_format: str = _setting(
         "auto", _choice("auto", "console", "json"), "`auto`: console on a terminal, JSON otherwise."
     )
