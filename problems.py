@@ -22,6 +22,7 @@ TEXTS: Mapping[str, str] = {
     "AliasNotFound": "Invalid or unknown alias",
     "AspNotFound": "Invalid or unknown ASP key",
     "AttachmentNotFound": "This attachment does not exist",
+    "AuditNotFoundError": "Audit not found",
     "AuthFailed": "Authentication failed",
     "CertNotFound": "Invalid or unknown certificate",
     "ChangeNotAllowed": "Can not change a wildcard address",
@@ -75,6 +76,7 @@ TEXTS: Mapping[str, str] = {
     "UserDisabled": "User account is disabled",
     "UserExistsError": "This username already exists",
     "UserNotFound": "This user does not exist",
+    "WebhookNotFound": "This webhook does not exist",
     "WildcardNotPermitted": "A wildcard address can not be the main address",
 }
 

@@ -6,9 +6,11 @@ import sys
 from typing import Any
 
 import click
+from bson import ObjectId
 
-from server import logging as logs
+from server.cli_queue import queue
 from server.cli_secrets import secrets
+from server.cli_settings import settings_in_force
 from server.settings import Settings, SettingsError
 
 
@@ -22,6 +24,18 @@ class _Group(click.Group):
             raise click.ClickException(str(error)) from error
 
 
+class _Id(click.ParamType[ObjectId]):
+    """An id of 24 hexadecimal digits."""
+
+    name = "id"
+
+    def convert(self, value: Any, parameter: Any, context: Any) -> ObjectId:
+        """The id; a usage error for anything else."""
+        if not ObjectId.is_valid(value):
+            self.fail(f"{value} is no id of 24 hexadecimal digits", parameter, context)
+        return ObjectId(value)
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mallard")
 def main() -> None:
@@ -32,16 +46,17 @@ def main() -> None:
     """
 
 
+main.add_command(queue)
 main.add_command(secrets)
 
 
 @main.command()
 def serve() -> None:
-    """Run everything that one machine needs: database, API, jobs."""
+    """Run everything that one machine needs: database, API, LMTP, relay, jobs."""
     from server.mongod import MongodError
     from server.serve import AlreadyRunning, Supervisor
 
-    settings = _settings()
+    settings = settings_in_force()
     try:
         Supervisor(settings).run()
     except (AlreadyRunning, MongodError) as error:
@@ -54,10 +69,31 @@ def api() -> None:
     from gevent import monkey
 
     monkey.patch_all()
-    settings = _settings(needs_database=True)
+    settings = settings_in_force(needs_database=True)
     from server.workers import Workers
 
     Workers(settings).run()
+
+
+@main.command()
+def lmtp() -> None:
+    """Take mail in by LMTP, on the MongoDB of MALLARD_MONGO_URI."""
+    settings = settings_in_force(needs_database=True)
+    from server.lmtp import run_lmtp
+
+    run_lmtp(settings)
+
+
+@main.command()
+def relay() -> None:
+    """Send what is queued, on the MongoDB of MALLARD_MONGO_URI."""
+    from gevent import monkey
+
+    monkey.patch_all()
+    settings = settings_in_force(needs_database=True)
+    from server.relaying import run_relay
+
+    run_relay(settings)
 
 
 @main.group(invoke_without_command=True)
@@ -67,27 +103,138 @@ def jobs(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         from server.background import run_jobs
 
-        run_jobs(_settings(needs_database=True))
+        run_jobs(settings_in_force(needs_database=True))
 
 
 @jobs.command("list")
+@click.option(
+    "--failed", "which", flag_value="failed", help="Only those given up; exit status 1 if there are any."
+)
+@click.option("--finished", "which", flag_value="finished", help="Those done within the last day.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with data and progress.")
-def jobs_list(as_json: bool) -> None:
+def jobs_list(which: str | None, as_json: bool) -> None:
     """List the tasks that wait, run or have failed: id, kind, status, due time, progress, error."""
-    from server.background import listing
+    from server.background import as_lines, listing
+    from server.json import dumps
 
-    click.echo(listing(_settings(needs_database=True), as_json=as_json))
+    tasks = listing(settings_in_force(needs_database=True), which or "")
+    click.echo(dumps(tasks).decode() if as_json else as_lines(tasks))
+    sys.exit(1 if which == "failed" and tasks else 0)
+
+
+@jobs.command("show")
+@click.argument("task")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def jobs_show(task: str, as_json: bool) -> None:
+    """Show the task with the id TASK, how far it has come and what went wrong. Exit status 1 if there is none."""
+    from server.background import as_text, show
+    from server.json import dumps
+
+    found = show(settings_in_force(needs_database=True), task)
+    if not found:
+        click.echo("No task has this id", err=True)
+        sys.exit(1)
+    click.echo(dumps(found).decode() if as_json else as_text(found))
 
 
 @jobs.command("retry")
 @click.argument("task")
 def jobs_retry(task: str) -> None:
-    """Start the failed task with the id TASK again, where it stood."""
+    """Start the failed task with the id TASK again, where it stood. Exit status 1 if there is none."""
     from server.background import retry
 
-    found = retry(_settings(needs_database=True), task)
+    found = retry(settings_in_force(needs_database=True), task)
     click.echo("Task started again" if found else "No failed task has this id", err=True)
     sys.exit(0 if found else 1)
+
+
+@main.group()
+def webhooks() -> None:
+    """Look at webhooks and at what they were not told; `mallard jobs` delivers."""
+
+
+@webhooks.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def webhooks_list(as_json: bool) -> None:
+    """List webhooks: id, URL, types, account, events that wait, failures in a row and the last error."""
+    from server.webhooks import listing
+
+    click.echo(listing(settings_in_force(needs_database=True), as_json=as_json))
+
+
+@webhooks.command("dead")
+@click.argument("webhook", required=False, type=_Id())
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with the bodies.")
+def webhooks_dead(webhook: ObjectId | None, as_json: bool) -> None:
+    """List events that were given up, of WEBHOOK or of all: id, webhook, type, account, time, attempts, error."""
+    from server.webhooks import dead
+
+    click.echo(dead(settings_in_force(needs_database=True), webhook, as_json=as_json))
+
+
+@webhooks.command("retry")
+@click.argument("event", nargs=-1, type=_Id())
+@click.option("--all", "everything", is_flag=True, help="All that were given up.")
+def webhooks_retry(event: tuple[ObjectId, ...], everything: bool) -> None:
+    """Send each EVENT again that was given up, in its old place before later ones."""
+    from server.webhooks import retry
+
+    if bool(event) == everything:
+        raise click.UsageError("Name events, or give --all")
+    count = retry(settings_in_force(needs_database=True), event)
+    click.echo(f"{count} events queued again", err=True)
+    sys.exit(0 if count else 1)
+
+
+@webhooks.command("secret")
+@click.argument("webhook", type=_Id())
+def webhooks_secret(webhook: ObjectId) -> None:
+    """Print what the receiver of WEBHOOK verifies signatures with."""
+    from server.webhooks import UnknownHook, secret
+
+    try:
+        click.echo(secret(settings_in_force(needs_database=True), webhook))
+    except UnknownHook as error:
+        raise click.ClickException(str(error)) from error
+
+
+@webhooks.command("events")
+def webhooks_events() -> None:
+    """Print the page about events, docs/events.md."""
+    from server.eventspage import page
+
+    click.echo(page(), nl=False)
+
+
+@main.group()
+def audits() -> None:
+    """Look at the audits of accounts, and at what was done with them by whom."""
+
+
+@audits.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def audits_list(as_json: bool) -> None:
+    """List audits, the newest first: id, account, state, messages copied and failed, when it ends."""
+    from server.audits import as_line, listing
+    from server.json import dumps
+
+    found = listing(settings_in_force(needs_database=True))
+    click.echo(dumps(found).decode() if as_json else "\n".join(map(as_line, found)))
+
+
+@audits.command("show")
+@click.argument("audit")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def audits_show(audit: str, as_json: bool) -> None:
+    """Show the audit with the id AUDIT, and who started and exported it. Exit status 1 if there is none."""
+    from server.audits import as_text, show
+    from server.json import dumps
+
+    found = show(settings_in_force(needs_database=True), audit)
+    if not found:
+        click.echo("No audit has this id", err=True)
+        sys.exit(1)
+    click.echo(dumps(found).decode() if as_json else as_text(found))
 
 
 @main.command()
@@ -95,7 +242,7 @@ def config() -> None:
     """Print every setting in force; secrets are masked."""
     from dataclasses import fields
 
-    shown = _settings().shown()
+    shown = settings_in_force().shown()
     for setting in fields(Settings):
         value = shown[setting.name]
         text = " ".join(value) if isinstance(value, tuple) else str(value)
@@ -108,7 +255,7 @@ def check() -> None:
     from server.checks import run_checks
 
     failed = False
-    for result in run_checks(_settings()):
+    for result in run_checks(settings_in_force()):
         click.echo(f"{'ok  ' if result.fine else 'FAIL'}  {result.what}: {result.detail}")
         failed = failed or not result.fine
     sys.exit(1 if failed else 0)
@@ -121,7 +268,7 @@ def demo(address: str) -> None:
     from server.demo import DemoError, make_demo
 
     try:
-        click.echo(make_demo(_settings(), address))
+        click.echo(make_demo(settings_in_force(), address))
     except DemoError as error:
         raise click.ClickException(str(error)) from error
 
@@ -139,7 +286,7 @@ def token_provision(user: str, role: str) -> None:
     from server.tokens import RoleUnknown, provision
 
     try:
-        text = provision(_settings(), user, role)
+        text = provision(settings_in_force(), user, role)
     except RoleUnknown as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Access token for {user} [{role}]:", err=True)
@@ -152,7 +299,7 @@ def token_list(user: str | None) -> None:
     """List the tokens of USER, or all: name, role, when they were made."""
     from server.tokens import listing
 
-    for line in listing(_settings(), user):
+    for line in listing(settings_in_force(), user):
         click.echo(line)
 
 
@@ -162,7 +309,7 @@ def token_delete(text: str) -> None:
     """End the token TEXT."""
     from server.tokens import delete
 
-    found = delete(_settings(), text)
+    found = delete(settings_in_force(), text)
     click.echo("Token deleted" if found else "Token not found", err=True)
     sys.exit(0 if found else 1)
 
@@ -173,12 +320,4 @@ def token_clear(user: str) -> None:
     """End all tokens of USER, which may also be the id of an account."""
     from server.tokens import clear
 
-    click.echo(f"{clear(_settings(), user)} tokens deleted", err=True)
-
-
-def _settings(*, needs_database: bool = False) -> Settings:
-    settings = Settings.load()
-    logs.configure(settings.log_format, settings.log_level)
-    if needs_database and not settings.mongo_uri:
-        raise SettingsError("MALLARD_MONGO_URI is not set. `mallard serve` brings a database of its own.")
-    return settings
+    click.echo(f"{clear(settings_in_force(), user)} tokens deleted", err=True)
