@@ -60,7 +60,8 @@ def _received(request: Request, limit: int) -> Iterator[bytes]:
     if (announced or 0) > limit:
         raise too_large(limit)
     stream, total = request.environ["wsgi.input"], 0
-    while piece := _read(stream, PIECE if announced is None else min(PIECE, announced - total)):
+    most = limit + 1 if announced is None else announced
+    while piece := _read(stream, min(PIECE, most - total)):
         total += len(piece)
         if total > limit:
             raise too_large(limit)

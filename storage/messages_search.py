@@ -13,7 +13,7 @@ from pymongo.errors import ExecutionTimeout
 
 from storage.database import Document
 from storage.messages_base import READ_MS, MessagesBase
-from storage.messages_read import LISTED, LISTED_WITH_HEADERS, each_value, thread_stages
+from storage.messages_read import LISTED, LISTED_WITH_HEADERS, thread_stages
 from storage.paging import DESCENDING, Order, Page, Paging, encode_cursor, read_page
 from storage.search.places import SPAM_AND_TRASH, find_named
 from storage.search.plan import Places
@@ -94,7 +94,7 @@ class SearchMessages(MessagesBase):
         """How much matches; where counting takes too long, what is known to match."""
         stages = matching_stages(wanted, {"thread": 1} if collapse_threads else {"_id": 1})
         if collapse_threads or len(wanted) > 1:
-            stages.append(each_value("$thread" if collapse_threads else "$_id"))
+            stages += _each_value("$thread" if collapse_threads else "$_id")
         stages.append({"$count": "n"})
         try:
             counted = self._collection.aggregate(stages, maxTimeMS=self._search_ms)
@@ -129,6 +129,15 @@ def matching_stages(wanted: Sequence[Document], fields: Mapping[str, Any]) -> li
     each: list[list[Document]] = [[{"$match": own}, {"$project": fields}] for own in wanted]
     first, *others = each
     return [*first, *({"$unionWith": {"coll": "messages", "pipeline": stages}} for stages in others)]
+
+
+def _each_value(field: str) -> list[Document]:
+    """Stages that give each value once.
+
+    The field goes by a name of its own: MongoDB 6 takes all values for one where it groups by a field of what an
+    `$or` in the condition led to.
+    """
+    return [{"$set": {"value": field}}, {"$group": {"_id": "$value"}}]
 
 
 def first_of(
