@@ -10,9 +10,12 @@ from types import FrameType
 import structlog
 from bson import ObjectId
 
-from jobs.runner import Runner
+from jobs.runner import Runner, ignore
 from server.database import open_store
+from server.gauges import Gauges
 from server.json import dumps
+from server.metrics import Metrics
+from server.metricspage import serve_beside, wants_metrics
 from server.settings import Settings
 from storage.database import Document
 
@@ -21,7 +24,12 @@ log = structlog.get_logger()
 
 def run_jobs(settings: Settings) -> None:
     """Run background work until SIGTERM or SIGINT; steps that have begun are finished."""
-    runner = Runner(open_store(settings), sweeps=settings.sweep)
+    metrics = Metrics() if wants_metrics(settings) else None
+    store = open_store(settings, metrics)
+    if metrics and settings.metrics_bind:
+        serve_beside(settings.metrics_bind, metrics, Gauges(store))
+    on_end = metrics.job_ended if metrics else ignore
+    runner = Runner(store, sweeps=settings.sweep, on_end=on_end)
     asked = threading.Event()
 
     def stop(signal_number: int, frame: FrameType | None) -> None:

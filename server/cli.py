@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from server import logging as logs
+from server.metricspage import share_numbers, wants_metrics
 from server.settings import Settings, SettingsError
 
 
@@ -51,6 +52,8 @@ def api() -> None:
 
     monkey.patch_all()
     settings = _settings(needs_database=True)
+    if wants_metrics(settings):
+        share_numbers(settings.state_dir / f"metrics-{settings.bind.replace('/', '_')}")
     from server.workers import Workers
 
     Workers(settings).run()

@@ -25,6 +25,8 @@ class ApiRequest(Request):
         self.operation_id: str | None = None
         self.caller: Caller | None = None
         self.values_read: dict[str, Any] | None = None
+        self.problem = ""
+        self.database_seconds = 0.0
 
     @cached_property
     def id(self) -> str:

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from problems import TEXTS, Problem
 from security.secrets import SecretUnreadable
-from server.context import request_id
+from server.context import current_request, request_id
 from server.json import dumps
 
 STATUS: Mapping[str, int] = {
@@ -91,6 +91,7 @@ log = structlog.get_logger()
 def problem_response(problem: Problem) -> Response:
     """The answer to a caller's own problem, in both error shapes that clients know."""
     code = _PUBLISHED.get(problem.code, problem.code)
+    current_request().problem = problem.code
     body = {"error": problem.text, "message": problem.text, "code": code, **problem.extra}
     return Response(dumps(body), STATUS[problem.code], mimetype="application/json")
 

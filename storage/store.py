@@ -12,6 +12,7 @@ from storage.attachments import Attachments
 from storage.attempts import Attempts
 from storage.authlog import AuthLog
 from storage.autoreplies import Autoreplies
+from storage.backlog import Backlog, read_backlog
 from storage.belongings import Belongings
 from storage.counters import Counters
 from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
@@ -38,6 +39,7 @@ from storage.threads import Threads
 from storage.tokens import Tokens
 from storage.updates import Updates
 from storage.users import Users
+from storage.watch import Watch
 from storage.wildduck import WildDuck
 
 
@@ -50,8 +52,9 @@ class Store:
         names: DatabaseNames | None = None,
         clock: Clock = utc_now,
         wildduck: WildDuck | None = None,
+        watch: Watch | None = None,
     ) -> None:
-        self.databases = Databases(client, names or DatabaseNames())
+        self.databases = Databases(client, names or DatabaseNames(), watch)
         self.clock = clock
         self.transactions = Transactions(self.databases)
         self.wildduck = wildduck or WildDuck()
@@ -91,6 +94,10 @@ class Store:
     def remove_orphan(self, file_id: bytes) -> bool:
         """Remove an attachment's file and chunks in one step if still nothing refers to it; whether it was removed."""
         return self.transactions.run(lambda session: self.attachments.remove_orphan(file_id, session))
+
+    def backlog(self) -> Backlog:
+        """How much waits in the queue and to be done in the background."""
+        return read_backlog(self)
 
     def ensure_indexes(self) -> list[str]:
         """Make the indexes that are missing; returns the names of those made."""
