@@ -37,25 +37,10 @@ def served(module: str, uri: str, paths: Paths) -> Iterator[int]:
     process = subprocess.Popen([*command, "-b", f"127.0.0.1:{port}", f"{module}:app"], env=environ)
     try:
         wait_for(port, process)
-        _workers[port] = _worker_of(process.pid)
         yield port
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
-
-
-def processor_seconds(port: int) -> float:
-    """Processor time that the worker on a port has taken so far."""
-    worker = _workers[port]
-    fields = Path(f"/proc/{worker}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-_workers: dict[int, int] = {}
-
-
-def _worker_of(parent: int) -> int:
-    return int(Path(f"/proc/{parent}/task/{parent}/children").read_text("ascii").split()[0])
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -34,7 +34,10 @@ def read_backlog(store: Store) -> Backlog:
     oldest = queue.find_one({}, {"created": 1}, sort=[("created", 1)], max_time_ms=_READ_MS) or {}
     due = {"lockedUntil": {"$lte": now}}
     first = tasks.find_one(due, {"lockedUntil": 1}, sort=[("lockedUntil", 1)], max_time_ms=_READ_MS) or {}
-    groups: list[Document] = [{"$limit": _MOST_COUNTED}, {"$group": {"_id": ["$task", "$status"], "n": {"$sum": 1}}}]
+    groups: list[Document] = [
+        {"$limit": _MOST_COUNTED},
+        {"$group": {"_id": ["$task", "$status"], "n": {"$sum": 1}}},
+    ]
     rows = tasks.aggregate(groups, maxTimeMS=_READ_MS)
     return Backlog(
         queued=queue.estimated_document_count(maxTimeMS=_READ_MS),
