@@ -8,7 +8,6 @@ which other work of the machine disturbs least.
 from __future__ import annotations
 
 import io
-import os
 import statistics
 import tempfile
 import time
@@ -16,8 +15,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pymongo import MongoClient
 from rich.console import Console
 from rich.table import Table
+
+from bench.mailbox import DATABASE, fill, open_store
+from bench.serving import mongod
+from server import logging as logs
+from server.app import create_app
+from server.metrics import Metrics
+from server.settings import Settings
+from server.watching import RequestWatch
+from storage.database import DatabaseNames
+from storage.store import Store
 
 TURNS, REQUESTS = 60, 100
 
@@ -25,31 +35,17 @@ TURNS, REQUESTS = 60, 100
 def main() -> None:
     """Start the database, measure, print the ratios."""
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         _measure(Path(folder))
 
 
 def _measure(folder: Path) -> None:
-    from pymongo import MongoClient
-
-    from bench.mailbox import DATABASE, fill, open_store
-    from bench.serving import mongod
-    from server import logging as logs
-    from server.app import create_app
-    from server.metrics import Metrics
-    from server.settings import Settings
-    from server.watching import RequestWatch
-    from storage.database import DatabaseNames
-    from storage.store import Store
 
     logs.configure("json", "error")
     with mongod(folder / "mongod") as uri:
         paths = fill(uri)
-        metrics = Metrics()
+        metrics = Metrics(folder)
         watch = RequestWatch(comments=True, slow_ms=500, metrics=metrics)
-        shared = os.environ.pop("PROMETHEUS_MULTIPROC_DIR")
         blind = create_app(Settings(), open_store(uri))
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared
         store = Store(MongoClient(uri), DatabaseNames(main=DATABASE), watch=watch)
         seeing = create_app(Settings(), store, metrics=metrics)
         table = Table("operation", "blind µs", "seeing µs", "more µs", "ratio")

@@ -19,7 +19,7 @@ from server.contract import Contract
 from server.cors import Cors
 from server.logging import masked
 from server.metrics import Metrics
-from server.metricspage import wants_metrics
+from server.metricspage import shared_folder, wants_metrics
 from server.rules import rules_of
 from server.settings import Settings
 from server.wsgi import Application
@@ -44,7 +44,7 @@ def create_app(
     cors = Cors(settings.cors_origins, is_open=not settings.needs_token)
     app.arrivals += cors.arrivals
     app.departures += [cors.mark, _secure, _log]
-    if metrics := metrics or (Metrics() if wants_metrics(settings) else None):
+    if metrics := metrics or (Metrics(shared_folder()) if wants_metrics(settings) else None):
         app.departures.append(metrics.request_ended)
     rules = rules_of(settings)
     gate = Gate(settings, store)

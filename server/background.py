@@ -15,7 +15,7 @@ from server.database import open_store
 from server.gauges import Gauges
 from server.json import dumps
 from server.metrics import Metrics
-from server.metricspage import serve_beside, wants_metrics
+from server.metricspage import serve_beside, shared_folder, wants_metrics
 from server.settings import Settings
 from storage.database import Document
 
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 def run_jobs(settings: Settings) -> None:
     """Run background work until SIGTERM or SIGINT; steps that have begun are finished."""
-    metrics = Metrics() if wants_metrics(settings) else None
+    metrics = Metrics(shared_folder()) if wants_metrics(settings) else None
     store = open_store(settings, metrics)
     if metrics and settings.metrics_bind:
         serve_beside(settings.metrics_bind, metrics, Gauges(store))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,7 +78,6 @@ def export_mail(account: str, target: Path, as_json: bool) -> None:
 
 
 def _password(name: str) -> str:
-    import os
 
     return os.environ.get("MALLARD_IMPORT_PASSWORD") or str(
         click.prompt(f"Password of {name}", hide_input=True, err=True)

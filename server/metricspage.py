@@ -15,21 +15,23 @@ if TYPE_CHECKING:
     from server.gauges import Gauges
     from server.metrics import Metrics
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+FOLDER = "MALLARD_METRICS_FOLDER"  # set for the children of a process, never by people
 _WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def share_numbers(folder: Path) -> None:
-    """Have this process and its children share one folder, empty at first; before prometheus_client is loaded.
-
-    Where a parent has done so, its folder stays.
-    """
+    """Have this process and its children share one folder, empty at first. One that a parent shares stays."""
     if FOLDER in os.environ:
         return
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for file in folder.glob("*.db"):
+    for file in folder.glob("*.json"):
         file.unlink()
     os.environ[FOLDER] = str(folder)
+
+
+def shared_folder() -> Path | None:
+    """The folder, None where this process is alone."""
+    return Path(os.environ[FOLDER]) if FOLDER in os.environ else None
 
 
 def wants_metrics(settings: Settings) -> bool:

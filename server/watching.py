@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from flask import has_request_context
 
-from server.context import current_request, request_id
+from server.context import latest_request
 from server.metrics import Metrics
 from storage.queryshape import shape
 from storage.watch import Watch
@@ -25,22 +24,24 @@ class RequestWatch(Watch):
 
     def comment(self) -> str | None:
         """The id of the request, as it stands in its answer and in the log."""
-        return current_request().id if self._comments and has_request_context() else None
+        request = latest_request()
+        return request.id if request and self._comments else None
 
     def took(self, command: str, collection: str, seconds: float, given: tuple[Any, ...]) -> None:
         """Add it to the request's time and to the metrics; tell of it where it was slow."""
-        if has_request_context():
-            current_request().database_seconds += seconds
+        if request := latest_request():
+            request.database_seconds += seconds
         if self._metrics:
             self._metrics.command_ended(command, seconds)
         if seconds >= self._slow:
             self._tell(command, collection, seconds, given)
 
     def _tell(self, command: str, collection: str, seconds: float, given: tuple[Any, ...]) -> None:
+        request = latest_request()
         log.warning(
             "slow database operation",
-            id=request_id(),
-            operation=current_request().operation_id if has_request_context() else None,
+            id=request.id if request else None,
+            operation=request.operation_id if request else None,
             command=command,
             collection=collection,
             ms=round(seconds * 1000, 1),

@@ -23,7 +23,7 @@ from server.database import open_store
 from server.gauges import Gauges
 from server.graceful import GracefulWorker
 from server.metrics import Metrics
-from server.metricspage import OnAddress, wants_metrics
+from server.metricspage import OnAddress, shared_folder, wants_metrics
 from server.mongod import die_with_parent
 from server.settings import Settings
 
@@ -74,7 +74,7 @@ class Workers(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         """Called by gunicorn in each worker."""
         logs.configure(self._settings.log_format, self._settings.log_level)
-        metrics = Metrics() if wants_metrics(self._settings) else None
+        metrics = Metrics(shared_folder()) if wants_metrics(self._settings) else None
         store = open_store(self._settings, metrics)
         app = create_app(self._settings, store, self._contract, metrics)
         if metrics and self._settings.metrics_bind:

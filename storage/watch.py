@@ -1,6 +1,6 @@
 """Every operation on the database with the id of its request, and the time it took.
 
-PyMongo's own command listeners cost 14 µs of processor time a command, this costs two, and a listener comes too late
+PyMongo's own command listeners cost 14 µs of processor time a command, this costs four, and a listener comes too late
 to add a comment.
 """
 

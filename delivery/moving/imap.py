@@ -7,6 +7,7 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -110,11 +111,11 @@ class ImapAccount:
         return list(_pieces(_answer(_guarded(lambda: self._connection.uid("FETCH", uids, what)))))
 
     def close(self) -> None:
-        """Log out."""
-        try:
+        """Log out, if there is still somebody to tell."""
+        with suppress(OSError, imaplib.IMAP4.error):
             self._connection.logout()
-        except (OSError, imaplib.IMAP4.error):
-            return
+        with suppress(OSError):
+            self._connection.shutdown()
 
 
 def _connect(scheme: str, host: str, port: int | None, user: str, password: str) -> imaplib.IMAP4:
@@ -127,7 +128,11 @@ def _connect(scheme: str, host: str, port: int | None, user: str, password: str)
         connection = imaplib.IMAP4(host, port or 143, timeout=_SECONDS)
         if not _is_loopback(host):
             connection.starttls(context)
-    connection.login(user, password)
+    try:
+        connection.login(user, password)
+    except imaplib.IMAP4.error:
+        connection.shutdown()
+        raise
     return connection
 
 
