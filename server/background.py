@@ -26,6 +26,8 @@ def run_jobs(settings: Settings) -> None:
     """Run background work until SIGTERM or SIGINT; steps that have begun are finished."""
     metrics = Metrics(shared_folder()) if wants_metrics(settings) else None
     store = open_store(settings, metrics)
+    if made := store.ensure_indexes():
+        log.info("indexes were made", indexes=made)
     if metrics and settings.metrics_bind:
         serve_beside(settings.metrics_bind, metrics, Gauges(store))
     on_end = metrics.job_ended if metrics else ignore

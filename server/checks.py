@@ -19,8 +19,11 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from server.contract import Contract
+from server.database import database_names
 from server.mongod import MongodError, find_mongod
 from server.settings import DEFAULT_SECRET, Settings
+from storage.database import Databases
+from storage.indexes import missing_indexes
 
 _SELECTION_MS = 5000
 _OLDEST_WIRE_VERSION = 9  # MongoDB 4.4
@@ -87,6 +90,7 @@ def _database(settings: Settings) -> Iterator[Result]:
         yield _kind(settings, hello, version)
         yield _clock(hello["localTime"])
         yield from _rights(settings, client)
+        yield _indexes(settings, client)
     finally:
         client.close()
 
@@ -121,6 +125,14 @@ def _rights(settings: Settings, client: MongoClient[dict[str, Any]]) -> Iterator
             yield Result("rights", False, f"{name} can not be written: {str(error)[:200]}", advice)
         else:
             yield Result("rights", True, f"{name} can be written")
+
+
+def _indexes(settings: Settings, client: MongoClient[dict[str, Any]]) -> Result:
+    """A database that is new has none, and lacks nothing that a start would not make."""
+    missing = missing_indexes(Databases(client, database_names(settings)))
+    advice = "`mallard jobs` and `mallard serve` make them when they start" if missing else ""
+    detail = f"{len(missing)} missing: {', '.join(missing[:5])} …" if missing else "all there"
+    return Result("indexes", True, detail, advice)
 
 
 def _address(settings: Settings) -> Result:

@@ -22,7 +22,7 @@ from storage.domainaliases import DomainAliases
 from storage.domainrename import DomainRename
 from storage.files import Files
 from storage.filters import Filters
-from storage.indexes import ensure_indexes
+from storage.indexes import ensure_indexes, missing_indexes
 from storage.journal import Journal
 from storage.locks import Locks
 from storage.logins import PendingLogins
@@ -102,3 +102,7 @@ class Store:
     def ensure_indexes(self) -> list[str]:
         """Make the indexes that are missing; returns the names of those made."""
         return ensure_indexes(self.databases)
+
+    def missing_indexes(self) -> list[str]:
+        """The names of those."""
+        return missing_indexes(self.databases)
