@@ -45,10 +45,11 @@ class ImapServer(socketserver.ThreadingTCPServer):
         self.fetched: list[int] = []
         self.commands: list[bytes] = []
         self.flags_last = False
+        self.user = "ada"
 
     @property
     def url(self) -> str:
-        return f"imap://ada@127.0.0.1:{self.server_address[1]}"
+        return f"imap://{self.user}@127.0.0.1:{self.server_address[1]}"
 
 
 class _Session(socketserver.StreamRequestHandler):
@@ -77,7 +78,9 @@ class _Session(socketserver.StreamRequestHandler):
         return "OK done"
 
     def do_LOGIN(self, rest: bytes) -> str:
-        return "OK hello" if rest == b'ada "secret"' else "NO [AUTHENTICATIONFAILED] no"
+        return (
+            "OK hello" if rest == f'{self.server.user} "secret"'.encode() else "NO [AUTHENTICATIONFAILED] no"
+        )
 
     def do_LOGOUT(self, rest: bytes) -> str:
         self._say("* BYE")
@@ -149,9 +152,10 @@ def _covers(uids: str, uid: int) -> bool:
 
 
 @contextmanager
-def serving(boxes: dict[str, Box], delimiter: str = "/") -> Iterator[ImapServer]:
+def serving(boxes: dict[str, Box], delimiter: str = "/", user: str = "ada") -> Iterator[ImapServer]:
     """The server, for as long as a test needs it."""
     with ImapServer(boxes, delimiter) as server:
+        server.user = user
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

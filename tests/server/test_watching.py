@@ -66,7 +66,7 @@ def make_store(mongod: Mongod, store: Store, recorder: Recorder) -> Iterator[Cal
 
 def a_days_work(client: Client) -> str:
     """Requests that read, write, count, and span documents. Returns the account's id."""
-    body = {"username": "ada", "password": "correct horse", "address": "ada@example.com"}
+    body = {"username": "lovelace", "password": "correct horse", "address": "lovelace@example.com"}
     user: str = client.post("/users", json=body, headers={"X-Request-Id": "request-0001"}).json["id"]
     base = f"/users/{user}/mailboxes"
     inbox = client.get(base, headers={"X-Request-Id": "request-0002"}).json["results"][0]["id"]
@@ -132,7 +132,7 @@ def test_a_slow_operation_is_told_with_its_shape_and_no_value(
         "update",
         "commitTransaction",
     }
-    for secret in (user, "ada", "example.com", "Subject"):
+    for secret in (user, "lovelace", "example.com", "Subject"):
         assert not any(secret in str(line) for line in lines), secret
     lookup = next(line for line in lines if line["collection"] == "messages" and line["command"] == "insert")
     assert lookup["shape"][0]["user"] == "?"
