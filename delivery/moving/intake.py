@@ -114,10 +114,9 @@ class Intake:
         return mailboxes.get(user, mailboxes.create(user, path, fields, most))
 
     def _take(self, folder: Folder, mailbox: Document, found: Found) -> None:
-        if not found.raw:
-            self.report.refuse(
-                folder, found.position, "EmptyMessage" if found.raw == b"" else "MessageTooLarge"
-            )
+        if not found.raw or not found.raw.strip():
+            code = "MessageTooLarge" if found.raw is None else "EmptyMessage"
+            self.report.refuse(folder, found.position, code)
             return
         date = found.date or read_date(_field(found.raw, "date"))
         own = _identity(self._user["_id"], mailbox["_id"], found, date or _UNDATED)

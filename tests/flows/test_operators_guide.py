@@ -82,7 +82,7 @@ for word in sys.argv[1:]:
     assert name != "--archive" or value, word
 """
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 class Machine:
@@ -144,7 +144,7 @@ class Machine:
         out, told = self.folder / "out", self.folder / "told"
         with out.open("w") as first, told.open("w") as second:
             done = subprocess.run(
-                command, env=environ, cwd=self.folder, stdout=first, stderr=second, timeout=280, check=False
+                command, env=environ, cwd=self.folder, stdout=first, stderr=second, timeout=560, check=False
             )
         return done.returncode, out.read_text(), told.read_text()
 
