@@ -129,7 +129,11 @@ def _rights(settings: Settings, client: MongoClient[dict[str, Any]]) -> Iterator
 
 def _indexes(settings: Settings, client: MongoClient[dict[str, Any]]) -> Result:
     """A database that is new has none, and lacks nothing that a start would not make."""
-    missing = missing_indexes(Databases(client, database_names(settings)))
+    try:
+        missing = missing_indexes(Databases(client, database_names(settings)))
+    except PyMongoError as error:
+        advice = "Give the user of MALLARD_MONGO_URI the role readWrite on each database"
+        return Result("indexes", False, f"can not be listed: {str(error)[:200]}", advice)
     advice = "`mallard jobs` and `mallard serve` make them when they start" if missing else ""
     detail = f"{len(missing)} missing: {', '.join(missing[:5])} …" if missing else "all there"
     return Result("indexes", True, detail, advice)

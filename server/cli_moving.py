@@ -78,7 +78,6 @@ def export_mail(account: str, target: Path, as_json: bool) -> None:
 
 
 def _password(name: str) -> str:
-
     return os.environ.get("MALLARD_IMPORT_PASSWORD") or str(
         click.prompt(f"Password of {name}", hide_input=True, err=True)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import threading
 import time
 from collections.abc import Callable
 
@@ -35,15 +36,17 @@ class Readiness:
             "database": store.databases.answers,
             "queue": store.outbound.answers,
         }
+        self._lock = threading.Lock()
         self._read_at = float("-inf")
         self._state: dict[str, str] = {}
 
     def state(self) -> dict[str, str]:
         """`ok` or `down` for each; the reason is in the log alone."""
-        if time.monotonic() - self._read_at > _KEPT_SECONDS:
-            self._state = {name: self._look(name, check) for name, check in self._checks.items()}
-            self._read_at = time.monotonic()
-        return self._state
+        with self._lock:
+            if time.monotonic() - self._read_at > _KEPT_SECONDS:
+                self._state = {name: self._look(name, check) for name, check in self._checks.items()}
+                self._read_at = time.monotonic()
+            return self._state
 
     def _look(self, name: str, check: Callable[[], object]) -> str:
         try:

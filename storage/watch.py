@@ -1,7 +1,7 @@
 """Every operation on the database with the id of its request, and the time it took.
 
-PyMongo's own command listeners cost 14 µs of processor time a command, this costs four, and a listener comes too late
-to add a comment.
+PyMongo's own command listeners cost 14 µs of processor time a command, this costs two or three; and a listener comes
+too late to add a comment.
 """
 
 from __future__ import annotations
