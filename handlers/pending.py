@@ -10,20 +10,10 @@ PENDING: frozenset[str] = frozenset(
     {
         "createAudit",
         "createWebhook",
-        "deleteDkimKey",
-        "deleteTlsCert",
         "deleteWebhook",
         "getAudit",
         "getAuditEmails",
-        "getDkimKey",
-        "getDkimKeys",
-        "getTLSCerticate",
-        "getTLSCerticates",
         "getWebhooks",
-        "resolveDkim",
-        "resolveTLSCertificate",
-        "updateDkimKey",
-        "updateTLSCertificate",
     }
 )
 

@@ -22,6 +22,7 @@ from server.metrics import Metrics
 from server.metricspage import shared_folder, wants_metrics
 from server.rules import rules_of
 from server.settings import Settings
+from server.tls import Contexts, default_context
 from server.wsgi import Application
 from storage.store import Store
 
@@ -52,6 +53,7 @@ def create_app(
         store, partial(store.tokens.living, secret=settings.secret, lifetime=settings.token_lifetime)
     )
     app.extensions["streams"] = streams
+    app.extensions["tls"] = Contexts(store.certs, default_context(settings)) if settings.tls else None
     api = ContractApi(
         contract or Contract(), store, gate, rules, streams, check_responses=settings.validate_responses
     )

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from server.cli_moving import export_mail, import_mail
+from server.cli_secrets import secrets
 from server.cli_settings import settings_in_force
 from server.cli_token import token
 from server.metricspage import share_numbers, wants_metrics
@@ -33,6 +34,9 @@ def main() -> None:
     Set it up through the environment (MALLARD_…) or a TOML file that MALLARD_CONFIG names; `mallard config`
     shows every setting.
     """
+
+
+main.add_command(secrets)
 
 
 @main.command()

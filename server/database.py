@@ -29,7 +29,13 @@ def open_store(settings: Settings, metrics: Metrics | None = None) -> Store:
         maxPoolSize=100,
     )
     watch = RequestWatch(comments=_takes_comments(client), slow_ms=settings.slow_ms, metrics=metrics)
-    return Store(client, database_names(settings), wildduck=WildDuck(settings.redis_url), watch=watch)
+    return Store(
+        client,
+        database_names(settings),
+        wildduck=WildDuck(settings.redis_url),
+        watch=watch,
+        keys=settings.key_rings,
+    )
 
 
 def _takes_comments(client: MongoClient[Document]) -> bool:

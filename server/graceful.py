@@ -5,6 +5,8 @@ gunicorn's own keeps waiting, until the graceful timeout is over, for connection
 
 from __future__ import annotations
 
+import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +15,20 @@ from types import FrameType
 from typing import Any
 
 import gevent
+import structlog
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
+from server.tls import wrap_socket
+
 _HEARTBEAT_SECONDS = 1.0
 _BEFORE_KILL_SECONDS = 0.5
 _LAST_REQUEST_SECONDS = 0.1
 """How long a stop waits for a request that a client had sent before it could know."""
+
+log = structlog.get_logger()
 
 
 class GracefulWorker(GeventWorker):  # type: ignore[misc]
@@ -66,13 +73,23 @@ class GracefulWorker(GeventWorker):  # type: ignore[misc]
 
     def _serve(self, listener: Any) -> StreamServer:
         listener.setblocking(1)
-        server = StreamServer(
-            listener, handle=partial(self.handle, listener), spawn=Pool(self.worker_connections)
-        )
+        handle, pool = partial(self.handle, listener), Pool(self.worker_connections)
+        options = {"ssl_context": self} if self.wsgi.extensions["tls"] else {}
+        server = StreamServer(listener, handle=handle, spawn=pool, **options)
         if self.cfg.workers > 1:
             server.max_accept = 1
         server.start()
         return server
+
+    def wrap_socket(self, client: socket.socket, server_side: bool) -> ssl.SSLSocket:
+        """Called by gevent for each connection of a TLS listener. A stop does not wait for a client to begin."""
+        with self.timeout_ctx():
+            try:
+                return wrap_socket(self.wsgi.extensions["tls"], client)
+            except OSError as error:
+                log.info("no TLS connection", reason=str(error))
+        client.close()
+        raise gevent.GreenletExit
 
     def _close(self, servers: list[StreamServer]) -> None:
         """Take nothing more. What was just accepted starts first, since it asks its listener for the address."""

@@ -92,7 +92,7 @@ class Supervisor:
         log.info("database is ready", own_mongod=self._mongod is not None, indexes_made=len(made))
         for part in _PARTS:
             self._spawn(part)
-        log.info("serving", api=f"http://{self._settings.bind}", ui=f"http://{self._settings.bind}/ui/")
+        log.info("serving", api=self._settings.url, ui=f"{self._settings.url}/ui/")
 
     def _spawn(self, part: str) -> None:
         environ = self._environ if part == "api" else {**self._environ, "MALLARD_METRICS_BIND": ""}

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from security.profile import ProfileRules
 from security.pwned import API as PWNED_API
-from security.secrets import DEFAULT_OLD_CIPHER, OLD_CIPHERS, KeyRing
+from security.secrets import DEFAULT_OLD_CIPHER, OLD_CIPHERS, KeyRing, KeyRings
 
 DEFAULT_SECRET = "a secret cat"
 _PROFILE = ProfileRules()
@@ -128,6 +128,18 @@ class Settings:
         "Folder of what one machine keeps: the data of our own mongod, its keys, its log.",
     )
     bind: str = _setting("127.0.0.1:8080", _host_and_port, "Where the API listens, host:port.")
+    tls: bool = _setting(
+        False,
+        _switch,
+        "`on`: the API speaks TLS, with the certificates stored by `POST /certs`, by the name that a client asks for.",
+    )
+    tls_certificate: str = _setting(
+        "",
+        str,
+        "PEM file of the certificate, then of those between it and a known one, that the API shows for names without "
+        "one in the database. Empty: connections for these are refused.",
+    )
+    tls_key: str = _setting("", str, "PEM file of the private key of MALLARD_TLS_CERTIFICATE.")
     workers: int = _setting(
         min(os.cpu_count() or 1, 4), _whole_number(1), "API processes; each serves many requests at once."
     )
@@ -172,7 +184,8 @@ class Settings:
     encryption_old_secrets: tuple[str, ...] = _setting(
         (),
         _lines,
-        "Earlier keys, one a line; what they encrypted is read, and stored under the present key as it is used.",
+        "Earlier keys, one a line; what they encrypted is read. `mallard secrets rotate` puts it under the present "
+        "one.",
         secret=True,
     )
     encryption_old_cipher: str = _setting(
@@ -182,6 +195,18 @@ class Settings:
     )
     totp_secret: str = _setting(
         "", str, "Key that encrypts TOTP seeds alone. Empty: the encryption secret.", secret=True
+    )
+    dkim_secret: str = _setting(
+        "",
+        str,
+        "Key that encrypts private DKIM keys alone, WildDuck's dkim.secret. Empty: the encryption secret.",
+        secret=True,
+    )
+    certs_secret: str = _setting(
+        "",
+        str,
+        "Key that encrypts private TLS keys alone, WildDuck's certs.secret. Empty: the encryption secret.",
+        secret=True,
     )
     totp_window: int = _setting(
         6, _whole_number(0, most=20), "Steps of 30 seconds before and after now whose TOTP codes are right."
@@ -298,6 +323,11 @@ class Settings:
         """The host part of `bind`, without the brackets of IPv6."""
         return self.bind.rpartition(":")[0].strip("[]")
 
+    @property
+    def url(self) -> str:
+        """Where the API is, without a slash at the end."""
+        return f"{'https' if self.tls else 'http'}://{self.bind}"
+
     def with_mongo_uri(self, uri: str) -> Settings:
         """The same settings on another MongoDB."""
         return replace(self, mongo_uri=uri)
@@ -307,8 +337,14 @@ class Settings:
         """Whether a request without a token is refused."""
         return self.access_control or bool(self.token)
 
-    def key_ring(self, own: str = "") -> KeyRing:
-        """The keys of secrets at rest; `own` is the key of one kind of them, before the common one."""
+    @property
+    def key_rings(self) -> KeyRings:
+        """The keys of secrets at rest, of each kind."""
+        secrets = (self.totp_secret, self.dkim_secret, self.certs_secret)
+        return KeyRings(*map(self._key_ring, secrets))
+
+    def _key_ring(self, own: str) -> KeyRing:
+        """`own` is the key of one kind, before the common one."""
         older = (*([self.encryption_secret] if own else []), *self.encryption_old_secrets)
         return KeyRing(own or self.encryption_secret, older, self.encryption_old_cipher)
 
@@ -336,6 +372,8 @@ class Settings:
             raise SettingsError(
                 "Access control is on with the default secret. Set MALLARD_SECRET to a random text."
             )
+        if bool(self.tls_key) != bool(self.tls_certificate):
+            raise SettingsError("MALLARD_TLS_KEY and MALLARD_TLS_CERTIFICATE need each other.")
         if bool(self.profile_key) != bool(self.profile_certificate):
             raise SettingsError("MALLARD_PROFILE_KEY and MALLARD_PROFILE_CERTIFICATE need each other.")
 

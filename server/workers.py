@@ -64,7 +64,7 @@ class Workers(BaseApplication):  # type: ignore[misc]
             "accesslog": None,
             "loglevel": "warning",
             "limit_request_line": 8190,
-            "post_fork": _prepare,
+            "post_fork": _prepare_tls if self._settings.tls else _prepare,
             "when_ready": _freeze,
         }
         for name, value in options.items():
@@ -88,6 +88,12 @@ def _prepare(server: Any, worker: Any) -> None:
     die_with_parent()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _prepare_tls(server: Any, worker: Any) -> None:
+    """gunicorn tells the application `https` where it has the name of a file with a certificate."""
+    _prepare(server, worker)
+    worker.cfg.set("certfile", "-")
 
 
 def _freeze(server: Any) -> None:

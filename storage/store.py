@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pymongo import MongoClient
 
+from security.secrets import KeyRings
 from storage.addresses import Addresses
 from storage.addressregister import AddressRegister
 from storage.archive import Archive
@@ -14,9 +15,11 @@ from storage.authlog import AuthLog
 from storage.autoreplies import Autoreplies
 from storage.backlog import Backlog, read_backlog
 from storage.belongings import Belongings
+from storage.certs import Certs
 from storage.counters import Counters
 from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
 from storage.deletedusers import DeletedUsers
+from storage.dkim import Dkim
 from storage.domainaccess import DomainAccess
 from storage.domainaliases import DomainAliases
 from storage.domainrename import DomainRename
@@ -31,6 +34,7 @@ from storage.messages import Messages
 from storage.notices import Notices
 from storage.outbound import Outbound
 from storage.quota import Quota
+from storage.sealed import Sealed
 from storage.secondfactors import SecondFactors
 from storage.settings import Settings
 from storage.signingkeys import SigningKeys
@@ -53,11 +57,13 @@ class Store:
         clock: Clock = utc_now,
         wildduck: WildDuck | None = None,
         watch: Watch | None = None,
+        keys: KeyRings | None = None,
     ) -> None:
         self.databases = Databases(client, names or DatabaseNames(), watch)
         self.clock = clock
         self.transactions = Transactions(self.databases)
         self.wildduck = wildduck or WildDuck()
+        self.keys = keys or KeyRings()
         self.tasks = Tasks(self.databases, clock)
         self.locks = Locks(self.databases, clock)
         self.settings = Settings(self.databases, clock)
@@ -75,6 +81,9 @@ class Store:
         self.addressregister = AddressRegister(self.databases, clock)
         self.domainaliases = DomainAliases(self.databases, clock, self.transactions)
         self.domainaccess = DomainAccess(self.databases)
+        self.certs = Certs(self.databases, clock, self.tasks, self.keys.certs)
+        self.sealed = Sealed(self.databases, self.keys)
+        self.dkim = Dkim(self.databases, clock, self.keys.dkim)
         self.journal = Journal(self.databases, clock, self.transactions, self.wildduck)
         self.notices = Notices(self.databases, clock, self.transactions, self.wildduck)
         self.updates = Updates(self.databases, clock)

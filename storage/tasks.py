@@ -111,6 +111,10 @@ class Tasks:
             raise Problem("DeleteInProgress")
         return None
 
+    def drop_waiting(self, kind: str, match: Document, session: ClientSession | None = None) -> None:
+        """Remove what has not begun of the tasks that `match` finds."""
+        self._collection.delete_many({"task": kind, **match, "runCount": None}, session=session)
+
     def claim(self, kinds: Collection[str]) -> Task | None:
         """Take the task of these kinds that has been due the longest, for as long as `LEASE`.
 

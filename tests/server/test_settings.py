@@ -59,14 +59,17 @@ def test_a_wrong_value_is_named(name: str, value: str) -> None:
 def test_the_keys_of_secrets_at_rest(tmp_path: Path) -> None:
     environ = {
         "MALLARD_TOTP_SECRET": "for seeds",
+        "MALLARD_CERTS_SECRET": "for certificates",
         "MALLARD_ENCRYPTION_SECRET": "a secret cat",
         "MALLARD_ENCRYPTION_OLD_SECRETS": "an old cat\n\na dead cat\n",
     }
     settings = Settings.load(environ)
-    assert settings.key_ring() == KeyRing("a secret cat", ("an old cat", "a dead cat"))
-    own = KeyRing("for seeds", ("a secret cat", "an old cat", "a dead cat"))
-    assert settings.key_ring(settings.totp_secret) == own
-    assert not {"a secret cat", "for seeds", ("an old cat", "a dead cat")} & set(settings.shown().values())
+    older = ("a secret cat", "an old cat", "a dead cat")
+    assert settings.key_rings.dkim == KeyRing("a secret cat", ("an old cat", "a dead cat"))
+    assert settings.key_rings.totp == KeyRing("for seeds", older)
+    assert settings.key_rings.certs == KeyRing("for certificates", older)
+    secrets = {"a secret cat", "for seeds", "for certificates", ("an old cat", "a dead cat")}
+    assert not secrets & set(settings.shown().values())
 
 
 def test_unknown_settings_in_the_file_are_named(tmp_path: Path) -> None:
