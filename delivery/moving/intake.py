@@ -171,7 +171,7 @@ def _flags(given: tuple[str, ...]) -> list[str]:
 def _identity(user: ObjectId, mailbox: ObjectId, found: Found, date: datetime) -> ObjectId:
     """Sorts by date as other ids do; the rest is a digest of the message and its place, or of the id it had."""
     what = found.original.encode() if found.original else mailbox.binary + (found.raw or b"")
-    seconds = int(date.timestamp()) & 0xFFFFFFFF
+    seconds = min(max(int(date.timestamp()), 0), 0xFFFFFFFF)
     return ObjectId(seconds.to_bytes(4, "big") + hashlib.sha256(user.binary + what).digest()[:8])
 
 
