@@ -61,9 +61,9 @@ def get_message(
 ) -> Document:
     """One message in full; its HTML is safe to show."""
     found = call.store.messages.find(user, mailbox, message, SHOWN)
-    if mark_as_seen and found["unseen"]:
+    if mark_as_seen and "\\Seen" not in found["flags"]:
         call.store.messages.update(user, mailbox, UidSet((message,)), {"seen": True})
-        found["unseen"] = False
+        found["flags"] = [*found["flags"], "\\Seen"]
     html = _safe_html(call, found.get("html") or [])
     if replace_cid_links:
         html = replace_links(html, f"/users/{user}/mailboxes/{mailbox}/messages/{message}")

@@ -48,7 +48,7 @@ def submit_stored_message(
     """Send a draft: it is queued, gone, and in Sent, all in one step, so that two callers can not send it twice."""
     account = active_account(call, user)
     draft = call.store.messages.find(user, mailbox, message, OF_SENDING)
-    if not draft["draft"]:
+    if "\\Draft" not in draft["flags"]:
         raise Problem("MessageNotDraft")
     place = call.store.mailboxes.by_special_use(user, "\\Sent")
     send_at = max(body.get("sendTime") or call.now, call.now)

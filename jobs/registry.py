@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from jobs.clear_mailbox import clear_mailbox
+from jobs.mailbox_retention import date_anew
 from jobs.progress import Progress
 from jobs.quota import recount_all
 from jobs.restore import restore_deleted
@@ -17,6 +18,7 @@ Job = Callable[[Store, Document, Progress], None]
 
 JOBS: Mapping[str, Job] = {
     "clear-folder": clear_mailbox,
+    "mailbox-retention": date_anew,
     "quota": recount_all,
     "restore": restore_deleted,
     "search-apply": apply_to_found,

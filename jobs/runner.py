@@ -1,4 +1,4 @@
-"""The loop that runs background work: tasks as they come, the sweep every now and then."""
+"""The loop that runs background work: tasks as they come, the sweep and the search tokens every now and then."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import structlog
 
 from jobs.progress import Progress, Stopped
 from jobs.registry import JOBS, Job
+from jobs.searchtokens import fill_tokens
 from jobs.sweep import Sweep
 from storage.store import Store
 from storage.tasks import LeaseLost, Task
@@ -20,7 +21,7 @@ Result = TypeVar("Result")
 log = structlog.get_logger()
 
 _PAUSE_SECONDS = 2.0
-_FIRST_SWEEP_SECONDS, _SWEEP_SECONDS = 60.0, 15 * 60.0
+_FIRST_TURN_SECONDS, _TURN_SECONDS = 60.0, 15 * 60.0
 _ERROR_LENGTH = 500
 
 
@@ -29,7 +30,7 @@ def ignore(kind: str, result: str, seconds: float) -> None:
 
 
 class Runner:
-    """Runs tasks in `threads` threads and sweeps in one of its own, until it is stopped."""
+    """Runs tasks in `threads` threads and periodic work in one of its own, until it is stopped."""
 
     def __init__(
         self,
@@ -46,7 +47,8 @@ class Runner:
         self._pause = pause
         self._on_end = on_end
         self._stop = threading.Event()
-        loops = [self._work] * threads + ([self._sweep] if sweeps else [])
+        self._sweeps = sweeps
+        loops = [*[self._work] * threads, self._take_turns]
         self._threads = [threading.Thread(target=loop, name=f"job-{n}") for n, loop in enumerate(loops)]
 
     def start(self) -> None:
@@ -103,10 +105,16 @@ class Runner:
             if not self._guarded(self.run_one):
                 self._stop.wait(self._pause)
 
-    def _sweep(self) -> None:
-        wait = _FIRST_SWEEP_SECONDS
+    def _take_turns(self) -> None:
+        wait = _FIRST_TURN_SECONDS
         while not self._stop.wait(wait):
-            gone = self._guarded(Sweep(self._store, self._stop.is_set).run)
-            if gone and any(gone.values()):
-                log.info("swept", **gone)
-            wait = _SWEEP_SECONDS
+            if self._sweeps:
+                self._sweep()
+            if filled := self._guarded(lambda: fill_tokens(self._store, self._stop.is_set)):
+                log.info("messages got search tokens", messages=filled)
+            wait = _TURN_SECONDS
+
+    def _sweep(self) -> None:
+        gone = self._guarded(Sweep(self._store, self._stop.is_set).run)
+        if gone and any(gone.values()):
+            log.info("swept", **gone)

@@ -21,6 +21,7 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
+from server.outlet import HandedOver
 from server.tls import wrap_socket
 
 _HEARTBEAT_SECONDS = 1.0
@@ -70,6 +71,13 @@ class GracefulWorker(GeventWorker):  # type: ignore[misc]
         for greenlet, timeout in list(self._waiting.items()):
             greenlet.kill(timeout, block=False)
         self._finish([server.pool for server in servers])
+
+    def handle_request(self, *arguments: Any) -> None:
+        """Called by gunicorn for each request. One whose connection was handed over is the last on it."""
+        try:
+            super().handle_request(*arguments)
+        except HandedOver as error:
+            raise StopIteration from error
 
     def _serve(self, listener: Any) -> StreamServer:
         listener.setblocking(1)

@@ -25,13 +25,25 @@ from server.graceful import GracefulWorker
 from server.metrics import Metrics
 from server.metricspage import OnAddress, shared_folder, wants_metrics
 from server.mongod import die_with_parent
+from server.outlet import Outlet
 from server.settings import Settings
 
 _CONNECTIONS_PER_WORKER = 10_000
+_LAST_STREAMS_SECONDS = 2.0
 
 
 class Worker(GracefulWorker):
     """A worker that ends its event streams with the first signal to stop; other requests have time to finish."""
+
+    def load_wsgi(self) -> None:
+        """Called by gunicorn after the fork."""
+        super().load_wsgi()
+        self._outlet = self.wsgi.extensions["outlet"] = Outlet()
+
+    def run(self) -> None:
+        """Serve, then stop."""
+        super().run()
+        self._outlet.join(_LAST_STREAMS_SECONDS)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by gunicorn on SIGTERM. Signal handlers may not wait for locks, so a greenlet does it."""

@@ -25,6 +25,7 @@ def _partial(**wanted: Any) -> dict[str, Any]:
 
 
 # `addresses.address_targets` and `addressregister.completion` are Mallard's own: what is searched for stands in them.
+# `messages.mallard_tokenless` holds what has no such words yet; `messages.mallard_unseen` is for pages of the unseen.
 # So are `filters.user_order`, for pages, and the unique ones of `mallard.` fields: `filters.slot`, `autoreplies.one`.
 # `webhooks` and `authlog.user_by_ip`: WildDuck makes the former in `main` while its data is in `users`, and the
 # latter can match nothing. Both are made as WildDuck makes them, and again so that they serve.
@@ -105,6 +106,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "fulltext": ("user ~headers.value ~text", _partial(searchable=True)),
             "mailbox_unseen_flag": ("mailbox unseen", {}),
             "user_unseen_flag": ("user unseen", _partial(searchable=True)),
+            "mallard_unseen": ("mailbox unseen -idate -_id", {}),
             "mailbox_undeleted_flag": ("mailbox undeleted", {}),
             "mailbox_flagged_flag": ("mailbox flagged", {}),
             "user_flagged_flag": ("user flagged", {}),
@@ -113,6 +115,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "has_attachment": ("mailbox ha", {}),
             "retention_time": ("exp rdate", _partial(exp=True)),
             "mallard_search": ("user mallard.search", {}),
+            "mallard_tokenless": ("user _id", _partial(**{"mallard.search": None})),
         },
         "addressregister": {
             "by_address": ("user addrview -updated", {}),

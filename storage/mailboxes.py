@@ -1,24 +1,21 @@
-"""Mailboxes, their UIDs and modification sequences, and how many messages they hold.
-
-`counted` on a mailbox is of our own: `{total, unseen, modseq}`. It is right as long as its `modseq` equals the
-mailbox's `modifyIndex`. Every change of ours moves both by as much, so a listing counts nothing; when WildDuck
-changed the mailbox beside us, the two differ, and the messages are counted once more through their index.
-"""
+"""Mailboxes, their UIDs and modification sequences, and how many messages they hold."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
 from storage.database import Clock, Databases, Document
 from storage.journal import Journal
+from storage.mailboxcounts import counting, has_counts, keep_count
 from storage.mailboxnames import mailbox_names
 from storage.mailboxpaths import checked_path
 from storage.mailboxpaths import normalise_path as normalise_path
@@ -112,8 +109,10 @@ class Mailboxes:
             self._collection.delete_one({"_id": mailbox["_id"]})
             raise Problem("DisallowedMailboxMethod", f"An account has {most} mailboxes at most")
 
-    def update(self, mailbox: Document, path: str | None, fields: Document) -> bool:
-        """Rename a mailbox and set what differs; whether its retention changed.
+    def update(
+        self, mailbox: Document, path: str | None, fields: Document, session: ClientSession | None = None
+    ) -> int | None:
+        """Rename a mailbox and set what differs; its new `retentionCounter`, None where its retention stays.
 
         Raises Problem MailboxExistsError, DisallowedMailboxMethod or NoSuchMailbox.
         """
@@ -123,27 +122,38 @@ class Mailboxes:
         if renamed:
             _allow_rename(mailbox)
             changes["path"] = new_path
-        before, after = mailbox.get("retention") or 0, changes.get("retention", mailbox.get("retention")) or 0
-        if changes:
-            modseq = self._write(mailbox, changes, retention_changed=before != after)
-            if renamed:
-                entry = {"command": "RENAME", "path": new_path, "modseq": modseq}
-                self._journal.append(mailbox["user"], mailbox["_id"], [entry])
-        return bool(before != after)
+        if not changes:
+            return None
+        change: Document = {"$set": changes}
+        if dates := changes_retention(mailbox, changes):
+            change["$inc"] = {"retentionCounter": 1}
+        after = self._write(mailbox, change, session)
+        if renamed:
+            entry = {"command": "RENAME", "path": new_path, "modseq": after["modifyIndex"]}
+            self._journal.append(mailbox["user"], mailbox["_id"], [entry], session=session)
+        return int(after["retentionCounter"]) if dates else None
 
-    def _write(self, mailbox: Document, changes: Document, *, retention_changed: bool) -> int:
-        """Returns the modification sequence at that time."""
-        update: Document = {"$set": changes}
-        if retention_changed:
-            update["$inc"] = {"retentionCounter": 1}
+    def _write(self, mailbox: Document, change: Document, session: ClientSession | None) -> Document:
         wanted = {"_id": mailbox["_id"], "user": mailbox["user"]}
+        shown = {"modifyIndex": 1, "retentionCounter": 1}
         try:
-            found = self._collection.find_one_and_update(wanted, update, {"modifyIndex": 1})
+            found = self._collection.find_one_and_update(
+                wanted, change, shown, return_document=ReturnDocument.AFTER, session=session
+            )
         except DuplicateKeyError as error:
             raise Problem("MailboxExistsError") from error
         if not found:
             raise Problem("NoSuchMailbox")
-        return int(found["modifyIndex"])
+        return found
+
+    def retention(self, user: ObjectId, mailbox: ObjectId) -> tuple[int, int] | None:
+        """How often a mailbox's retention was changed, and what it is, in milliseconds; None for one that is gone."""
+        found = self._collection.find_one(
+            {"_id": mailbox, "user": user}, {"retention": 1, "retentionCounter": 1}, max_time_ms=_READ_MS
+        )
+        if not found:
+            return None
+        return int(found.get("retentionCounter") or 0), int(found.get("retention") or 0)
 
     def allow_delete(self, mailbox: Document) -> None:
         """Raises Problem DisallowedMailboxMethod for one that must stay."""
@@ -196,19 +206,21 @@ class Mailboxes:
 
     def counts(self, mailboxes: Sequence[Document]) -> dict[ObjectId, tuple[int, int]]:
         """(total, unseen) of each mailbox; those whose counts are stale are counted together in one query."""
-        stale = [mailbox for mailbox in mailboxes if not has_counts(mailbox)]
-        counted = self._count(stale) if stale else {}
+        now = self._clock()
+        stale = [mailbox for mailbox in mailboxes if not has_counts(mailbox, now)]
+        counted = self._count(stale, now) if stale else {}
         known = {
-            m["_id"]: (m["counted"]["total"], m["counted"]["unseen"]) for m in mailboxes if has_counts(m)
+            m["_id"]: (m["counted"]["total"], m["counted"]["unseen"]) for m in mailboxes if has_counts(m, now)
         }
         return {**known, **counted}
 
-    def _count(self, mailboxes: Sequence[Document]) -> dict[ObjectId, tuple[int, int]]:
+    def _count(self, mailboxes: Sequence[Document], now: datetime) -> dict[ObjectId, tuple[int, int]]:
         counted = {mailbox["_id"]: (0, 0) for mailbox in mailboxes}
-        pipeline = _counting(list(counted))
+        pipeline = counting(list(counted))
         for row in self._messages.aggregate(pipeline, hint="mailbox_unseen_flag", maxTimeMS=_COUNT_MS):
             counted[row["_id"]] = (row["total"], row["unseen"])
-        self._collection.bulk_write([_keep_count(m, *counted[m["_id"]]) for m in mailboxes], ordered=False)
+        kept = [keep_count(mailbox, *counted[mailbox["_id"]], now) for mailbox in mailboxes]
+        self._collection.bulk_write(kept, ordered=False)
         return counted
 
     def sizes(self, user: ObjectId, mailboxes: Iterable[ObjectId]) -> dict[ObjectId, int]:
@@ -221,30 +233,10 @@ class Mailboxes:
         return {row["_id"]: row["size"] for row in rows}
 
 
-def has_counts(mailbox: Document) -> bool:
-    """Whether `counted` is there and right."""
-    counted = mailbox.get("counted") or {}
-    return "since" in counted and counted.get("modseq") == mailbox["modifyIndex"]
-
-
-def _counting(mailboxes: list[ObjectId]) -> list[Document]:
-    return [
-        {"$match": {"mailbox": {"$in": mailboxes}}},
-        {
-            "$group": {
-                "_id": "$mailbox",
-                "total": {"$sum": 1},
-                "unseen": {"$sum": {"$cond": ["$unseen", 1, 0]}},
-            }
-        },
-    ]
-
-
-def _keep_count(mailbox: Document, total: int, unseen: int) -> UpdateOne:
-    """Only if nothing changed while it was counted."""
-    index = mailbox["modifyIndex"]
-    counted = {"total": total, "unseen": unseen, "modseq": index, "since": index}
-    return UpdateOne({"_id": mailbox["_id"], "modifyIndex": index}, {"$set": {"counted": counted}})
+def changes_retention(mailbox: Document, fields: Document) -> bool:
+    """Whether these fields give a mailbox another retention; none is 0 in every form."""
+    before = mailbox.get("retention") or 0
+    return bool((fields.get("retention", before) or 0) != before)
 
 
 def _fresh(user: ObjectId, path: str) -> Document:

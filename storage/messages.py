@@ -8,7 +8,16 @@ from storage.messages_expire import ExpireMessages
 from storage.messages_moving import MovingMessages
 from storage.messages_restore import RestoreMessages
 from storage.messages_search import SearchMessages
+from storage.messages_tokens import TokenMessages
 
 
-class Messages(AddMessages, MovingMessages, ChangeMessages, ExpireMessages, RestoreMessages, SearchMessages):
+class Messages(
+    AddMessages,
+    MovingMessages,
+    ChangeMessages,
+    ExpireMessages,
+    RestoreMessages,
+    SearchMessages,
+    TokenMessages,
+):
     """Repository of messages, made of its sides."""

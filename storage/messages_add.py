@@ -13,7 +13,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
 from mail.headers import decoded_addresses, flat_addresses
-from mail.message import Indexed, index
+from mail.message import WHOLE, Indexed, index, kept_whole
 from mail.threads import normalise_subject
 from problems import Problem
 from storage.database import Document
@@ -73,7 +73,8 @@ class AddMessages(EncryptMessages):
         magic = random.randrange(65536)
         hashes = self._store.attachments.store(indexed.bodies, magic)
         try:
-            document = self._document(user, mailbox, indexed, flags, now, date or now)
+            indexed = self._kept_exactly(indexed, raw, magic)
+            document = self._document(user, mailbox, indexed, flags, date or now)
             document.update(_id=message_id or document["_id"], root=message_id or document["_id"])
             document.update(meta=meta, magic=magic, thread=self._thread(user["_id"], indexed, thread_of))
             document.update(_delivery(verification_results, filters, outbound, forward_targets))
@@ -85,6 +86,14 @@ class AddMessages(EncryptMessages):
             raise
         self._note_addresses(user["_id"], mailbox, document)
         return document
+
+    def _kept_exactly(self, indexed: Indexed, raw: bytes, magic: int) -> Indexed:
+        """With its source as a further body where it shares a file that does not give its text back."""
+        if indexed.layout == [WHOLE] or not self._store.attachments.alters(indexed.bodies):
+            return indexed
+        whole = kept_whole(indexed, raw)
+        self._store.attachments.store(whole.bodies[-1:], magic)
+        return whole
 
     def _check_quota(self, user: Document, size: int) -> None:
         """An early look, so that hopeless messages cost little; the binding check is part of the insert."""
@@ -100,7 +109,6 @@ class AddMessages(EncryptMessages):
         mailbox: Document,
         indexed: Indexed,
         flags: Sequence[str],
-        now: datetime,
         received: datetime,
     ) -> Document:
         message_id = ObjectId()
@@ -112,7 +120,6 @@ class AddMessages(EncryptMessages):
             "mailbox": mailbox["_id"],
             "idate": received,
             **flag_fields(flags),
-            **without_none(retention_fields(mailbox, now)),
             "userDeleted": False,
             "copied": False,
             **indexed.document,
@@ -151,11 +158,13 @@ class AddMessages(EncryptMessages):
         store.journal.append(user, mailbox, [exists(document)], session=session)
 
     def _place(self, document: Document, session: ClientSession | None) -> None:
-        """Give a document its UID and its modification sequence, and insert it."""
+        """Give a document its UID, its modification sequence and the retention of this very moment, and insert it."""
         unseen = int(document["unseen"])
         before = self._store.mailboxes.allocate(
             document["mailbox"], uids=1, total=1, unseen=unseen, session=session
         )
+        document.pop("rdate", None)  # of an attempt that was not committed
+        document.update(without_none(retention_fields(before, self._store.clock())))
         document.update(uid=before["uidNext"], modseq=before["modifyIndex"] + 1)
         self._collection.insert_one(document, session=session)
 
@@ -208,7 +217,7 @@ def _delivery(
 
 
 def _note_hashes(document: Document, indexed: Indexed, hashes: Mapping[bytes, str | None]) -> None:
-    by_id = {body.id: hashes[body.hash] for body in indexed.bodies}
+    by_id = {body.id: hashes.get(body.hash) for body in indexed.bodies}
     for attachment in document.get("attachments", ()):
         if content_hash := by_id[attachment["id"]]:
             attachment["fileContentHash"] = content_hash

@@ -47,9 +47,9 @@ class RestoreMessages(MessagesBase):
         quota = int(store.settings.get("const:max:storage"))
         if not store.users.reserve_storage(user, archived["size"], quota, session=session):
             raise Problem("OverQuotaError")
-        row = self._restored(archived, place)
-        unseen = int(row["unseen"])
+        unseen = int(archived["unseen"])
         before = store.mailboxes.allocate(place["_id"], uids=1, total=1, unseen=unseen, session=session)
+        row = self._restored(archived, before)
         row.update(uid=before["uidNext"], modseq=before["modifyIndex"] + 1)
         self._collection.insert_one(row, session=session)
         junk = int(bool(row.get("junk"))) - int(bool(archived.get("junk")))

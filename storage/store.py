@@ -34,6 +34,7 @@ from storage.messages import Messages
 from storage.notices import Notices
 from storage.outbound import Outbound
 from storage.quota import Quota
+from storage.retentionchanges import RetentionChanges
 from storage.sealed import Sealed
 from storage.secondfactors import SecondFactors
 from storage.settings import Settings
@@ -90,6 +91,7 @@ class Store:
         self.filters = Filters(self.databases, clock)
         self.autoreplies = Autoreplies(self.databases, clock, self.transactions)
         self.mailboxes = Mailboxes(self.databases, clock, self.journal, self.notices)
+        self.retentionchanges = RetentionChanges(self.mailboxes, self.tasks, self.transactions, clock)
         self.attachments = Attachments(self.databases, clock)
         self.files = Files(self.databases, clock)
         self.threads = Threads(self.databases, clock)

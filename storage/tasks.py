@@ -43,6 +43,7 @@ class Task:
     resume: Document
     lock: bytes
     attempts: int
+    updated: datetime | None
 
 
 class Tasks:
@@ -53,11 +54,16 @@ class Tasks:
         self._clock = clock
 
     def add(
-        self, kind: str, data: Document, due: datetime | None = None, session: ClientSession | None = None
+        self,
+        kind: str,
+        data: Document,
+        due: datetime | None = None,
+        session: ClientSession | None = None,
+        task_id: ObjectId | None = None,
     ) -> ObjectId:
         """Add a task, for now or for later; its id. Only kinds that WildDuck knows may be added here."""
         now = self._clock()
-        row = {"_id": ObjectId(), "task": kind, "created": now, "data": data, **self._start(due)}
+        row = {"_id": task_id or ObjectId(), "task": kind, "created": now, "data": data, **self._start(due)}
         self._collection.insert_one(row, session=session)
         return ObjectId(row["_id"])
 
@@ -83,13 +89,54 @@ class Tasks:
 
         One that has not begun, or has failed for good, gets the new time; one that runs goes on.
         """
+        found = self._again(kind, match, due, session)
+        return found or self.add(kind, data, due, session)
+
+    def renew(
+        self,
+        kind: str,
+        match: Document,
+        counter: Document,
+        task_id: ObjectId,
+        due: datetime | None = None,
+        session: ClientSession | None = None,
+    ) -> ObjectId:
+        """The same for a task whose data is `match` and a counter, `{name: number}`, that only goes up; its id.
+
+        One that runs is not finished by what it has done so far, see `finish`. `task_id` is the id that a new one
+        gets, the same for all that ask for the same, so that of two who add it at once one finds the other's.
+        """
+        within = {f"data.{name}": value for name, value in match.items()}
+        while not (found := self._again(kind, within, due, session, counter)):
+            try:
+                return self.add(kind, {**match, **counter}, due, session, task_id)
+            except DuplicateKeyError:
+                if session:
+                    raise
+        return found
+
+    def _again(
+        self,
+        kind: str,
+        match: Document,
+        due: datetime | None,
+        session: ClientSession | None,
+        counter: Document | None = None,
+    ) -> ObjectId | None:
+        """Ask for a task that is there once more; its id, None where there is none."""
         wanted = {"task": kind, **match}
         found = self._collection.find_one(wanted, {"_id": 1}, session=session)
         if not found:
-            return self.add(kind, data, due, session)
+            return None
+        if counter is not None:
+            newer = {f"data.{name}": number for name, number in counter.items()}
+            known = {"_id": found["_id"]}
+            change: Document = {"$max": newer, "$set": {"updated": self._clock()}}
+            if not self._collection.update_one(known, change, session=session).matched_count:
+                return None
         idle = {"_id": found["_id"], "$or": [{"runCount": None}, {"status": _FAILED}]}
-        change = {"$set": {**self._start(due), "updated": self._clock(), "attempts": 0}}
-        self._collection.update_one(idle, change, session=session)
+        anew = {"$set": {**self._start(due), "updated": self._clock(), "attempts": 0}}
+        self._collection.update_one(idle, anew, session=session)
         return ObjectId(found["_id"])
 
     def _start(self, due: datetime | None) -> Document:
@@ -168,8 +215,13 @@ class Tasks:
             raise LeaseLost(f"task {task.id} was taken over")
 
     def finish(self, task: Task) -> None:
-        """The work is done; as in WildDuck the task is gone then."""
-        self._collection.delete_one({"_id": task.id, "locked": task.lock})
+        """The work is done; as in WildDuck the task is gone then.
+
+        One that was asked for again meanwhile is given back instead, as it may have passed what was changed.
+        """
+        wanted = {"_id": task.id, "locked": task.lock, "updated": task.updated}
+        if not self._collection.delete_one(wanted).deleted_count:
+            self.release(task)
 
     def release(self, task: Task) -> None:
         """Give a task back that is to be continued at once, by whoever comes."""
@@ -218,6 +270,7 @@ def _task(row: Document) -> Task:
         resume=row.get("resume") or {},
         lock=row["locked"],
         attempts=row["attempts"],
+        updated=row.get("updated"),
     )
 
 
