@@ -21,11 +21,11 @@ class MovingMessages(ReadMessages):
     def each(self, user: ObjectId, mailbox: ObjectId) -> Iterator[Document]:
         """All messages of a mailbox by UID, with what `source` needs; a few at a time, however long it takes."""
         last = 0
-        while rows := self._after(user, mailbox, last):
+        while rows := self._rows_behind(user, mailbox, last):
             yield from rows
             last = rows[-1]["uid"]
 
-    def _after(self, user: ObjectId, mailbox: ObjectId, uid: int) -> list[Document]:
+    def _rows_behind(self, user: ObjectId, mailbox: ObjectId, uid: int) -> list[Document]:
         wanted = {"mailbox": mailbox, "uid": {"$gt": uid}, "user": user}
         found = self._collection.find(wanted, _OF_EXPORT, max_time_ms=READ_MS)
         return list(found.sort("uid", 1).limit(_AT_ONCE))
