@@ -93,9 +93,14 @@ log = structlog.get_logger()
 def problem_response(problem: Problem) -> Response:
     """The answer to a caller's own problem, in both error shapes that clients know."""
     code = _PUBLISHED.get(problem.code, problem.code)
-    current_request().problem = problem.code
     body = {"error": problem.text, "message": problem.text, "code": code, **problem.extra}
     return Response(dumps(body), STATUS[problem.code], mimetype="application/json")
+
+
+def _refusal(problem: Problem) -> Response:
+    """The same, noted for who counts answers by their code."""
+    current_request().problem = problem.code
+    return problem_response(problem)
 
 
 def _fault_response(error: Exception) -> Response:
@@ -105,7 +110,7 @@ def _fault_response(error: Exception) -> Response:
     )
     code = _code(error)
     text = f"{TEXTS[code]}. Request id: {request_id()}"
-    return problem_response(Problem(code, text, requestId=request_id()))
+    return _refusal(Problem(code, text, requestId=request_id()))
 
 
 def _code(error: Exception) -> str:
@@ -121,13 +126,13 @@ def _http_response(error: HTTPException) -> Response:
     """The answer to what the router or the HTTP library refused."""
     match error:
         case NotFound():
-            return problem_response(Problem("ResourceNotFound", f"{request.path} does not exist"))
+            return _refusal(Problem("ResourceNotFound", f"{request.path} does not exist"))
         case MethodNotAllowed():
-            response = problem_response(Problem("MethodNotAllowed", f"{request.method} is not allowed"))
+            response = _refusal(Problem("MethodNotAllowed", f"{request.method} is not allowed"))
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
             return response
         case _ if (error.code or 500) < 500:
-            response = problem_response(Problem("InvalidContent", error.description or "Bad request"))
+            response = _refusal(Problem("InvalidContent", error.description or "Bad request"))
             response.status_code = error.code or 400
             return response
     return _fault_response(error)
@@ -138,7 +143,7 @@ def install(app: Flask) -> None:
 
     def answer(error: Exception) -> Response:
         if isinstance(error, Problem):
-            return problem_response(error)
+            return _refusal(error)
         return _http_response(error) if isinstance(error, HTTPException) else _fault_response(error)
 
     app.register_error_handler(Exception, answer)
