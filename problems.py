@@ -22,6 +22,7 @@ TEXTS: Mapping[str, str] = {
     "AliasNotFound": "Invalid or unknown alias",
     "AspNotFound": "Invalid or unknown ASP key",
     "AttachmentNotFound": "This attachment does not exist",
+    "AuditNotFoundError": "Audit not found",
     "AuthFailed": "Authentication failed",
     "CertNotFound": "Invalid or unknown certificate",
     "ChangeNotAllowed": "Can not change a wildcard address",

@@ -8,11 +8,8 @@ from problems import Problem
 
 PENDING: frozenset[str] = frozenset(
     {
-        "createAudit",
         "createWebhook",
         "deleteWebhook",
-        "getAudit",
-        "getAuditEmails",
         "getWebhooks",
     }
 )

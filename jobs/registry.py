@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from jobs.audit import copy_existing
 from jobs.clear_mailbox import clear_mailbox
 from jobs.mailbox_retention import date_anew
 from jobs.progress import Progress
@@ -17,6 +18,7 @@ from storage.store import Store
 Job = Callable[[Store, Document, Progress], None]
 
 JOBS: Mapping[str, Job] = {
+    "audit": copy_existing,
     "clear-folder": clear_mailbox,
     "mailbox-retention": date_anew,
     "quota": recount_all,

@@ -8,6 +8,7 @@ import structlog
 from bson import ObjectId
 
 from jobs.turn import Turn, turn
+from storage.database import DatabaseError
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -35,6 +36,7 @@ class Sweep:
     def _sweep(self, mine: Turn) -> dict[str, int]:
         messages = self._store.messages
         return {
+            "audits": self._all(mine, lambda failed: self._end_audits(mine, failed)),
             "messages": self._all(mine, lambda failed: messages.delete_expired(_AT_ONCE, failed)),
             "archived": self._all(mine, lambda failed: messages.purge_archived(_AT_ONCE, failed)),
             "attachments": self._orphans(mine),
@@ -51,6 +53,22 @@ class Sweep:
             failed.update(bad)
             gone += seen - len(bad)
         return gone
+
+    def _end_audits(self, mine: Turn, failed: set[ObjectId]) -> tuple[int, list[ObjectId]]:
+        """One that is not done within this run is taken up again by the next."""
+        ended = self._store.audits.expired(_AT_ONCE, failed)
+        return len(ended), [audit for audit in ended if not self._ended(mine, audit)]
+
+    def _ended(self, mine: Turn, audit: ObjectId) -> bool:
+        try:
+            while mine.goes_on():
+                if not self._store.auditfiles.delete_some(audit, _AT_ONCE) and self._store.audits.close(
+                    audit
+                ):
+                    return True
+        except DatabaseError as error:
+            log.error("an audit could not be ended", audit=str(audit), exc_info=error)
+        return False
 
     def _orphans(self, mine: Turn) -> int:
         gone = 0

@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import closing
+from datetime import datetime
 from types import FrameType
+from typing import Any
 
 import structlog
 from bson import ObjectId
@@ -47,20 +49,42 @@ def run_jobs(settings: Settings) -> None:
     runner.join()
 
 
-def listing(settings: Settings, *, as_json: bool) -> str:
-    """All tasks that are to do, run, or have failed, the longest due first."""
+def listing(settings: Settings, which: str) -> list[Document]:
+    """Tasks, the longest due first: all that are to do, run, or have failed, or the `failed` or `finished` ones."""
     store = open_store(settings)
     with closing(store.databases.client):
-        tasks = store.tasks.all()
-    if as_json:
-        return dumps(tasks).decode()
+        return store.tasks.finished() if which == "finished" else store.tasks.all(failed=which == "failed")
+
+
+def as_lines(tasks: list[Document]) -> str:
+    """A line for each task."""
     return "\n".join(_line(task) for task in tasks)
+
+
+def show(settings: Settings, task: str) -> Document | None:
+    """One task, also one that was done within the last day."""
+    if not ObjectId.is_valid(task):
+        return None
+    store = open_store(settings)
+    with closing(store.databases.client):
+        return store.tasks.find(ObjectId(task))
+
+
+def as_text(task: Document) -> str:
+    """All that is known of a task, a line for each thing."""
+    return "\n".join(f"{name}: {_value(value)}" for name, value in task.items() if value is not None)
+
+
+def _value(value: Any) -> str:
+    """On one line."""
+    return " ".join(dumps(value).decode().split()).strip('"')
 
 
 def _line(task: Document) -> str:
     progress = task.get("progress") or {}
     done = f"{progress['done']}/{progress.get('total', '?')}" if "done" in progress else "-"
-    facts = [str(task["id"]), task["task"], str(task["status"]), f"{task['due']:%Y-%m-%dT%H:%M:%SZ}", done]
+    when: datetime = task["finished"] if "finished" in task else task["due"]
+    facts = [str(task["id"]), task["task"], str(task["status"]), f"{when:%Y-%m-%dT%H:%M:%SZ}", done]
     return "  ".join([*facts, *([task["error"]] if "error" in task else [])])
 
 

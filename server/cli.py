@@ -77,23 +77,76 @@ def jobs(context: click.Context) -> None:
 
 
 @jobs.command("list")
+@click.option(
+    "--failed", "which", flag_value="failed", help="Only those given up; exit status 1 if there are any."
+)
+@click.option("--finished", "which", flag_value="finished", help="Those done within the last day.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with data and progress.")
-def jobs_list(as_json: bool) -> None:
+def jobs_list(which: str | None, as_json: bool) -> None:
     """List the tasks that wait, run or have failed: id, kind, status, due time, progress, error."""
-    from server.background import listing
+    from server.background import as_lines, listing
+    from server.json import dumps
 
-    click.echo(listing(settings_in_force(needs_database=True), as_json=as_json))
+    tasks = listing(settings_in_force(needs_database=True), which or "")
+    click.echo(dumps(tasks).decode() if as_json else as_lines(tasks))
+    sys.exit(1 if which == "failed" and tasks else 0)
+
+
+@jobs.command("show")
+@click.argument("task")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def jobs_show(task: str, as_json: bool) -> None:
+    """Show the task with the id TASK, how far it has come and what went wrong. Exit status 1 if there is none."""
+    from server.background import as_text, show
+    from server.json import dumps
+
+    found = show(settings_in_force(needs_database=True), task)
+    if not found:
+        click.echo("No task has this id", err=True)
+        sys.exit(1)
+    click.echo(dumps(found).decode() if as_json else as_text(found))
 
 
 @jobs.command("retry")
 @click.argument("task")
 def jobs_retry(task: str) -> None:
-    """Start the failed task with the id TASK again, where it stood."""
+    """Start the failed task with the id TASK again, where it stood. Exit status 1 if there is none."""
     from server.background import retry
 
     found = retry(settings_in_force(needs_database=True), task)
     click.echo("Task started again" if found else "No failed task has this id", err=True)
     sys.exit(0 if found else 1)
+
+
+@main.group()
+def audits() -> None:
+    """Look at the audits of accounts, and at what was done with them by whom."""
+
+
+@audits.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def audits_list(as_json: bool) -> None:
+    """List audits, the newest first: id, account, state, messages copied and failed, when it ends."""
+    from server.audits import as_line, listing
+    from server.json import dumps
+
+    found = listing(settings_in_force(needs_database=True))
+    click.echo(dumps(found).decode() if as_json else "\n".join(map(as_line, found)))
+
+
+@audits.command("show")
+@click.argument("audit")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def audits_show(audit: str, as_json: bool) -> None:
+    """Show the audit with the id AUDIT, and who started and exported it. Exit status 1 if there is none."""
+    from server.audits import as_text, show
+    from server.json import dumps
+
+    found = show(settings_in_force(needs_database=True), audit)
+    if not found:
+        click.echo("No audit has this id", err=True)
+        sys.exit(1)
+    click.echo(dumps(found).decode() if as_json else as_text(found))
 
 
 @main.command()

@@ -24,6 +24,7 @@ STATUS: Mapping[str, int] = {
     "AliasNotFound": 404,
     "AspNotFound": 404,
     "AttachmentNotFound": 404,
+    "AuditNotFoundError": 404,
     "AuthFailed": 403,
     "CertNotFound": 404,
     "ChangeNotAllowed": 400,

@@ -151,6 +151,11 @@ class Attachments:
         self._chunks.delete_many({"files_id": Binary(file_id), "_id": {"$lt": newest}}, session=session)
         return True
 
+    def there(self, file_ids: Iterable[bytes | ObjectId]) -> set[bytes | ObjectId]:
+        """Those of the files that there are."""
+        wanted = {"_id": {"$in": [_key(file_id) for file_id in file_ids]}}
+        return {row["_id"] for row in self._files.find(wanted, {"_id": 1})}
+
     def file(self, file_id: bytes | ObjectId) -> Document:
         """The document of a file. Raises Problem FileNotFound."""
         found = self._files.find_one({"_id": _key(file_id)})

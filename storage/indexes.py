@@ -26,7 +26,8 @@ def _partial(**wanted: Any) -> dict[str, Any]:
 
 # `addresses.address_targets` and `addressregister.completion` are Mallard's own: what is searched for stands in them.
 # `messages.mallard_tokenless` holds what has no such words yet; `messages.mallard_unseen` is for pages of the unseen.
-# So are `filters.user_order`, for pages, and the unique ones of `mallard.` fields: `filters.slot`, `autoreplies.one`.
+# So are `filters.user_order`, `archived.user_archived_order` and `audit_files_export`, for pages, and the unique ones
+# of `mallard.` fields: `filters.slot`, `autoreplies.one`.
 # `webhooks` and `authlog.user_by_ip`: WildDuck makes the former in `main` while its data is in `users`, and the
 # latter can match nothing. Both are made as WildDuck makes them, and again so that they serve.
 # role → collection → name → keys (`field` ascending, `-field` descending, `#field` hashed, `~field` text), options
@@ -128,6 +129,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "user_messages_desc": ("user -_id", {}),
             "user_messages_by_thread": ("user thread", {}),
             "user_messages_archived": ("user archived", {}),
+            "user_archived_order": ("user archived _id", {}),
             "retention_time": ("exp rdate", _partial(exp=True)),
         },
         "journal": {
@@ -150,6 +152,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
                 {**_UNIQUE, **_partial(task="clear-folder")},
             ),
         },
+        "finishedtasks": {"entry_autoexpire": ("expires", _EXPIRES)},
         "certs": {
             "servername": ("servername", _UNIQUE),
             "servername_version": ("servername v", {}),
@@ -182,6 +185,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         "audit.files": {
             "audit_id_hashed": ("#_id", {}),
             "audit_files": ("metadata.audit metadata.date", {}),
+            "audit_files_export": ("metadata.audit metadata.date _id", {}),
             "audit_files_queue": ("metadata.info.queueId", {}),
             "audit_files_expire": ("metadata.info.expires", {}),
             "audit_files_addresses": (

@@ -57,9 +57,10 @@ class AddMessages(EncryptMessages):
     ) -> Document:
         """Store a message and return its document.
 
-        Quota, UID, document and journal entry come about together or not at all, and so does what `together`
-        writes, which runs first. `thread_of` is the message that this one answers, `outbound` the ids under which
-        it was queued, `filters` what matched when it came in, `message_id` its `_id` where that is known before.
+        Quota, UID, document, journal entry and the copies for audits come about together or not at all, and so does
+        what `together` writes, which runs first. `thread_of` is the message that this one answers, `outbound` the
+        ids under which it was queued, `filters` what matched when it came in, `message_id` its `_id` where that is
+        known before.
         Where account or mailbox want it, all but drafts is stored encrypted.
         Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox, EncryptionFailed.
         """
@@ -79,7 +80,7 @@ class AddMessages(EncryptMessages):
             document.update(meta=meta, magic=magic, thread=self._thread(user["_id"], indexed, thread_of))
             document.update(_delivery(verification_results, filters, outbound, forward_targets))
             _note_hashes(document, indexed, hashes)
-            self._store.transactions.run(lambda session: self._insert(document, together, session))
+            self._store.transactions.run(lambda session: self._insert(document, raw, together, session))
         except Exception as error:
             if not _may_be_stored(error):
                 self._store.attachments.release([body.hash for body in indexed.bodies], magic)
@@ -138,6 +139,7 @@ class AddMessages(EncryptMessages):
     def _insert(
         self,
         document: Document,
+        stored: bytes,
         together: Callable[[ClientSession | None], None] | None,
         session: ClientSession | None,
     ) -> None:
@@ -147,11 +149,14 @@ class AddMessages(EncryptMessages):
         size, user, mailbox = document["size"], document["user"], document["mailbox"]
         if not store.users.reserve_storage(user, size, self._default_quota(), session=session):
             raise Problem("OverQuotaError")
+        audits: list[ObjectId] = []
         try:
+            audits = store.audits.capture(document, stored, session)
             self._place(document, session)
         except Exception:
             if session is None:
                 store.users.release_storage(user, size)
+                store.audits.forget(audits, document["_id"])
             raise
         finally:
             self._settle(mailbox, session)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -68,22 +68,28 @@ class DeleteMessages(MessagesBase):
 
         Raises Problem NoSuchMailbox.
         """
-        below = self._store.mailboxes.get(user, mailbox)["uidNext"]
+        below: int = self._store.mailboxes.get(user, mailbox)["uidNext"]
         deleted = errors = 0
-        for ids in self._downwards(user, mailbox, below):
-            gone, failed = self._delete_batch(user, mailbox, ids, FOR_GOOD if skip_archive else BUT_DRAFTS)
+        while below:
+            gone, failed, below = self.delete_some(user, mailbox, below, skip_archive=skip_archive)
             deleted, errors = deleted + gone, errors + failed
         return deleted, errors
 
-    def _downwards(self, user: ObjectId, mailbox: ObjectId, below: int) -> Iterator[list[ObjectId]]:
-        while True:
-            wanted = {"mailbox": mailbox, "user": user, "uid": {"$lt": below}}
-            rows = self._collection.find(wanted, {"uid": 1}, max_time_ms=READ_MS).sort("uid", -1)
-            batch = list(rows.limit(_BATCH))
-            if not batch:
-                return
-            yield [row["_id"] for row in batch]
-            below = batch[-1]["uid"]
+    def delete_some(
+        self, user: ObjectId, mailbox: ObjectId, below: int, *, skip_archive: bool = False
+    ) -> tuple[int, int, int]:
+        """Delete a batch of messages with UIDs below one; how many went, how many could not, and the lowest UID.
+
+        The last is 0 where there was none.
+        """
+        wanted = {"mailbox": mailbox, "user": user, "uid": {"$lt": below}}
+        rows = self._collection.find(wanted, {"uid": 1}, max_time_ms=READ_MS).sort("uid", -1)
+        batch = list(rows.limit(_BATCH))
+        if not batch:
+            return 0, 0, 0
+        ids = [row["_id"] for row in batch]
+        gone, failed = self._delete_batch(user, mailbox, ids, FOR_GOOD if skip_archive else BUT_DRAFTS)
+        return gone, failed, batch[-1]["uid"]
 
     def _delete_batch(
         self, user: ObjectId, mailbox: ObjectId, ids: list[ObjectId], deletion: Deletion

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import structlog
 from bson import ObjectId
 from pymongo.client_session import ClientSession
+from pymongo.errors import ConnectionFailure
 
 from problems import Problem
 from storage.database import Document
 from storage.journal import exists
 from storage.messages_base import MessagesBase
+from storage.messages_delete import BAD_MESSAGE
 from storage.retention import retention_fields
+
+log = structlog.get_logger()
 
 _OF_ARCHIVE = ("archived", "exp", "rdate", "junk")
 
@@ -71,18 +76,24 @@ class RestoreMessages(MessagesBase):
             row["junk"] = True
         return row
 
-    def restore_all(self, user: ObjectId, copies: Sequence[ObjectId], mailbox: ObjectId) -> int:
-        """Put archived messages into a mailbox; how many. Those that are gone meanwhile are passed over.
+    def restore_all(
+        self, user: ObjectId, copies: Sequence[ObjectId], mailbox: ObjectId
+    ) -> tuple[int, list[ObjectId]]:
+        """Put archived messages into a mailbox; how many, and which could not be, so that they stay in the archive.
 
-        Raises Problem OverQuotaError.
+        Those that are gone meanwhile are passed over.
         """
-        restored = 0
+        restored, failed = 0, []
         for copy in copies:
             try:
                 self.restore(user, copy, mailbox)
-            except Problem as problem:
-                if problem.code != "MessageNotFound":
-                    raise
+            except ConnectionFailure:
+                raise
+            except (Problem, *BAD_MESSAGE) as error:
+                if isinstance(error, Problem) and error.code == "MessageNotFound":
+                    continue
+                log.warning("a message was not restored", message=str(copy), reason=str(error)[:200])
+                failed.append(copy)
             else:
                 restored += 1
-        return restored
+        return restored, failed

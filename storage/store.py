@@ -11,6 +11,8 @@ from storage.archive import Archive
 from storage.asps import Asps
 from storage.attachments import Attachments
 from storage.attempts import Attempts
+from storage.auditfiles import AuditFiles
+from storage.audits import Audits
 from storage.authlog import AuthLog
 from storage.autoreplies import Autoreplies
 from storage.backlog import Backlog, read_backlog
@@ -96,6 +98,8 @@ class Store:
         self.files = Files(self.databases, clock)
         self.threads = Threads(self.databases, clock)
         self.archive = Archive(self.databases, clock, self.settings)
+        self.auditfiles = AuditFiles(self.databases, clock)
+        self.audits = Audits(self.databases, clock, self.transactions, self.tasks, self.auditfiles)
         self.outbound = Outbound(self.databases, clock)
         self.messages = Messages(self)
         self.quota = Quota(self.databases)

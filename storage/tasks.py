@@ -25,8 +25,10 @@ LEASE = timedelta(minutes=10)
 MOST_ATTEMPTS = 10
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=6)
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
-_FAILED = "failed"
-_OWN = ("progress", "resume", "error")
+_FAILED, _FINISHED = "failed", "finished"
+_LOOKED_AT = timedelta(days=1)
+_KEPT = ("_id", "task", "created", "data", "runStart", "runCount", "progress", "error")
+_OWN = ("progress", "resume", "error", "finished")
 
 
 class LeaseLost(Exception):
@@ -51,6 +53,7 @@ class Tasks:
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
         self._collection = databases.main["tasks"]
+        self._finished = databases.main["finishedtasks"]
         self._clock = clock
 
     def add(
@@ -215,13 +218,20 @@ class Tasks:
             raise LeaseLost(f"task {task.id} was taken over")
 
     def finish(self, task: Task) -> None:
-        """The work is done; as in WildDuck the task is gone then.
+        """The work is done; as in WildDuck the task is gone then. For a day it can be looked at elsewhere.
 
         One that was asked for again meanwhile is given back instead, as it may have passed what was changed.
         """
-        wanted = {"_id": task.id, "locked": task.lock, "updated": task.updated}
-        if not self._collection.delete_one(wanted).deleted_count:
+        row = self._collection.find_one_and_delete(
+            {"_id": task.id, "locked": task.lock, "updated": task.updated}
+        )
+        if row is None:
             self.release(task)
+            return
+        now = self._clock()
+        done = {name: row[name] for name in _KEPT if name in row}
+        done.update(status=_FINISHED, finished=now, expires=now + _LOOKED_AT)
+        self._finished.replace_one({"_id": task.id}, done, upsert=True)
 
     def release(self, task: Task) -> None:
         """Give a task back that is to be continued at once, by whoever comes."""
@@ -255,10 +265,26 @@ class Tasks:
         }
         return self._collection.update_one({"_id": task_id, "status": _FAILED}, change).matched_count > 0
 
-    def all(self, most: int = 1000) -> list[Document]:
-        """What there is to do, by due time: `id`, `task`, `status`, `due`, `created`, `attempts` and the like."""
-        rows = self._collection.find({}).sort([("lockedUntil", 1), ("_id", 1)]).limit(most)
+    def all(self, most: int = 1000, *, failed: bool = False) -> list[Document]:
+        """What there is to do, by due time: `id`, `task`, `status`, `due`, `created`, `attempts` and the like.
+
+        With `failed` only what was given up.
+        """
+        wanted = {"status": _FAILED} if failed else {}
+        rows = self._collection.find(wanted).sort([("lockedUntil", 1), ("_id", 1)]).limit(most)
         return [_shown(row) for row in rows]
+
+    def finished(self, most: int = 1000) -> list[Document]:
+        """What was done within the last day, the latest first."""
+        rows = self._finished.find({"expires": {"$gt": self._clock()}}).sort([("expires", -1), ("_id", -1)])
+        return [_shown(row) for row in rows.limit(most)]
+
+    def find(self, task_id: ObjectId) -> Document | None:
+        """One task in the same form, also one that was done within the last day."""
+        for collection in (self._collection, self._finished):
+            if row := collection.find_one({"_id": task_id}):
+                return _shown(row)
+        return None
 
 
 def _task(row: Document) -> Task:
@@ -282,6 +308,7 @@ def _shown(row: Document) -> dict[str, Any]:
         "due": row.get("lockedUntil"),
         "created": row.get("created"),
         "attempts": row.get("attempts", 0),
+        "runs": row.get("runCount", 0),
         **({"data": row["data"]} if row.get("data") else {}),
         **{name: row[name] for name in _OWN if row.get(name)},
     }

@@ -107,10 +107,10 @@ def test_from_the_first_upload_to_the_closed_account(
     assert source == with_files(SHARED, OWN), "and the restored one is whole"
 
     messages.update(mail.user, copy["mailbox"], UidSet((copy["uid"],)), {"expires": clock.now})
-    assert Sweep(store).run() == {"messages": 1, "archived": 0, "attachments": 0}
+    assert Sweep(store).run() == {"audits": 0, "messages": 1, "archived": 0, "attachments": 0}
     mail.check(5, 1)
     messages.update(mail.user, first["mailbox"], UidSet((first["uid"],)), {"expires": clock.now})
-    assert Sweep(store).run() == {"messages": 1, "archived": 0, "attachments": 0}
+    assert Sweep(store).run() == {"audits": 0, "messages": 1, "archived": 0, "attachments": 0}
     mail.check(3, 1)
 
     third = mail.upload(OWN)
