@@ -76,6 +76,7 @@ TEXTS: Mapping[str, str] = {
     "UserDisabled": "User account is disabled",
     "UserExistsError": "This username already exists",
     "UserNotFound": "This user does not exist",
+    "WebhookNotFound": "This webhook does not exist",
     "WildcardNotPermitted": "A wildcard address can not be the main address",
 }
 

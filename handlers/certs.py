@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bson import ObjectId
 
 from handlers.call import Call
@@ -28,10 +30,19 @@ def update_tls_certificate(call: Call, body: Document) -> Document:
     """Set what is given of the entry of a host name."""
     servername = normalise_domain(body["servername"])
     fields = changed_fields(call, servername, body)
-    entry, _ = call.store.transactions.run(
-        lambda session: call.store.certs.put(servername, fields, acme=body["acme"], session=session)
-    )
-    return _shown(entry)
+
+    def steps(session: Any) -> Document:
+        entry, is_new = call.store.certs.put(servername, fields, acme=body["acme"], session=session)
+        if fields.get("cert"):
+            _tell(call, "cert.created" if is_new else "cert.updated", entry, session)
+        return entry
+
+    return _shown(call.store.transactions.run(steps))
+
+
+def _tell(call: Call, kind: str, entry: Document, session: Any) -> None:
+    about = {name: _shown(entry)[name] for name in ("servername", "fingerprint")}
+    call.store.events.tell(kind, session=session, cert=entry["_id"], **about)
 
 
 def get_tls_certicate(call: Call, cert: ObjectId) -> Document:
@@ -41,7 +52,11 @@ def get_tls_certicate(call: Call, cert: ObjectId) -> Document:
 
 def delete_tls_cert(call: Call, cert: ObjectId) -> Document:
     """Connections to its host name get another one that covers it, or the default, from now on."""
-    call.store.transactions.run(lambda session: call.store.certs.delete(cert, session))
+
+    def steps(session: Any) -> None:
+        _tell(call, "cert.deleted", call.store.certs.delete(cert, session), session)
+
+    call.store.transactions.run(steps)
     return {"success": True}
 
 

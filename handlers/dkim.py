@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import structlog
 from bson import ObjectId
@@ -44,7 +45,14 @@ def update_dkim_key(call: Call, body: Document) -> Document:
     if pair.bits and pair.bits < RSA_BITS:
         log.warning("a short DKIM key, which some verifiers do not take", domain=domain, bits=pair.bits)
     private = call.offload(call.store.dkim.keys.encrypt, pair.private)
-    key, _ = call.store.dkim.put(domain, selector, pair, private, description or "")
+
+    def steps(session: Any) -> ObjectId:
+        key, is_first = call.store.dkim.put(domain, selector, pair, private, description or "", session)
+        row = {"_id": key, "domain": domain, "selector": selector, "fingerprint": pair.fingerprint}
+        _tell(call, "dkim.created" if is_first else "dkim.updated", row, session)
+        return key
+
+    key = call.store.events.run(None, steps)
     return {
         "success": True,
         "id": key,
@@ -55,6 +63,11 @@ def update_dkim_key(call: Call, body: Document) -> Document:
         "publicKey": pair.public,
         "dnsTxt": _record(domain, selector, pair.public),
     }
+
+
+def _tell(call: Call, kind: str, row: Document, session: Any) -> None:
+    about: Document = {name: row.get(name) or "" for name in ("domain", "selector", "fingerprint")}
+    call.store.events.tell(kind, session=session, dkim=row["_id"], **about)
 
 
 def _pair(call: Call, body: Document) -> KeyPair:
@@ -82,7 +95,11 @@ def get_dkim_key(call: Call, dkim: ObjectId) -> Document:
 
 def delete_dkim_key(call: Call, dkim: ObjectId) -> Document:
     """Mail of the domain goes out with the key of `*` from now on, or unsigned."""
-    call.store.dkim.delete(dkim)
+
+    def steps(session: Any) -> None:
+        _tell(call, "dkim.deleted", call.store.dkim.delete(dkim, session), session)
+
+    call.store.events.run(None, steps)
     return {"success": True}
 
 

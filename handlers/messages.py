@@ -89,12 +89,13 @@ def update_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Document
 def _update(call: Call, user: ObjectId, mailbox: ObjectId, uids: UidSet, body: Document) -> Document:
     messages = call.store.messages
     changes = {name: body[name] for name in _CHANGES if name in body}
+    if body.get("markHam") and not changes and "moveTo" not in body:
+        return {"success": True, "updated": messages.mark_ham(user, mailbox, uids)}
+    if body.get("markHam"):
+        changes["markHam"] = True
     if "moveTo" in body:
-        changes["markHam"] = bool(body.get("markHam"))
         moved = messages.move(user, mailbox, body["moveTo"], uids, changes)
         return {"success": True, "mailbox": body["moveTo"], "id": moved, "updated": len(moved)}
-    if body.get("markHam") and not changes:
-        return {"success": True, "updated": messages.count(user, mailbox, uids)}
     return {"success": True, "updated": messages.update(user, mailbox, uids, changes)}
 
 

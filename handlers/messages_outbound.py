@@ -16,6 +16,7 @@ from delivery.limits import (
     give_back_recipients,
     reserve_forwards,
     reserve_recipients,
+    sending_time,
 )
 from delivery.queue import Submission, queueing
 from delivery.senders import permitted_sender
@@ -51,7 +52,7 @@ def submit_stored_message(
     if "\\Draft" not in draft["flags"]:
         raise Problem("MessageNotDraft")
     place = call.store.mailboxes.by_special_use(user, "\\Sent")
-    send_at = max(body.get("sendTime") or call.now, call.now)
+    send_at = sending_time(body.get("sendTime"), call.now)
     composed = _composed(call, account, draft, send_at)
     if not composed.recipients:
         raise Problem("ENORECIPIENTS")

@@ -6,13 +6,7 @@ from typing import Any, NoReturn
 
 from problems import Problem
 
-PENDING: frozenset[str] = frozenset(
-    {
-        "createWebhook",
-        "deleteWebhook",
-        "getWebhooks",
-    }
-)
+PENDING: frozenset[str] = frozenset()
 
 
 def not_implemented(**_: Any) -> NoReturn:

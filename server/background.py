@@ -13,27 +13,25 @@ import structlog
 from bson import ObjectId
 
 from jobs.runner import Runner, ignore
+from jobs.webhooks.loop import Webhooks
+from jobs.webhooks.post import Poster
 from server.database import open_store
-from server.gauges import Gauges
 from server.json import dumps
-from server.metrics import Metrics
-from server.metricspage import serve_beside, shared_folder, wants_metrics
+from server.part import open_part
 from server.settings import Settings
 from storage.database import Document
+from storage.store import Store
 
 log = structlog.get_logger()
 
 
 def run_jobs(settings: Settings) -> None:
     """Run background work until SIGTERM or SIGINT; steps that have begun are finished."""
-    metrics = Metrics(shared_folder()) if wants_metrics(settings) else None
-    store = open_store(settings, metrics)
+    store, metrics = open_part(settings)
     if made := store.ensure_indexes():
         log.info("indexes were made", indexes=made)
-    if metrics and settings.metrics_bind:
-        serve_beside(settings.metrics_bind, metrics, Gauges(store))
     on_end = metrics.job_ended if metrics else ignore
-    runner = Runner(store, sweeps=settings.sweep, on_end=on_end)
+    parts = (Runner(store, sweeps=settings.sweep, on_end=on_end), _webhooks(store, settings))
     asked = threading.Event()
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
@@ -41,12 +39,20 @@ def run_jobs(settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    runner.start()
+    for part in parts:
+        part.start()
     log.info("running jobs", sweep=settings.sweep)
     while not asked.wait(1):
         pass
-    runner.stop()
-    runner.join()
+    for part in parts:
+        part.stop()
+    for part in parts:
+        part.join()
+
+
+def _webhooks(store: Store, settings: Settings) -> Webhooks:
+    poster = Poster(allow_private=settings.allow_private_targets)
+    return Webhooks(store, poster, settings.webhook_secret)
 
 
 def listing(settings: Settings, which: str) -> list[Document]:

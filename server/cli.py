@@ -7,8 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 import click
+from bson import ObjectId
 
 from server.cli_moving import export_mail, import_mail
+from server.cli_queue import queue
 from server.cli_secrets import secrets
 from server.cli_settings import settings_in_force
 from server.cli_token import token
@@ -26,6 +28,18 @@ class _Group(click.Group):
             raise click.ClickException(str(error)) from error
 
 
+class _Id(click.ParamType[ObjectId]):
+    """An id of 24 hexadecimal digits."""
+
+    name = "id"
+
+    def convert(self, value: Any, parameter: Any, context: Any) -> ObjectId:
+        """The id; a usage error for anything else."""
+        if not ObjectId.is_valid(value):
+            self.fail(f"{value} is no id of 24 hexadecimal digits", parameter, context)
+        return ObjectId(value)
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mallard")
 def main() -> None:
@@ -36,12 +50,13 @@ def main() -> None:
     """
 
 
+main.add_command(queue)
 main.add_command(secrets)
 
 
 @main.command()
 def serve() -> None:
-    """Run everything that one machine needs: database, API, jobs."""
+    """Run everything that one machine needs: database, API, LMTP, relay, jobs."""
     from server.mongod import MongodError
     from server.serve import AlreadyRunning, Supervisor
 
@@ -64,6 +79,27 @@ def api() -> None:
     from server.workers import Workers
 
     Workers(settings).run()
+
+
+@main.command()
+def lmtp() -> None:
+    """Take mail in by LMTP, on the MongoDB of MALLARD_MONGO_URI."""
+    settings = settings_in_force(needs_database=True)
+    from server.lmtp import run_lmtp
+
+    run_lmtp(settings)
+
+
+@main.command()
+def relay() -> None:
+    """Send what is queued, on the MongoDB of MALLARD_MONGO_URI."""
+    from gevent import monkey
+
+    monkey.patch_all()
+    settings = settings_in_force(needs_database=True)
+    from server.relaying import run_relay
+
+    run_relay(settings)
 
 
 @main.group(invoke_without_command=True)
@@ -116,6 +152,64 @@ def jobs_retry(task: str) -> None:
     found = retry(settings_in_force(needs_database=True), task)
     click.echo("Task started again" if found else "No failed task has this id", err=True)
     sys.exit(0 if found else 1)
+
+
+@main.group()
+def webhooks() -> None:
+    """Look at webhooks and at what they were not told; `mallard jobs` delivers."""
+
+
+@webhooks.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def webhooks_list(as_json: bool) -> None:
+    """List webhooks: id, URL, types, account, events that wait, failures in a row and the last error."""
+    from server.webhooks import listing
+
+    click.echo(listing(settings_in_force(needs_database=True), as_json=as_json))
+
+
+@webhooks.command("dead")
+@click.argument("webhook", required=False, type=_Id())
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with the bodies.")
+def webhooks_dead(webhook: ObjectId | None, as_json: bool) -> None:
+    """List events that were given up, of WEBHOOK or of all: id, webhook, type, account, time, attempts, error."""
+    from server.webhooks import dead
+
+    click.echo(dead(settings_in_force(needs_database=True), webhook, as_json=as_json))
+
+
+@webhooks.command("retry")
+@click.argument("event", nargs=-1, type=_Id())
+@click.option("--all", "everything", is_flag=True, help="All that were given up.")
+def webhooks_retry(event: tuple[ObjectId, ...], everything: bool) -> None:
+    """Send each EVENT again that was given up, in its old place before later ones."""
+    from server.webhooks import retry
+
+    if bool(event) == everything:
+        raise click.UsageError("Name events, or give --all")
+    count = retry(settings_in_force(needs_database=True), event)
+    click.echo(f"{count} events queued again", err=True)
+    sys.exit(0 if count else 1)
+
+
+@webhooks.command("secret")
+@click.argument("webhook", type=_Id())
+def webhooks_secret(webhook: ObjectId) -> None:
+    """Print what the receiver of WEBHOOK verifies signatures with."""
+    from server.webhooks import UnknownHook, secret
+
+    try:
+        click.echo(secret(settings_in_force(needs_database=True), webhook))
+    except UnknownHook as error:
+        raise click.ClickException(str(error)) from error
+
+
+@webhooks.command("events")
+def webhooks_events() -> None:
+    """Print the page about events, docs/events.md."""
+    from server.eventspage import page
+
+    click.echo(page(), nl=False)
 
 
 @main.group()

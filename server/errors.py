@@ -79,6 +79,7 @@ STATUS: Mapping[str, int] = {
     "UserDisabled": 403,
     "UserExistsError": 400,
     "UserNotFound": 404,
+    "WebhookNotFound": 404,
     "WildcardNotPermitted": 400,
 }
 

@@ -23,7 +23,7 @@ from server.settings import Settings
 
 log = structlog.get_logger()
 
-_PARTS = ("api", "jobs")  # in the order in which they are started, and stopped
+_PARTS = ("api", "lmtp", "relay", "jobs")  # in the order in which they are started, and stopped
 _WATCH_SECONDS = 0.2
 _RESTART_SECONDS = 1.0
 
@@ -63,6 +63,7 @@ class Supervisor:
         self._mongod: Mongod | None = None
         self._parts: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = False
+        self._wanted = [part for part in _PARTS if part != "relay" or settings.send]
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -90,9 +91,10 @@ class Supervisor:
         self._environ = environ
         made = open_store(Settings.load(self._environ)).ensure_indexes()
         log.info("database is ready", own_mongod=self._mongod is not None, indexes_made=len(made))
-        for part in _PARTS:
+        for part in self._wanted:
             self._spawn(part)
-        log.info("serving", api=self._settings.url, ui=f"{self._settings.url}/ui/")
+        url = self._settings.url
+        log.info("serving", api=url, ui=f"{url}/ui/", lmtp=self._settings.lmtp_bind)
 
     def _spawn(self, part: str) -> None:
         environ = self._environ if part == "api" else {**self._environ, "MALLARD_METRICS_BIND": ""}
@@ -110,7 +112,7 @@ class Supervisor:
             if self._mongod and self._mongod.pid is None:
                 log.error("mongod ended by itself, starting it again")
                 self._mongod.start()
-            for part in _PARTS:
+            for part in self._wanted:
                 self._revive(part)
 
     def _revive(self, part: str) -> None:

@@ -39,6 +39,11 @@ def utc_now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
+def may_be_committed(error: BaseException) -> bool:
+    """Whether a transaction may have been committed although its answer was lost; then what it refers to must stay."""
+    return isinstance(error, PyMongoError) and error.has_error_label("UnknownTransactionCommitResult")
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseNames:
     """The databases by their role; WildDuck may keep each in one of its own."""

@@ -26,8 +26,9 @@ def _partial(**wanted: Any) -> dict[str, Any]:
 
 # `addresses.address_targets` and `addressregister.completion` are Mallard's own: what is searched for stands in them.
 # `messages.mallard_tokenless` holds what has no such words yet; `messages.mallard_unseen` is for pages of the unseen.
-# So are `filters.user_order`, `archived.user_archived_order` and `audit_files_export`, for pages, and the unique ones
-# of `mallard.` fields: `filters.slot`, `autoreplies.one`.
+# So are `filters.user_order`, `archived.user_archived_order`, `audit_files_export`, `webhooks.type_paging` and
+# `user_paging`, for pages, and the unique ones of `mallard.` fields: `filters.slot`, `autoreplies.one`.
+# So are `zone-queue.turns`, which leads the relay from domain to domain, and `leases`.
 # `webhooks` and `authlog.user_by_ip`: WildDuck makes the former in `main` while its data is in `users`, and the
 # latter can match nothing. Both are made as WildDuck makes them, and again so that they serve.
 # role → collection → name → keys (`field` ascending, `-field` descending, `#field` hashed, `~field` text), options
@@ -70,7 +71,12 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "deletedusers_address": ("address", {}),
             "deletedusers_addresses": ("deleteInfo.addresses.addrview", {}),
         },
-        "webhooks": {"by_type": ("type user", {}), "by_user_type": ("user type", {})},
+        "webhooks": {
+            "by_type": ("type user", {}),
+            "by_user_type": ("user type", {}),
+            "type_paging": ("type _id", {}),
+            "user_paging": ("user _id", {}),
+        },
         "accesstokens": {"by_user": ("user -created", {}), "entry_autoexpire": ("expires", _EXPIRES)},
         "pending2fa": {"entry_autoexpire": ("expires", _EXPIRES)},
     },
@@ -166,8 +172,19 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         "webhooks": {"by_type": ("type user", {}), "by_user_type": ("user type", {})},
         "settings": {"key_unique": ("key enumerable", _UNIQUE), "enumerable_key": ("enumerable key", {})},
         "counters": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "eventorder": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "webhookqueue": {
+            "lane_order": ("lane n", _partial(lane={"$gt": ""})),
+            "fresh": ("fresh _id", _partial(fresh=True)),
+            "waiting": ("hook since", _partial(lane={"$gt": ""})),
+            "dead": ("died _id", _partial(died={"$type": "date"})),
+            "entry_autoexpire": ("expires", _EXPIRES),
+        },
+        "webhooklanes": {"due": ("due target", {}), "by_hook": ("hook", {})},
         "updates": {"user_order": ("user n", _UNIQUE), "entry_autoexpire": ("expires", _EXPIRES)},
         "notices": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "received": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "answered": {"entry_autoexpire": ("expires", _EXPIRES)},
     },
     "gridfs": {
         "storage.files": {
@@ -203,6 +220,8 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "created": ("created", {}),
             "by_id": ("id seq", {}),
             "locks": ("locked assigned lockTime", {}),
+            "turns": ("sendingZone locked assigned domain queued", {}),
+            "leases": ("mallard.until", _SPARSE),
         },
         "mail.files": {"by_filename": ("filename", {}), "by_upload": ("uploadDate", {})},
         "mail.chunks": {"files_id_1_n_1": ("files_id n", _UNIQUE)},

@@ -14,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
 from storage.database import Clock, Databases, Document
+from storage.events import Events
 from storage.journal import Journal
 from storage.mailboxcounts import counting, has_counts, keep_count
 from storage.mailboxnames import mailbox_names
@@ -30,13 +31,16 @@ _SPARE_RETENTION = ("\\Trash", "\\Junk")
 class Mailboxes:
     """Repository of mailboxes."""
 
-    def __init__(self, databases: Databases, clock: Clock, journal: Journal, notices: Notices) -> None:
+    def __init__(
+        self, databases: Databases, clock: Clock, journal: Journal, notices: Notices, events: Events
+    ) -> None:
         self._collection = databases.main["mailboxes"]
         self._messages = databases.main["messages"]
         self._filters = databases.main["filters"]
         self._clock = clock
         self._journal = journal
         self._notices = notices
+        self._events = events
 
     def create_defaults(
         self,
@@ -91,23 +95,33 @@ class Mailboxes:
         """Make a mailbox. Raises Problem MailboxExistsError or DisallowedMailboxMethod."""
         path = checked_path(path)
         document = {**_fresh(user, path), "retentionCounter": 0, **fields}
-        try:
-            self._collection.insert_one(document)
-        except DuplicateKeyError as error:
-            raise Problem("MailboxExistsError") from error
+        self._allow_one_more(user, path, most)
+        self._events.run(user, lambda session: self._insert(document, session))
         self._keep_within(most, document)
-        self._journal.append(user, document["_id"], [{"command": "CREATE", "path": path, "modseq": 1}])
         return ObjectId(document["_id"])
 
-    def _keep_within(self, most: int, mailbox: Document) -> None:
-        """Take a new mailbox back where it is one too many. Counted after it is there, so that none slips past.
+    def _insert(self, mailbox: Document, session: ClientSession | None) -> None:
+        user, mailbox_id, path = mailbox["user"], mailbox["_id"], mailbox["path"]
+        try:
+            self._collection.insert_one(mailbox, session=session)
+        except DuplicateKeyError as error:
+            raise Problem("MailboxExistsError") from error
+        entry = {"command": "CREATE", "path": path, "modseq": 1}
+        self._journal.append(user, mailbox_id, [entry], session)
+        self._events.tell("mailbox.created", user=user, mailbox=mailbox_id, path=path, session=session)
 
-        WildDuck refuses a new one only when there are more than `most` before it; so do we.
-        """
+    def _allow_one_more(self, user: ObjectId, path: str, most: int) -> None:
+        """WildDuck refuses a new one only when there are more than `most` before it; so do we."""
+        if self._collection.count_documents({"user": user}, limit=most + 2) > most:
+            taken = self._collection.find_one({"user": user, "path": path}, {"_id": 1})
+            raise Problem("MailboxExistsError") if taken else _too_many(most)
+
+    def _keep_within(self, most: int, mailbox: Document) -> None:
+        """Take a new mailbox back where others came in between. Counted after it is there, so that none slips past."""
         there = self._collection.count_documents({"user": mailbox["user"]}, limit=most + 2)
         if there > most + 1:
-            self._collection.delete_one({"_id": mailbox["_id"]})
-            raise Problem("DisallowedMailboxMethod", f"An account has {most} mailboxes at most")
+            self._events.run(mailbox["user"], lambda session: self._remove(mailbox, session))
+            raise _too_many(most)
 
     def update(
         self, mailbox: Document, path: str | None, fields: Document, session: ClientSession | None = None
@@ -118,19 +132,26 @@ class Mailboxes:
         """
         changes = {name: value for name, value in fields.items() if mailbox.get(name) != value}
         new_path = checked_path(path) if path is not None else mailbox["path"]
-        renamed = new_path != mailbox["path"]
-        if renamed:
+        if new_path != mailbox["path"]:
             _allow_rename(mailbox)
             changes["path"] = new_path
         if not changes:
             return None
+        if session:
+            return self._change(mailbox, changes, session)
+        return self._events.run(mailbox["user"], lambda session: self._change(mailbox, changes, session))
+
+    def _change(self, mailbox: Document, changes: Document, session: ClientSession | None) -> int | None:
         change: Document = {"$set": changes}
         if dates := changes_retention(mailbox, changes):
             change["$inc"] = {"retentionCounter": 1}
         after = self._write(mailbox, change, session)
-        if renamed:
-            entry = {"command": "RENAME", "path": new_path, "modseq": after["modifyIndex"]}
-            self._journal.append(mailbox["user"], mailbox["_id"], [entry], session=session)
+        if path := changes.get("path"):
+            user, mailbox_id = mailbox["user"], mailbox["_id"]
+            entry = {"command": "RENAME", "path": path, "modseq": after["modifyIndex"]}
+            self._journal.append(user, mailbox_id, [entry], session=session)
+            about = {"mailbox": mailbox_id, "previous": mailbox["path"], "current": path}
+            self._events.tell("mailbox.renamed", user=user, session=session, **about)
         return int(after["retentionCounter"]) if dates else None
 
     def _write(self, mailbox: Document, change: Document, session: ClientSession | None) -> Document:
@@ -165,12 +186,25 @@ class Mailboxes:
     def delete(self, mailbox: Document, session: ClientSession | None = None) -> None:
         """Remove a mailbox and the filters that file into it. Raises Problem DisallowedMailboxMethod."""
         self.allow_delete(mailbox)
+        self._remove(mailbox, session)
+
+    def _remove(self, mailbox: Document, session: ClientSession | None) -> None:
         user, mailbox_id = mailbox["user"], mailbox["_id"]
         self._collection.delete_one({"_id": mailbox_id, "user": user}, session=session)
-        self._filters.delete_many({"user": user, "action.mailbox": mailbox_id}, session=session)
+        self._delete_filters(user, mailbox_id, session)
         self._notices.drop(user, mailbox_id, session=session)
         entry = {"command": "DELETE", "modseq": mailbox["modifyIndex"]}
         self._journal.append(user, mailbox_id, [entry], session=session)
+        about = {"mailbox": mailbox_id, "path": mailbox["path"]}
+        self._events.tell("mailbox.deleted", user=user, session=session, **about)
+
+    def _delete_filters(self, user: ObjectId, mailbox: ObjectId, session: ClientSession | None) -> None:
+        wanted = {"user": user, "action.mailbox": mailbox}
+        found = list(self._filters.find(wanted, {"_id": 1}, session=session))
+        if found:
+            self._filters.delete_many({"_id": {"$in": [row["_id"] for row in found]}}, session=session)
+            told = [{"filter": row["_id"]} for row in found]
+            self._events.tell_all("filter.deleted", user, told, session)
 
     def allocate(
         self,
@@ -251,6 +285,10 @@ def _fresh(user: ObjectId, path: str) -> Document:
         "flags": [],
         "counted": {"total": 0, "unseen": 0, "modseq": 1, "since": 1},
     }
+
+
+def _too_many(most: int) -> Problem:
+    return Problem("DisallowedMailboxMethod", f"An account has {most} mailboxes at most")
 
 
 def _allow_rename(mailbox: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from mail.headers import decoded_addresses, flat_addresses
 from mail.message import WHOLE, Indexed, index, kept_whole
 from mail.threads import normalise_subject
 from problems import Problem
-from storage.database import Document
+from storage.database import Document, may_be_committed
 from storage.journal import exists
 from storage.messages_base import own_fields
 from storage.messages_encrypt import EncryptMessages
@@ -52,7 +52,9 @@ class AddMessages(EncryptMessages):
         filters: Sequence[ObjectId | str] = (),
         forward_targets: Sequence[Document] | None = None,
         message_id: ObjectId | None = None,
+        known: Indexed | None = None,
         together: Callable[[ClientSession | None], None] | None = None,
+        event: str | None = None,
         offload: Callable[..., Any] = _run,
     ) -> Document:
         """Store a message and return its document.
@@ -60,29 +62,31 @@ class AddMessages(EncryptMessages):
         Quota, UID, document, journal entry and the copies for audits come about together or not at all, and so does
         what `together` writes, which runs first. `thread_of` is the message that this one answers, `outbound` the
         ids under which it was queued, `filters` what matched when it came in, `message_id` its `_id` where that is
-        known before.
+        known before, `known` the index of `raw` where the caller has it already, `event` what webhooks are told of it.
         Where account or mailbox want it, all but drafts is stored encrypted.
         Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox, EncryptionFailed.
         """
         if len(raw) > LARGEST:
             raise Problem("MessageTooLarge")
-        if "\\Draft" not in flags:
-            raw = self._for_owner(user, mailbox, raw, offload)
+        stored = raw if "\\Draft" in flags else self._for_owner(user, mailbox, raw, offload)
         now = self._store.clock()
-        indexed = (offload if len(raw) > _OFFLOADED else _run)(index, raw, date or now)
+        indexed = known if known and stored is raw else None
+        indexed = indexed or (offload if len(stored) > _OFFLOADED else _run)(index, stored, date or now)
         self._check_quota(user, indexed.document["size"])
         magic = random.randrange(65536)
         hashes = self._store.attachments.store(indexed.bodies, magic)
         try:
-            indexed = self._kept_exactly(indexed, raw, magic)
+            indexed = self._kept_exactly(indexed, stored, magic)
             document = self._document(user, mailbox, indexed, flags, date or now)
             document.update(_id=message_id or document["_id"], root=message_id or document["_id"])
             document.update(meta=meta, magic=magic, thread=self._thread(user["_id"], indexed, thread_of))
             document.update(_delivery(verification_results, filters, outbound, forward_targets))
             _note_hashes(document, indexed, hashes)
-            self._store.transactions.run(lambda session: self._insert(document, raw, together, session))
+            self._store.transactions.run(
+                lambda session: self._insert(document, stored, together, event, session)
+            )
         except Exception as error:
-            if not _may_be_stored(error):
+            if not may_be_committed(error):
                 self._store.attachments.release([body.hash for body in indexed.bodies], magic)
             raise
         self._note_addresses(user["_id"], mailbox, document)
@@ -141,6 +145,7 @@ class AddMessages(EncryptMessages):
         document: Document,
         stored: bytes,
         together: Callable[[ClientSession | None], None] | None,
+        event: str | None,
         session: ClientSession | None,
     ) -> None:
         store = self._store
@@ -161,6 +166,8 @@ class AddMessages(EncryptMessages):
         finally:
             self._settle(mailbox, session)
         store.journal.append(user, mailbox, [exists(document)], session=session)
+        if event:
+            self.tell_about(event, user, mailbox, [document["_id"]], session)
 
     def _place(self, document: Document, session: ClientSession | None) -> None:
         """Give a document its UID, its modification sequence and the retention of this very moment, and insert it."""
@@ -198,11 +205,6 @@ def _plain_addresses(headers: Mapping[str, Any], name: str) -> list[Document]:
 
 def _is_machine(address: str) -> bool:
     return any(word in address.lower() for word in _NO_REPLY)
-
-
-def _may_be_stored(error: Exception) -> bool:
-    """Whether a transaction may have been committed although its answer was lost; then its files must stay."""
-    return isinstance(error, PyMongoError) and error.has_error_label("UnknownTransactionCommitResult")
 
 
 def _delivery(

@@ -41,12 +41,18 @@ class ChangeMessages(MessagesBase):
             raise Problem("MessageNotFound")
         return total
 
-    def count(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> int:
-        """How many of these messages there are. Raises Problem NoSuchMailbox or MessageNotFound."""
+    def mark_ham(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> int:
+        """Tell that messages are no spam, which changes nothing of them; how many there are.
+
+        Raises Problem NoSuchMailbox or MessageNotFound.
+        """
         self._store.mailboxes.get(user, mailbox)
         wanted = {"mailbox": mailbox, "user": user, **uids.condition()}
         if not (total := self._collection.count_documents(wanted, maxTimeMS=READ_MS)):
             raise Problem("MessageNotFound")
+        if self._store.events.wanted("marked.ham", user):
+            for ids in self._batches(user, mailbox, uids):
+                self.tell_about("marked.ham", user, mailbox, ids, None)
         return total
 
     def _batches(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> Iterator[list[ObjectId]]:
@@ -75,6 +81,8 @@ class ChangeMessages(MessagesBase):
         counted = bool("seen" in changes or unseen)
         entries = [fetch({**row, "modseq": modseq}, unseen_change=counted) for row in after]
         self._store.journal.append(user, mailbox, entries, session=session)
+        if says_ham(changes):
+            self.tell_about("marked.ham", user, mailbox, ids, session)
         self._settle(mailbox, session)
         return len(entries)
 
@@ -201,14 +209,22 @@ class ChangeMessages(MessagesBase):
         changes: Document,
         session: ClientSession | None,
     ) -> None:
-        """Flagging a message says that it is no spam, as `markHam` does."""
-        ham = bool(changes.get("markHam") or changes.get("flagged"))
+        ham = says_ham(changes)
         was_junk = {row["_id"]: bool(row.get("junk")) for row in before}
         entries = []
         for row in arrived:
             junk = int(bool(row.get("junk"))) - int(was_junk[row["_id"]])
             entries.append(exists(row, junk, mark_ham=ham))
         self._store.journal.append(user, target["_id"], entries, session=session)
+        spam = [entry["message"] for entry in entries if entry.get("junk") == 1]
+        no_spam = [e["message"] for e in entries if e.get("junk") == -1 or (ham and e.get("junk") != 1)]
+        self.tell_about("marked.spam", user, target["_id"], spam, session)
+        self.tell_about("marked.ham", user, target["_id"], no_spam, session)
+
+
+def says_ham(changes: Document) -> bool:
+    """Flagging a message says that it is no spam, as `markHam` does."""
+    return bool(changes.get("markHam") or changes.get("flagged"))
 
 
 def _unseen_after(row: Document, changes: Document) -> int:

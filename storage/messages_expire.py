@@ -31,14 +31,18 @@ class ExpireMessages(DeleteMessages):
         change: Document = {"$set": {"exp": True, "rdate": now - _DAY_MS}, "$unset": {"searchable": ""}}
         self._collection.update_many({"mailbox": mailbox}, change)
 
-    def expire_user(self, user: ObjectId, by: int) -> None:
-        """Have all messages of a deleted account expire at `by`, in milliseconds since 1970, archived or not."""
+    def expire_user(self, user: ObjectId, by: int) -> int:
+        """Have all messages of a deleted account expire at `by`, in milliseconds since 1970, archived or not.
+
+        How many there were, without those that are archived or were marked before.
+        """
         change: Document = {
             "$set": {"exp": True, "rdate": by, "userDeleted": True},
             "$unset": {"searchable": ""},
         }
-        self._collection.update_many({"user": user, "userDeleted": {"$ne": True}}, change)
+        marked = self._collection.update_many({"user": user, "userDeleted": {"$ne": True}}, change)
         self._store.archive.hasten(user, by)
+        return marked.modified_count
 
     def delete_expired(self, most: int, but: Collection[ObjectId]) -> tuple[int, list[ObjectId]]:
         """Delete messages whose date is over, of at most `most`; how many were looked at, and which can not be deleted.

@@ -59,6 +59,9 @@ class RestoreMessages(MessagesBase):
         self._collection.insert_one(row, session=session)
         junk = int(bool(row.get("junk"))) - int(bool(archived.get("junk")))
         store.journal.append(user, place["_id"], [exists(row, junk)], session=session)
+        if junk:
+            kind = "marked.spam" if junk > 0 else "marked.ham"
+            self.tell_about(kind, user, place["_id"], [row["_id"]], session)
         self._settle(place["_id"], session)
         if session is None:
             store.archive.take(archived["_id"], None)

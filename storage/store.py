@@ -7,6 +7,7 @@ from pymongo import MongoClient
 from security.secrets import KeyRings
 from storage.addresses import Addresses
 from storage.addressregister import AddressRegister
+from storage.answered import Answered
 from storage.archive import Archive
 from storage.asps import Asps
 from storage.attachments import Attachments
@@ -25,6 +26,7 @@ from storage.dkim import Dkim
 from storage.domainaccess import DomainAccess
 from storage.domainaliases import DomainAliases
 from storage.domainrename import DomainRename
+from storage.events import Events
 from storage.files import Files
 from storage.filters import Filters
 from storage.indexes import ensure_indexes, missing_indexes
@@ -35,7 +37,9 @@ from storage.mailboxes import Mailboxes
 from storage.messages import Messages
 from storage.notices import Notices
 from storage.outbound import Outbound
+from storage.queue import Queue
 from storage.quota import Quota
+from storage.received import Received
 from storage.retentionchanges import RetentionChanges
 from storage.sealed import Sealed
 from storage.secondfactors import SecondFactors
@@ -47,6 +51,8 @@ from storage.tokens import Tokens
 from storage.updates import Updates
 from storage.users import Users
 from storage.watch import Watch
+from storage.webhookqueue import WebhookQueue
+from storage.webhooks import Webhooks
 from storage.wildduck import WildDuck
 
 
@@ -66,6 +72,9 @@ class Store:
         self.clock = clock
         self.transactions = Transactions(self.databases)
         self.wildduck = wildduck or WildDuck()
+        self.webhooks = Webhooks(self.databases, clock)
+        self.webhookqueue = WebhookQueue(self.databases, clock)
+        self.events = Events(self.databases, clock, self.transactions, self.webhooks, self.webhookqueue)
         self.keys = keys or KeyRings()
         self.tasks = Tasks(self.databases, clock)
         self.locks = Locks(self.databases, clock)
@@ -73,16 +82,16 @@ class Store:
         self.counters = Counters(self.databases, clock)
         self.authlog = AuthLog(self.databases, clock, self.settings)
         self.attempts = Attempts(self.databases, clock)
-        self.asps = Asps(self.databases, clock)
+        self.asps = Asps(self.databases, clock, self.events)
         self.signingkeys = SigningKeys(self.databases)
         self.tokens = Tokens(self.databases, clock)
         self.users = Users(self.databases, clock)
-        self.secondfactors = SecondFactors(self.databases, clock)
+        self.secondfactors = SecondFactors(self.databases, clock, self.events)
         self.logins = PendingLogins(self.databases, clock)
         self.addresses = Addresses(self.databases, clock)
-        self.domainrename = DomainRename(self.databases, self.transactions)
+        self.domainrename = DomainRename(self.databases, self.transactions, self.events)
         self.addressregister = AddressRegister(self.databases, clock)
-        self.domainaliases = DomainAliases(self.databases, clock, self.transactions)
+        self.domainaliases = DomainAliases(self.databases, clock, self.transactions, self.events)
         self.domainaccess = DomainAccess(self.databases)
         self.certs = Certs(self.databases, clock, self.tasks, self.keys.certs)
         self.sealed = Sealed(self.databases, self.keys)
@@ -90,9 +99,9 @@ class Store:
         self.journal = Journal(self.databases, clock, self.transactions, self.wildduck)
         self.notices = Notices(self.databases, clock, self.transactions, self.wildduck)
         self.updates = Updates(self.databases, clock)
-        self.filters = Filters(self.databases, clock)
-        self.autoreplies = Autoreplies(self.databases, clock, self.transactions)
-        self.mailboxes = Mailboxes(self.databases, clock, self.journal, self.notices)
+        self.filters = Filters(self.databases, clock, self.events)
+        self.autoreplies = Autoreplies(self.databases, clock, self.transactions, self.events)
+        self.mailboxes = Mailboxes(self.databases, clock, self.journal, self.notices, self.events)
         self.retentionchanges = RetentionChanges(self.mailboxes, self.tasks, self.transactions, clock)
         self.attachments = Attachments(self.databases, clock)
         self.files = Files(self.databases, clock)
@@ -101,10 +110,15 @@ class Store:
         self.auditfiles = AuditFiles(self.databases, clock)
         self.audits = Audits(self.databases, clock, self.transactions, self.tasks, self.auditfiles)
         self.outbound = Outbound(self.databases, clock)
+        self.queue = Queue(self.databases, clock, self.outbound)
+        self.received = Received(self.databases, clock)
+        self.answered = Answered(self.databases, clock)
         self.messages = Messages(self)
         self.quota = Quota(self.databases)
         self.belongings = Belongings(self.databases)
-        self.deletedusers = DeletedUsers(self.databases, clock, self.transactions, self.tasks, self.tokens)
+        self.deletedusers = DeletedUsers(
+            self.databases, clock, self.transactions, self.tasks, self.tokens, self.events
+        )
 
     def remove_orphan(self, file_id: bytes) -> bool:
         """Remove an attachment's file and chunks in one step if still nothing refers to it; whether it was removed."""

@@ -167,7 +167,7 @@ def published(code: str) -> str:
 
 def test_every_code_is_documented(document: Any) -> None:
     documented = {code for _, _, code, _ in document.failures()}
-    raised = {published(code) for code in TEXTS}
+    raised = {published(code) for code in TEXTS if PENDING or code != "NotImplemented"}
     assert sorted(raised - documented - FROM_THE_ROUTER) == []
     assert all(f"`{code}`" in document.raw["info"]["description"] for code in FROM_THE_ROUTER)
     assert sorted(TEXTS.keys() - STATUS.keys()) == []

@@ -59,6 +59,14 @@ def test_a_wrong_setting_is_one_line_and_no_traceback(run: Run) -> None:
     assert "Traceback" not in failed.output
 
 
+def test_lmtp_says_why_it_can_not_listen(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        failed = run("lmtp", MALLARD_LMTP_BIND=bind)
+    assert (failed.exit_code, failed.stderr.count("\n")) == (1, 1)
+    assert failed.stderr.startswith(f"Error: MALLARD_LMTP_BIND is {bind}: ")
+
+
 def test_api_alone_needs_a_database(run: Run) -> None:
     failed = run("token", "list", MALLARD_MONGO_URI="")
     assert failed.exit_code == 1
