@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -24,6 +25,10 @@ _FIRST_TURN_SECONDS, _TURN_SECONDS = 60.0, 15 * 60.0
 _ERROR_LENGTH = 500
 
 
+def ignore(kind: str, result: str, seconds: float) -> None:
+    """Nobody counts jobs."""
+
+
 class Runner:
     """Runs tasks in `threads` threads and periodic work in one of its own, until it is stopped."""
 
@@ -35,10 +40,12 @@ class Runner:
         threads: int = 2,
         sweeps: bool = True,
         pause: float = _PAUSE_SECONDS,
+        on_end: Callable[[str, str, float], None] = ignore,
     ) -> None:
         self._store = store
         self._jobs = jobs
         self._pause = pause
+        self._on_end = on_end
         self._stop = threading.Event()
         self._sweeps = sweeps
         loops = [*[self._work] * threads, self._take_turns]
@@ -62,23 +69,28 @@ class Runner:
         """Run the task that has been due the longest; whether there was one."""
         task = self._store.tasks.claim(self._jobs.keys())
         if task:
-            self._run(task)
+            started = time.monotonic()
+            self._on_end(task.kind, self._run(task), time.monotonic() - started)
         return task is not None
 
-    def _run(self, task: Task) -> None:
+    def _run(self, task: Task) -> str:
+        """How it ended."""
         log.info("job starts", task=str(task.id), kind=task.kind, attempt=task.attempts)
         try:
             self._jobs[task.kind](self._store, task.data, Progress(self._store, task, self._stop.is_set))
             self._store.tasks.finish(task)
         except Stopped:
             self._store.tasks.release(task)
+            return "stopped"
         except LeaseLost as error:
             log.warning("job goes on elsewhere", task=str(task.id), reason=str(error))
+            return "lost"
         except Exception as error:
             log.error("job failed", task=str(task.id), kind=task.kind, exc_info=error)
             self._store.tasks.fail(task, f"{type(error).__name__}: {error}"[:_ERROR_LENGTH])
-        else:
-            log.info("job is done", task=str(task.id), kind=task.kind)
+            return "failed"
+        log.info("job is done", task=str(task.id), kind=task.kind)
+        return "done"
 
     def _guarded(self, work: Callable[[], Result]) -> Result | None:
         """A loop outlives whatever goes wrong in one round, such as a database that is away."""

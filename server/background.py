@@ -12,11 +12,12 @@ from typing import Any
 import structlog
 from bson import ObjectId
 
-from jobs.runner import Runner
+from jobs.runner import Runner, ignore
 from jobs.webhooks.loop import Webhooks
 from jobs.webhooks.post import Poster
 from server.database import open_store
 from server.json import dumps
+from server.part import open_part
 from server.settings import Settings
 from storage.database import Document
 from storage.store import Store
@@ -26,8 +27,11 @@ log = structlog.get_logger()
 
 def run_jobs(settings: Settings) -> None:
     """Run background work until SIGTERM or SIGINT; steps that have begun are finished."""
-    store = open_store(settings)
-    parts = (Runner(store, sweeps=settings.sweep), _webhooks(store, settings))
+    store, metrics = open_part(settings)
+    if made := store.ensure_indexes():
+        log.info("indexes were made", indexes=made)
+    on_end = metrics.job_ended if metrics else ignore
+    parts = (Runner(store, sweeps=settings.sweep, on_end=on_end), _webhooks(store, settings))
     asked = threading.Event()
 
     def stop(signal_number: int, frame: FrameType | None) -> None:

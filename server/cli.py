@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
 from bson import ObjectId
 
+from server.cli_moving import export_mail, import_mail
 from server.cli_queue import queue
 from server.cli_secrets import secrets
 from server.cli_settings import settings_in_force
+from server.cli_token import token
+from server.metricspage import share_numbers, wants_metrics
 from server.settings import Settings, SettingsError
 
 
@@ -70,6 +74,8 @@ def api() -> None:
 
     monkey.patch_all()
     settings = settings_in_force(needs_database=True)
+    if wants_metrics(settings):
+        share_numbers(settings.state_dir / f"metrics-{settings.bind.replace('/', '_')}")
     from server.workers import Workers
 
     Workers(settings).run()
@@ -238,27 +244,47 @@ def audits_show(audit: str, as_json: bool) -> None:
 
 
 @main.command()
-def config() -> None:
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def config(as_json: bool) -> None:
     """Print every setting in force; secrets are masked."""
     from dataclasses import fields
 
     shown = settings_in_force().shown()
+    if as_json:
+        click.echo(_json({name: _plain(value) for name, value in shown.items()}), nl=False)
+        return
     for setting in fields(Settings):
         value = shown[setting.name]
         text = " ".join(value) if isinstance(value, tuple) else str(value)
         click.echo(f"# {setting.metadata['help']}\nMALLARD_{setting.name.upper()}={text}\n")
 
 
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, bool | int | str | tuple) else str(value)
+
+
+def _json(value: Any) -> str:
+    from server.json import dumps
+
+    return dumps(value).decode()
+
+
 @main.command()
-def check() -> None:
-    """Is all there that Mallard needs? Exit status 1 if something is not."""
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def check(as_json: bool) -> None:
+    """Is all there that Mallard needs, and what is to be done? Exit status 1 if something is missing."""
     from server.checks import run_checks
 
-    failed = False
-    for result in run_checks(settings_in_force()):
-        click.echo(f"{'ok  ' if result.fine else 'FAIL'}  {result.what}: {result.detail}")
-        failed = failed or not result.fine
-    sys.exit(1 if failed else 0)
+    results = list(run_checks(settings_in_force()))
+    fine = all(result.fine for result in results)
+    if as_json:
+        click.echo(_json({"fine": fine, "checks": [asdict(result) for result in results]}), nl=False)
+    else:
+        for result in results:
+            click.echo(f"{'ok  ' if result.fine else 'FAIL'}  {result.what}: {result.detail}")
+            if result.advice:
+                click.echo(f"      {result.advice}")
+    sys.exit(0 if fine else 1)
 
 
 @main.command()
@@ -273,51 +299,6 @@ def demo(address: str) -> None:
         raise click.ClickException(str(error)) from error
 
 
-@main.group()
-def token() -> None:
-    """Make, list and end the access tokens of programs."""
-
-
-@token.command("provision")
-@click.argument("user")
-@click.argument("role")
-def token_provision(user: str, role: str) -> None:
-    """Make a token for USER, a name of your choice, with ROLE; it is printed once and stored hashed."""
-    from server.tokens import RoleUnknown, provision
-
-    try:
-        text = provision(settings_in_force(), user, role)
-    except RoleUnknown as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"Access token for {user} [{role}]:", err=True)
-    click.echo(text)
-
-
-@token.command("list")
-@click.argument("user", required=False)
-def token_list(user: str | None) -> None:
-    """List the tokens of USER, or all: name, role, when they were made."""
-    from server.tokens import listing
-
-    for line in listing(settings_in_force(), user):
-        click.echo(line)
-
-
-@token.command("delete")
-@click.argument("text")
-def token_delete(text: str) -> None:
-    """End the token TEXT."""
-    from server.tokens import delete
-
-    found = delete(settings_in_force(), text)
-    click.echo("Token deleted" if found else "Token not found", err=True)
-    sys.exit(0 if found else 1)
-
-
-@token.command("clear")
-@click.argument("user")
-def token_clear(user: str) -> None:
-    """End all tokens of USER, which may also be the id of an account."""
-    from server.tokens import clear
-
-    click.echo(f"{clear(settings_in_force(), user)} tokens deleted", err=True)
+main.add_command(token)
+main.add_command(import_mail)
+main.add_command(export_mail)

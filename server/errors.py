@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from problems import TEXTS, Problem
 from security.secrets import SecretUnreadable
-from server.context import request_id
+from server.context import current_request, request_id
 from server.json import dumps
 
 STATUS: Mapping[str, int] = {
@@ -99,6 +99,12 @@ def problem_response(problem: Problem) -> Response:
     return Response(dumps(body), STATUS[problem.code], mimetype="application/json")
 
 
+def _refusal(problem: Problem) -> Response:
+    """The same, noted for who counts answers by their code."""
+    current_request().problem = problem.code
+    return problem_response(problem)
+
+
 def _fault_response(error: Exception) -> Response:
     """The answer to a fault of ours: logged in full, told without any inner detail."""
     log.error(
@@ -106,7 +112,7 @@ def _fault_response(error: Exception) -> Response:
     )
     code = _code(error)
     text = f"{TEXTS[code]}. Request id: {request_id()}"
-    return problem_response(Problem(code, text, requestId=request_id()))
+    return _refusal(Problem(code, text, requestId=request_id()))
 
 
 def _code(error: Exception) -> str:
@@ -122,13 +128,13 @@ def _http_response(error: HTTPException) -> Response:
     """The answer to what the router or the HTTP library refused."""
     match error:
         case NotFound():
-            return problem_response(Problem("ResourceNotFound", f"{request.path} does not exist"))
+            return _refusal(Problem("ResourceNotFound", f"{request.path} does not exist"))
         case MethodNotAllowed():
-            response = problem_response(Problem("MethodNotAllowed", f"{request.method} is not allowed"))
+            response = _refusal(Problem("MethodNotAllowed", f"{request.method} is not allowed"))
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
             return response
         case _ if (error.code or 500) < 500:
-            response = problem_response(Problem("InvalidContent", error.description or "Bad request"))
+            response = _refusal(Problem("InvalidContent", error.description or "Bad request"))
             response.status_code = error.code or 400
             return response
     return _fault_response(error)
@@ -139,7 +145,7 @@ def install(app: Flask) -> None:
 
     def answer(error: Exception) -> Response:
         if isinstance(error, Problem):
-            return problem_response(error)
+            return _refusal(error)
         return _http_response(error) if isinstance(error, HTTPException) else _fault_response(error)
 
     app.register_error_handler(Exception, answer)

@@ -19,7 +19,7 @@ from delivery.inbound import Inbound
 from delivery.lmtp import Connection
 from delivery.lmtp_service import Service
 from delivery.recipients import Recipients
-from server.database import open_store
+from server.part import open_part
 from server.settings import Settings, SettingsError
 from storage.store import Store
 
@@ -31,7 +31,7 @@ _BACKLOG = 512
 
 def run_lmtp(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; what is being delivered then is delivered and acknowledged."""
-    store = open_store(settings)
+    store, _ = open_part(settings)
     with (
         closing(store.databases.client),
         ThreadPoolExecutor(_LOOKUP_THREADS, "lookup") as lookups,

@@ -20,7 +20,7 @@ from delivery.relay.session import Opener, Timeouts
 from delivery.relay.signing import Signer
 from delivery.relay.source import Source
 from delivery.relay.worker import Worker
-from server.database import open_store
+from server.part import open_part
 from server.settings import Settings
 from storage.store import Store
 
@@ -31,7 +31,7 @@ _EVERYWHERE = ("0.0.0.0", "::")
 
 def run_relay(settings: Settings) -> None:
     """Send until SIGTERM or SIGINT; what has begun is finished, within the time that a stop has."""
-    store = open_store(settings)
+    store, _ = open_part(settings)
     store.ensure_indexes()
     relay = make_relay(settings, store)
 

@@ -17,6 +17,7 @@ from typing import IO
 import structlog
 
 from server.database import open_store
+from server.metricspage import FOLDER, share_numbers, wants_metrics
 from server.mongod import Mongod, die_with_parent
 from server.settings import Settings
 
@@ -84,6 +85,9 @@ class Supervisor:
             self._mongod = Mongod(self._settings.state_dir / "mongod", self._settings.mongo_cache)
             self._mongod.start()
             environ["MALLARD_MONGO_URI"] = self._mongod.uri
+        if wants_metrics(self._settings):
+            share_numbers(self._settings.state_dir / "metrics")
+            environ[FOLDER] = os.environ[FOLDER]
         self._environ = environ
         made = open_store(Settings.load(self._environ)).ensure_indexes()
         log.info("database is ready", own_mongod=self._mongod is not None, indexes_made=len(made))
@@ -93,8 +97,9 @@ class Supervisor:
         log.info("serving", api=url, ui=f"{url}/ui/", lmtp=self._settings.lmtp_bind)
 
     def _spawn(self, part: str) -> None:
+        environ = self._environ if part == "api" else {**self._environ, "MALLARD_METRICS_BIND": ""}
         self._parts[part] = subprocess.Popen(
-            [sys.executable, "-m", "server", part], env=self._environ, preexec_fn=die_with_parent
+            [sys.executable, "-m", "server", part], env=environ, preexec_fn=die_with_parent
         )
 
     def _goes_on(self) -> bool:

@@ -389,6 +389,22 @@ class Settings:
     sweep: bool = _setting(
         True, _switch, "`off`: leave expired messages to the task runner of a WildDuck on the same database."
     )
+    metrics_bind: str = _setting(
+        "",
+        lambda value: _host_and_port(value) if value else "",
+        "Address, host:port, where GET /metrics answers everyone, in Prometheus' format. Empty: nowhere.",
+    )
+    metrics_token: str = _setting(
+        "",
+        str,
+        "Token, sent as `Authorization: Bearer …`, for GET /metrics on the address of the API. Empty: not there.",
+        secret=True,
+    )
+    slow_ms: int = _setting(
+        500,
+        _whole_number(0),
+        "Milliseconds from which the log tells of a database operation, without its values. 0: never.",
+    )
     webhook_secret: str = _setting(
         "",
         str,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 
 from security.roles import ROLES
 from server.json import date_text
 from server.running import running_store
 from server.settings import Settings
+from storage.database import Document
+
+_ID_DIGITS = 12
+_ID = re.compile(rf"[0-9a-f]{{{_ID_DIGITS}}}")
 
 
 class RoleUnknown(Exception):
@@ -22,18 +26,32 @@ def provision(settings: Settings, user: str, role: str) -> str:
         return store.tokens.provision(user, role, secret=settings.secret)
 
 
-def listing(settings: Settings, user: str | None) -> Iterator[str]:
-    """A line for each token: the start of its hash, its user, role, and when it was made."""
+def listing(settings: Settings, user: str | None) -> list[Document]:
+    """`{id, user, role, created}` of each token; the id is the start of its hash."""
     with running_store(settings) as store:
-        for record in store.tokens.list(user):
-            made = date_text(record["created"])
-            yield f"{str(record['_id'])[:12]}  {record['user']:<26}{record['role']:<12}{made}"
+        return [
+            {
+                "id": str(row["_id"])[:_ID_DIGITS],
+                "user": row["user"],
+                "role": row["role"],
+                "created": row["created"],
+                **({"expires": row["expires"]} if row.get("expires") else {}),
+            }
+            for row in store.tokens.list(user)
+        ]
 
 
-def delete(settings: Settings, text: str) -> bool:
-    """End one token; whether there was one."""
+def line(row: Document) -> str:
+    """A token for people to read."""
+    return f"{row['id']}  {row['user']:<26}{row['role']:<12}{date_text(row['created'])}"
+
+
+def delete(settings: Settings, text_or_id: str) -> bool:
+    """End one token, given its text or the id of the listing; whether there was one."""
     with running_store(settings) as store:
-        return store.tokens.delete_text(text)
+        if _ID.fullmatch(text_or_id):
+            return store.tokens.delete_short(text_or_id)
+        return store.tokens.delete_text(text_or_id)
 
 
 def clear(settings: Settings, user: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import resource
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -19,7 +20,10 @@ from server.api import find_handler
 from server.app import create_app
 from server.contract import Contract
 from server.database import open_store
+from server.gauges import Gauges
 from server.graceful import GracefulWorker
+from server.metrics import Metrics
+from server.metricspage import OnAddress, shared_folder, wants_metrics
 from server.mongod import die_with_parent
 from server.outlet import Outlet
 from server.settings import Settings
@@ -60,7 +64,7 @@ class Workers(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         """Called by gunicorn for its own settings."""
         options: dict[str, Any] = {
-            "bind": self._settings.bind,
+            "bind": [bind for bind in (self._settings.bind, self._settings.metrics_bind) if bind],
             "workers": self._settings.workers,
             "worker_class": Worker,
             "worker_connections": _CONNECTIONS_PER_WORKER,
@@ -82,7 +86,13 @@ class Workers(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         """Called by gunicorn in each worker."""
         logs.configure(self._settings.log_format, self._settings.log_level)
-        return create_app(self._settings, open_store(self._settings), self._contract)
+        metrics = Metrics(shared_folder()) if wants_metrics(self._settings) else None
+        store = open_store(self._settings, metrics)
+        app = create_app(self._settings, store, self._contract, metrics)
+        if metrics and self._settings.metrics_bind:
+            page = partial(metrics.page, Gauges(store))
+            app.wsgi_app = OnAddress(app.wsgi_app, self._settings.metrics_bind, page)  # type: ignore[method-assign]
+        return app
 
 
 def _prepare(server: Any, worker: Any) -> None:

@@ -237,6 +237,16 @@ def ensure_indexes(databases: Databases) -> list[str]:
     return [name for role in _INDEXES for name in _ensure_role(getattr(databases, role), _INDEXES[role])]
 
 
+def missing_indexes(databases: Databases) -> list[str]:
+    """`collection.name` of those that `ensure_indexes` would make."""
+    return [
+        f"{collection}.{name}"
+        for role, wanted in _INDEXES.items()
+        for collection, indexes in wanted.items()
+        for name in sorted(indexes.keys() - getattr(databases, role)[collection].index_information().keys())
+    ]
+
+
 def _ensure_role(database: Database[Document], wanted: dict[str, Any]) -> Iterator[str]:
     there = set(database.list_collection_names())
     for collection, indexes in wanted.items():

@@ -73,6 +73,11 @@ class Outbound:
         rows = _entries(queue_id, deliveries, self._clock(), send_at)
         self._queue.insert_many(rows, session=session)
 
+    def answers(self) -> bool:
+        """Whether the queue can be read; raises within the limit that `pymongo.timeout` sets."""
+        self._queue.find_one({}, {"_id": 1})
+        return True
+
     def owner(self, queue_id: str) -> str | None:
         """The id of the account that a queued message belongs to, None where no such message is queued."""
         file = self._files.find_one(_named(queue_id), {"metadata.data.userId": 1})

@@ -16,6 +16,7 @@ from storage.auditfiles import AuditFiles
 from storage.audits import Audits
 from storage.authlog import AuthLog
 from storage.autoreplies import Autoreplies
+from storage.backlog import Backlog, read_backlog
 from storage.belongings import Belongings
 from storage.certs import Certs
 from storage.counters import Counters
@@ -28,7 +29,7 @@ from storage.domainrename import DomainRename
 from storage.events import Events
 from storage.files import Files
 from storage.filters import Filters
-from storage.indexes import ensure_indexes
+from storage.indexes import ensure_indexes, missing_indexes
 from storage.journal import Journal
 from storage.locks import Locks
 from storage.logins import PendingLogins
@@ -49,6 +50,7 @@ from storage.threads import Threads
 from storage.tokens import Tokens
 from storage.updates import Updates
 from storage.users import Users
+from storage.watch import Watch
 from storage.webhookqueue import WebhookQueue
 from storage.webhooks import Webhooks
 from storage.wildduck import WildDuck
@@ -63,9 +65,10 @@ class Store:
         names: DatabaseNames | None = None,
         clock: Clock = utc_now,
         wildduck: WildDuck | None = None,
+        watch: Watch | None = None,
         keys: KeyRings | None = None,
     ) -> None:
-        self.databases = Databases(client, names or DatabaseNames())
+        self.databases = Databases(client, names or DatabaseNames(), watch)
         self.clock = clock
         self.transactions = Transactions(self.databases)
         self.wildduck = wildduck or WildDuck()
@@ -121,6 +124,14 @@ class Store:
         """Remove an attachment's file and chunks in one step if still nothing refers to it; whether it was removed."""
         return self.transactions.run(lambda session: self.attachments.remove_orphan(file_id, session))
 
+    def backlog(self) -> Backlog:
+        """How much waits in the queue and to be done in the background."""
+        return read_backlog(self)
+
     def ensure_indexes(self) -> list[str]:
         """Make the indexes that are missing; returns the names of those made."""
         return ensure_indexes(self.databases)
+
+    def missing_indexes(self) -> list[str]:
+        """The names of those."""
+        return missing_indexes(self.databases)
