@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from socket import socket
 from types import FrameType
 from typing import Any
 
 import gevent
+import structlog
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
+
+from server.refusals import refusal, status_of
+
+log = structlog.get_logger()
 
 _HEARTBEAT_SECONDS = 1.0
 _BEFORE_KILL_SECONDS = 0.5
@@ -40,6 +46,18 @@ class GracefulWorker(GeventWorker):  # type: ignore[misc]
         """SIGTERM."""
         super().handle_exit(sig, frame)
         self._stopping.set()
+
+    def handle_error(self, req: Any, client: socket, addr: Any, error: BaseException) -> None:
+        """Called by gunicorn for what is no request, and for a failure outside of the application."""
+        status = status_of(error)
+        if status == 500:
+            log.error("a connection failed", exc_info=error)
+        else:
+            log.info(
+                "not a request", client=addr[0] if addr else None, status=status, reason=str(error)[:200]
+            )
+        with suppress(OSError):
+            client.sendall(refusal(status, str(error)[:200]))
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:
