@@ -70,6 +70,7 @@ TEXTS: Mapping[str, str] = {
     "TotpDisabled": "TOTP 2FA is not enabled for this user",
     "TotpEnabled": "TOTP 2FA is already enabled for this user",
     "UnsupportedMediaType": "content encoding not supported",
+    "UriTooLong": "The request line is too long",
     "UserDisabled": "User account is disabled",
     "UserExistsError": "This username already exists",
     "UserNotFound": "This user does not exist",

@@ -73,6 +73,7 @@ STATUS: Mapping[str, int] = {
     "TotpDisabled": 400,
     "TotpEnabled": 400,
     "UnsupportedMediaType": 415,
+    "UriTooLong": 414,
     "UserDisabled": 403,
     "UserExistsError": 400,
     "UserNotFound": 404,

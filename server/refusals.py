@@ -11,8 +11,7 @@ from problems import TEXTS
 from server.json import dumps
 
 _CODES: Final = {
-    413: "RequestTooLarge",
-    414: "RequestTooLarge",
+    414: "UriTooLong",
     431: "RequestTooLarge",
     501: "NotImplemented",
 }

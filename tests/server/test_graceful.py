@@ -144,7 +144,7 @@ def test_a_request_that_does_not_end_is_cut_off_after_the_graceful_timeout(api: 
 @pytest.mark.parametrize(
     ("sent", "status", "code"),
     [
-        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: mallard\r\n\r\n", 414, "RequestTooLarge"),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: mallard\r\n\r\n", 414, "UriTooLong"),
         (b"GET / HTTP/1.1\r\nHost: mallard\r\nX: " + b"a" * 70000 + b"\r\n\r\n", 431, "RequestTooLarge"),
         (b"GET / HTTP/1.1\r\nHost: mallard\r\nb@d: 1\r\n\r\n", 400, "InvalidContent"),
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", 400, "InvalidContent"),
