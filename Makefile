@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 T ?=
 
-.PHONY: help install run test lint format bench clean
+.PHONY: help install run test lint format docs bench clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -30,6 +30,9 @@ lint: install    ## Style and strict types
 format: install  ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: install    ## Make docs/events.md of the table of events
+	$(BIN)/mallard webhooks events > docs/events.md
 
 bench: install   ## Measure against a bare WSGI application
 	$(BIN)/python -m bench

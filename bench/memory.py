@@ -30,6 +30,7 @@ def main() -> None:
             **os.environ,
             "MALLARD_STATE_DIR": folder,
             "MALLARD_BIND": bind,
+            "MALLARD_LMTP_BIND": "127.0.0.1:0",
             "MALLARD_LOG_LEVEL": "warning",
         }
         served = subprocess.Popen([sys.executable, "-m", "server", "serve"], env=environ)

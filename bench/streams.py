@@ -1,4 +1,4 @@
-"""`python -m bench.streams`: what an idle event stream costs a worker in memory, and how soon 1,000 hear of a change.
+"""`python -m bench.streams`: what 2,000 idle event streams cost a worker in memory, and how soon each hears of mail.
 
 One gevent worker as `mallard api` runs it, clients with real sockets. The memory is the worker's own (private and
 dirty pages), read after the streams have been open for a moment, with a thousand more each time.
@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import os
 import resource
+import selectors
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import cast
 
 from bson import ObjectId
 
+from bench.filling import make_user
 from bench.mailbox import DATABASE, open_store
-from handlers.call import Call
-from handlers.users import create_user
 from server.mongod import Mongod
 from storage.store import Store
 
 STREAMS = 1000
-ROUNDS = 3
+ROUNDS = 2
 OF_ONE_USER = 50
 _RAW = b"From: grace@example.com\r\nSubject: Hello\r\n\r\nDear Ada"
 
@@ -41,16 +43,10 @@ def main() -> None:
         stack.callback(server.stop)
         store = open_store(server.uri)
         store.ensure_indexes()
-        users = [make_user(store, number) for number in range(STREAMS * ROUNDS // OF_ONE_USER)]
+        users = [make_user(store, f"u{number}") for number in range(STREAMS * ROUNDS // OF_ONE_USER)]
         port, process = start(server.uri)
         stack.callback(stop, process)
         measure(store, users, port, process.pid)
-
-
-def make_user(store: Store, number: int) -> ObjectId:
-    """An account."""
-    body = {"username": f"u{number}", "password": "", "address": f"u{number}@example.com"}
-    return ObjectId(create_user(call=Call(store=store), body=body)["id"])
 
 
 def start(uri: str) -> tuple[int, subprocess.Popen[bytes]]:
@@ -96,7 +92,12 @@ def measure(store: Store, users: list[ObjectId], port: int, parent: int) -> None
         before = now
     print(f"idle for 10 s: {cpu(parent, 10):.2f} % of a core")
     latencies = [latency(store, users[number], clients[number * OF_ONE_USER]) for number in range(1, 21)]
-    print(f"change → event: median {statistics.median(latencies):.0f} ms, largest {max(latencies):.0f} ms")
+    print(
+        f"one message → its event: median {statistics.median(latencies):.0f} ms, largest {max(latencies):.0f} ms"
+    )
+    delays = sorted(everybody(store, users, clients[1:]))
+    print(f"a message to each account → {len(delays):,} streams: median {delays[len(delays) // 2]:.0f} ms, "
+          f"largest {delays[-1]:.0f} ms, worker {memory(parent) / 1024:.0f} MiB")  # fmt: skip
 
 
 def connect(port: int, user: ObjectId) -> socket.socket:
@@ -111,15 +112,49 @@ def connect(port: int, user: ObjectId) -> socket.socket:
 
 def latency(store: Store, user: ObjectId, client: socket.socket) -> float:
     """Milliseconds from the storing of a message to its event."""
-    client.setblocking(False)
-    with suppress(BlockingIOError):
-        client.recv(1 << 20)
+    _drain(client)
     client.settimeout(10)
     store.messages.add(store.users.get(user), store.mailboxes.by_path(user, "INBOX"), _RAW, meta={})
     begin = time.monotonic()
     while b"EXISTS" not in client.recv(65536):
         pass
     return (time.monotonic() - begin) * 1000
+
+
+def everybody(store: Store, users: list[ObjectId], clients: list[socket.socket]) -> list[float]:
+    """Milliseconds from the storing of a message for each account to its event, for each of all streams."""
+    stored: dict[ObjectId, float] = {}
+    waiting = selectors.DefaultSelector()
+    for number, client in enumerate(clients):
+        _drain(client)
+        waiting.register(client, selectors.EVENT_READ, users[(number + 1) // OF_ONE_USER % len(users)])
+
+    def write() -> None:
+        for user in users:
+            box = store.mailboxes.by_path(user, "INBOX")
+            stored[user] = time.monotonic()
+            store.messages.add(store.users.get(user), box, _RAW, meta={})
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    delays: list[float] = []
+    while len(delays) < len(clients):
+        ready = waiting.select(30)
+        if not ready:
+            raise SystemExit(f"only {len(delays)} streams heard of their message")
+        for key, _ in ready:
+            client = cast(socket.socket, key.fileobj)
+            if b"EXISTS" in client.recv(65536):
+                delays.append((time.monotonic() - stored[key.data]) * 1000)
+                waiting.unregister(client)
+    writer.join()
+    return delays
+
+
+def _drain(client: socket.socket) -> None:
+    client.setblocking(False)
+    with suppress(BlockingIOError):
+        client.recv(1 << 20)
 
 
 def worker_of(parent: int) -> int:

@@ -22,7 +22,7 @@ Where it goes, the first that holds:
     6. to INBOX
 
 This is what WildDuck does with filters that were stored in one piece, without its dependence on the order of keys.
-Spam is never forwarded. A deleted message is forwarded to the targets of filters.
+Spam is never forwarded, its targets are only noted. A deleted message is forwarded to the targets of filters.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def decide(
         deciding=matching[by]["_id"] if source is Source.FILTER else None,
         place=_place(bool(_first(matching, "delete")[0]), spam, source, mailbox, by > named_by),
         mailbox=mailbox or None,
-        targets=() if spam else tuple(_united(matching)),
+        targets=tuple(_united(matching)),
     )
 
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from bson import ObjectId
 
-from problems import Problem
+from problems import InvalidInput, Problem
 from storage.database import Document
 from storage.store import Store
+
+_LATEST = timedelta(days=3 * 365)
+
+
+def sending_time(given: datetime | None, now: datetime) -> datetime:
+    """When a message goes out that shall at a given time; now where that is past. Raises InvalidInput."""
+    if given and given > now + _LATEST:
+        raise InvalidInput({"sendTime": '"sendTime" must be within three years'})
+    return max(given or now, now)
 
 
 def reserve_recipients(store: Store, user: Document, count: int) -> None:

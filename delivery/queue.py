@@ -18,7 +18,7 @@ from mail.compose import ascii_address
 from mail.headers import flat_addresses
 from mail.mimetree import header_fields, header_lines, parsed_header
 from mail.rewrite import split, without
-from storage.database import Document
+from storage.database import Document, may_be_committed
 from storage.outbound import Delivery, new_queue_id
 from storage.store import Store
 
@@ -28,9 +28,10 @@ _BLANKS_AT_END = re.compile(rb"[ \t]+(?=\r\n)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A message to be sent, on behalf of an account, not before `send_at`.
+    """A message to be sent, on behalf of an account or a forwarded address, not before `send_at`.
 
-    It goes to the `recipients` of its envelope, or, when it is forwarded, to `deliveries` in their stead.
+    It goes to the `recipients` of its envelope, or, when it is forwarded, to `deliveries` in their stead. An
+    `automatic` one is an answer that nobody wrote.
     """
 
     user: Document
@@ -41,10 +42,18 @@ class Submission:
     parent: ObjectId
     origin: str
     deliveries: Sequence[Delivery] = ()
+    automatic: bool = False
+
+    @property
+    def owner(self) -> Document:
+        """The account that may take the message back; nobody may where it is no account's."""
+        return {"userId": str(self.user["_id"])} if "username" in self.user else {}
 
     @property
     def kind(self) -> Document:
         """What the queue is told of where the message comes from."""
+        if self.automatic:
+            return {"interface": "autoreplies", "reason": "autoreply"}
         if self.deliveries:
             return {"interface": "forwarder", "reason": "forward"}
         return {
@@ -82,7 +91,7 @@ class Queueing:
 def queueing(store: Store, submission: Submission) -> Iterator[Queueing]:
     """Store a submission beside the queue; the block sends it with `release`. If the block fails, nothing stays.
 
-    Bcc fields do not leave the house.
+    Only what may have been sent, because the answer of the database was lost, stays. Bcc fields do not leave the house.
     """
     header, body = split(submission.raw)
     envelope = _envelope(submission, without(header, "bcc"), body, store.clock())
@@ -92,8 +101,9 @@ def queueing(store: Store, submission: Submission) -> Iterator[Queueing]:
     try:
         store.outbound.put(envelope, body)
         yield Queueing(store, envelope["id"], deliveries, submission.send_at)
-    except BaseException:
-        store.outbound.remove(envelope["id"])
+    except BaseException as error:
+        if not may_be_committed(error):
+            store.outbound.remove(envelope["id"])
         raise
 
 
@@ -107,7 +117,7 @@ def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime)
         "transtype": "API",
         "time": int(now.timestamp() * 1000),
         "dkim": {"hashAlgo": "sha256", "bodyHash": relaxed_body_hash(body)},
-        "userId": str(submission.user["_id"]),
+        **submission.owner,
         **submission.kind,
         "parentId": submission.parent,
         "origin": submission.origin,

@@ -27,7 +27,7 @@ _POLICIES = frozenset({"none", "quarantine", "reject"})
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who handed the message in: address, name given in HELO or LHLO, and envelope sender."""
+    """Who handed the message in: address, empty if that is not known, name given in HELO, and envelope sender."""
 
     ip: str
     helo: str
@@ -90,6 +90,8 @@ def _spf_record(text: str, kind: str) -> Any:
 
 def _spf(peer: Peer, dns: Dns) -> str:
     """The domain that lets this peer send for it, empty for none."""
+    if not peer.ip:
+        return ""
     try:
         result = _Query(peer, dns).check()[0]
     except (spf.TempError, spf.PermError, UnicodeError, ValueError, IndexError) as error:
@@ -104,7 +106,11 @@ def _signed(raw: bytes, dns: Dns) -> Iterator[str]:
     def text_record(name: bytes, timeout: int = 5) -> bytes | None:
         return next((text.encode() for text in dns.lookup(name.decode().rstrip("."), "TXT")), None)
 
-    message = dkim.DKIM(raw)
+    try:
+        message = dkim.DKIM(raw)
+    except (dkim.DKIMException, IndexError) as error:
+        log.info("no DKIM result", reason=str(error)[:200])
+        return
     signatures = [name for name, _ in message.headers if name.lower() == b"dkim-signature"]
     for number in range(min(len(signatures), _MOST_SIGNATURES)):
         try:

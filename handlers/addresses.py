@@ -54,7 +54,13 @@ def _insert(call: Call, user: ObjectId, address: str, body: Document, session: A
     document = call.store.addresses.create(user, address, body, session=session)
     if "*" not in address:
         call.store.users.set_address(user, address, only_if_none=not body.get("main"), session=session)
+    _tell(call, "address.user.created", document, session)
     return document
+
+
+def _tell(call: Call, kind: str, address: Document, session: Any) -> None:
+    about = {"address": address["_id"], "value": address["address"]}
+    call.store.events.tell(kind, user=address.get("user"), session=session, **about)
 
 
 def get_user_addresses(
@@ -120,7 +126,8 @@ def _delete(call: Call, user: ObjectId, address_id: ObjectId, session: Any) -> N
     found = call.store.addresses.of_account(user, address_id, session)
     if not _hold(call, user, found["address"], session):
         raise Problem("NotPermitted")
-    call.store.addresses.delete(address_id, session)
+    if call.store.addresses.delete(address_id, session):
+        _tell(call, "address.user.deleted", found, session)
 
 
 def get_user_addressregister(call: Call, user: ObjectId, query: str, limit: int = 20) -> Document:
@@ -144,7 +151,13 @@ def create_forwarded_address(call: Call, body: Document) -> Document:
     given = body.get("autoreply")
     fields["autoreply"] = {"status": given is not None, **stored_autoreply(given or {})}
     call.store.addresses.remember_domain(address)
-    return {"success": True, "id": call.store.addresses.create_forwarded(address, fields)["_id"]}
+
+    def steps(session: Any) -> Document:
+        created = call.store.addresses.create_forwarded(address, fields, session)
+        _tell(call, "address.forwarded.created", created, session)
+        return created
+
+    return {"success": True, "id": call.store.events.run(None, steps)["_id"]}
 
 
 def get_forwarded_address(call: Call, address: ObjectId) -> Document:
@@ -185,7 +198,12 @@ def _check_move(call: Call, before: Document, address: str) -> None:
 
 def delete_forwarded_address(call: Call, address: ObjectId) -> Document:
     """Delete a forwarded address and what it counts."""
-    call.store.addresses.delete_forwarded(address)
+
+    def steps(session: Any) -> None:
+        deleted = call.store.addresses.delete_forwarded(address, session)
+        _tell(call, "address.forwarded.deleted", deleted, session)
+
+    call.store.events.run(None, steps)
     call.store.counters.reset([counter_key({"_id": address})])
     return {"success": True}
 

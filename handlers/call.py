@@ -47,6 +47,7 @@ class Rules:
     `ip_failures` are the failed log-ins that one client address has, 0 for any number; those of `free_networks` have
     no limit at all. `pwned_check` says what a breached password is at log-in, `is_pwned` whether it is one (it may
     raise OSError). `profile` is what configuration profiles for mail programs hold.
+    `webhook_secret` is what the signatures of webhooks are made of, empty for none.
     `welcome_dir` has the templates of what new accounts find in their mailboxes.
 
     `totp_window` are the steps either way in which a code is right. With `strict_2fa` an account with a second
@@ -66,6 +67,7 @@ class Rules:
     totp_window: int = 6
     strict_2fa: bool = True
     confirm_2fa: bool = False
+    webhook_secret: str = ""
     welcome_dir: str = ""
 
 

@@ -8,8 +8,9 @@ from bson import ObjectId
 
 from handlers.call import Call
 from handlers.filters_answer import listed, of_all, single
-from handlers.filters_input import changed_filter, new_filter, new_targets
+from handlers.filters_input import changed_filter, new_filter
 from storage.database import Document
+from storage.filters import new_targets
 from storage.paging import Paging
 
 

@@ -91,10 +91,3 @@ def _refuse_losing_all(merged: Document) -> None:
     query = merged["query"]
     if merged["action"].get("delete") and not query.get("headers") and not query.keys() - {"headers"}:
         raise InvalidInput({"query": '"query" must name what to look for where "action.delete" is true'})
-
-
-def new_targets(before: Document, fields: Document) -> list[str]:
-    """Targets that an action has now and did not have before, fit for a log."""
-    known = {same_target(target["value"]) for target in before["action"].get("targets") or ()}
-    values = [target["value"] for target in fields.get("action", {}).get("targets") or ()]
-    return [without_password(value) for value in values if same_target(value) not in known]

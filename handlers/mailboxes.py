@@ -106,10 +106,8 @@ def update_mailbox(call: Call, user: ObjectId, mailbox: ObjectId, body: Document
     fields = {name: value for name, value in body.items() if name in _SETTINGS}
     if not fields and "path" not in body:
         raise Problem("NoUpdates")
-    store = call.store
-    found = store.mailboxes.get(user, mailbox)
-    if store.mailboxes.update(found, body.get("path"), fields):
-        store.messages.renew_retention(user, mailbox)
+    found = call.store.mailboxes.get(user, mailbox)
+    call.store.retentionchanges.apply(found, body.get("path"), fields)
     return {"success": True}
 
 

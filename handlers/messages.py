@@ -61,9 +61,9 @@ def get_message(
 ) -> Document:
     """One message in full; its HTML is safe to show."""
     found = call.store.messages.find(user, mailbox, message, SHOWN)
-    if mark_as_seen and found["unseen"]:
+    if mark_as_seen and "\\Seen" not in found["flags"]:
         call.store.messages.update(user, mailbox, UidSet((message,)), {"seen": True})
-        found["unseen"] = False
+        found["flags"] = [*found["flags"], "\\Seen"]
     html = _safe_html(call, found.get("html") or [])
     if replace_cid_links:
         html = replace_links(html, f"/users/{user}/mailboxes/{mailbox}/messages/{message}")
@@ -89,12 +89,13 @@ def update_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Document
 def _update(call: Call, user: ObjectId, mailbox: ObjectId, uids: UidSet, body: Document) -> Document:
     messages = call.store.messages
     changes = {name: body[name] for name in _CHANGES if name in body}
+    if body.get("markHam") and not changes and "moveTo" not in body:
+        return {"success": True, "updated": messages.mark_ham(user, mailbox, uids)}
+    if body.get("markHam"):
+        changes["markHam"] = True
     if "moveTo" in body:
-        changes["markHam"] = bool(body.get("markHam"))
         moved = messages.move(user, mailbox, body["moveTo"], uids, changes)
         return {"success": True, "mailbox": body["moveTo"], "id": moved, "updated": len(moved)}
-    if body.get("markHam") and not changes:
-        return {"success": True, "updated": messages.count(user, mailbox, uids)}
     return {"success": True, "updated": messages.update(user, mailbox, uids, changes)}
 
 

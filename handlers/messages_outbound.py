@@ -16,6 +16,7 @@ from delivery.limits import (
     give_back_recipients,
     reserve_forwards,
     reserve_recipients,
+    sending_time,
 )
 from delivery.queue import Submission, queueing
 from delivery.senders import permitted_sender
@@ -48,10 +49,10 @@ def submit_stored_message(
     """Send a draft: it is queued, gone, and in Sent, all in one step, so that two callers can not send it twice."""
     account = active_account(call, user)
     draft = call.store.messages.find(user, mailbox, message, OF_SENDING)
-    if not draft["draft"]:
+    if "\\Draft" not in draft["flags"]:
         raise Problem("MessageNotDraft")
     place = call.store.mailboxes.by_special_use(user, "\\Sent")
-    send_at = max(body.get("sendTime") or call.now, call.now)
+    send_at = sending_time(body.get("sendTime"), call.now)
     composed = _composed(call, account, draft, send_at)
     if not composed.recipients:
         raise Problem("ENORECIPIENTS")

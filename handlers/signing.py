@@ -5,7 +5,8 @@ from __future__ import annotations
 import structlog
 
 from handlers.call import Call
-from security.profile import Signer, UnusableKey, load_signer, make_signer, to_pem
+from security.pem import UnusableKey
+from security.profile import Signer, load_signer, make_signer, to_pem
 from storage.database import Document
 
 _PURPOSE = "profile"

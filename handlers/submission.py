@@ -20,7 +20,7 @@ from delivery.drafts import (
     referred,
     unique_addresses,
 )
-from delivery.limits import give_back_recipients, reserve_recipients
+from delivery.limits import give_back_recipients, reserve_recipients, sending_time
 from delivery.queue import Submission, queueing
 from delivery.senders import permitted_sender
 from handlers.call import Call
@@ -71,7 +71,7 @@ def _compose(call: Call, user: ObjectId, body: Document) -> Outgoing:
     place = _place(call, user, body)
     source = referred(call.store, account, body.get("reference"))
     header_sender, envelope_sender = _senders(call, account, body)
-    send_at = max(body.get("sendTime") or call.now, call.now)
+    send_at = sending_time(body.get("sendTime"), call.now)
     composed = build(
         body,
         sender=header_sender,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from handlers.answer import Stream
 from handlers.call import Call
-from jobs.streams import Listener
+from jobs.streams import Listener, Streams
 from problems import Problem
 from storage.database import Document
 from storage.store import Store
@@ -37,53 +37,84 @@ def open_stream(call: Call, user: ObjectId, last: ObjectId | None) -> Stream:
     except BaseException:
         streams.close(listener)
         raise
-    events = Events(call.store, listener, number)
-    return Stream(
-        events.chunks(replay=last is not None),
-        "text/event-stream",
-        _HEADERS,
-        live=True,
-        on_end=lambda: streams.close(listener),
-    )
+    events = Events(call.store, streams, listener, number, replay=last is not None)
+    return Stream(events.chunks(), "text/event-stream", _HEADERS, live=events, on_end=events.close)
 
 
 class Events:
-    """The events of one stream, from its place in the order on."""
+    """The events of one stream, from its place in the order on; a `handlers.answer.Live`."""
 
-    __slots__ = ("_listener", "_number", "_store")
+    __slots__ = ("_idle", "_listener", "_number", "_replay", "_store", "_streams")
 
-    def __init__(self, store: Store, listener: Listener, number: int) -> None:
+    def __init__(
+        self, store: Store, streams: Streams, listener: Listener, number: int, *, replay: bool
+    ) -> None:
         self._store = store
+        self._streams = streams
         self._listener = listener
         self._number = number
+        self._replay = replay
+        self._idle = 0
 
-    def chunks(self, *, replay: bool) -> Iterator[bytes]:
-        """The stream's bytes. While one is being sent, the listener shows since when."""
-        listener = self._listener
-        for chunk in self._chunks(replay):
-            listener.blocked_since = time.monotonic()
+    @property
+    def ended(self) -> bool:
+        """Whether the account, its right, or this process has ended the stream."""
+        return self._listener.ended
+
+    @property
+    def blocked_since(self) -> float | None:
+        """Since when the client has not taken what is being sent."""
+        return self._listener.blocked_since
+
+    @blocked_since.setter
+    def blocked_since(self, since: float | None) -> None:
+        self._listener.blocked_since = since
+
+    def call(self, wake: Callable[[], None], disconnect: Callable[[], None]) -> None:
+        """Be called from now on, see `Listener.call`."""
+        self._listener.call(wake, disconnect)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._streams.close(self._listener)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The stream's bytes, waiting in between. While one is being sent, the listener shows since when."""
+        for chunk in self._chunks():
+            self.blocked_since = time.monotonic()
             yield chunk
-            listener.blocked_since = None
-            if listener.ended:
+            self.blocked_since = None
+            if self.ended:
                 return
 
-    def _chunks(self, replay: bool) -> Iterator[bytes]:
-        idle, sent = 0, time.monotonic()
-        if replay:
-            yield from self._batch()
-        idle += 1
-        yield _idling(idle)
-        while not self._listener.ended:
+    def _chunks(self) -> Iterator[bytes]:
+        sent = time.monotonic()
+        yield from self.first()
+        while not self.ended:
             if not self._listener.wait(max(sent + KEEP_ALIVE_SECONDS - time.monotonic(), 0)):
-                idle, sent = idle + 1, time.monotonic()
-                yield _idling(idle)
-                continue
-            for notice in self._listener.notices():
                 sent = time.monotonic()
-                yield event(notice)
-            for chunk in self._batch():
+                yield self.idling()
+                continue
+            for chunk in self.news():
                 sent = time.monotonic()
                 yield chunk
+
+    def first(self) -> Iterator[bytes]:
+        """What is behind the place that the client resumes from, then a sign of life."""
+        if self._replay:
+            yield from self._batch()
+        yield self.idling()
+
+    def idling(self) -> bytes:
+        """A comment; the next one has the next number."""
+        self._idle += 1
+        return b": idling %d\n\n" % self._idle
+
+    def news(self) -> Iterator[bytes]:
+        """Notices and events that the client has not seen."""
+        for notice in self._listener.notices():
+            yield event(notice)
+        yield from self._batch()
 
     def _batch(self) -> Iterator[bytes]:
         """All entries behind the stream's place, page by page, then the counters of the mailboxes they changed."""
@@ -139,7 +170,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-def _idling(number: int) -> bytes:
-    return b": idling %d\n\n" % number

@@ -25,6 +25,7 @@ from handlers.users_upkeep import recalculate_quota_all_users as recalculate_quo
 from handlers.users_upkeep import reset_user_password as reset_user_password
 from problems import InvalidInput, Problem
 from security.normalise import domain_of, normalise_address
+from security.targets import without_password
 from storage.database import Document
 from storage.paging import Paging
 from storage.secondfactors import NO_SECOND_FACTORS
@@ -109,6 +110,9 @@ def _insert(call: Call, body: Document, fields: Document, names: Document, sessi
         _insert_address(call, body, user, session)
     retention = fields.get("retention") or 0
     store.mailboxes.create_defaults(user["_id"], body.get("language"), names, retention, session=session)
+    about = {name: user[name] for name in ("username", "name", "address")}
+    store.events.tell("user.created", user=user["_id"], session=session, **about)
+    _tell_targets(call, user["_id"], body.get("targets") or (), session)
     return user
 
 
@@ -159,18 +163,45 @@ def update_user(call: Call, user: ObjectId, body: Document) -> Document:
         more.update(NO_SECOND_FACTORS)
     change = _password_change(call, before, body)
     revoking = "password" in body or body.get("suspended") or body.get("disabled")
-    call.store.users.update(
-        user,
-        fields,
-        more={**more, **change.get("set", {})},
-        unset=change.get("unset", ()),
-        push=change.get("push"),
-        increase={"authVersion": 1} if revoking else None,
-    )
+    targets = _new_targets(before, body)
+
+    def steps(session: Any) -> None:
+        call.store.users.update(
+            user,
+            fields,
+            more={**more, **change.get("set", {})},
+            unset=change.get("unset", ()),
+            push=change.get("push"),
+            increase={"authVersion": 1} if revoking else None,
+            session=session,
+        )
+        _tell_update(call, user, body, targets, session)
+
+    call.store.events.run(user, steps)
     if revoking:
         call.store.notices.log_out(user, "Authentication required")
     _after_update(call, before, body, fields)
+    _note_targets(call, user, targets)
     return {"success": True}
+
+
+def _tell_update(call: Call, user: ObjectId, body: Document, targets: Sequence[str], session: Any) -> None:
+    events = call.store.events
+    if "password" in body:
+        events.tell("user.password.changed", user=user, session=session)
+    if body.get("disable2fa"):
+        events.tell("mfa.disabled", user=user, session=session)
+    _tell_targets(call, user, targets, session)
+
+
+def _tell_targets(call: Call, user: ObjectId, targets: Sequence[str], session: Any) -> None:
+    told = [{"type": "user", "target": without_password(target)} for target in targets]
+    call.store.events.tell_all("forward added", user, told, session)
+
+
+def _new_targets(before: Document, body: Document) -> list[str]:
+    known = {target["value"] for target in before.get("targets") or ()}
+    return [target for target in body.get("targets") or () if target not in known]
 
 
 def get_updates(call: Call, user: ObjectId, last_event_id: ObjectId | None = None) -> Stream:
@@ -217,5 +248,3 @@ def _after_update(call: Call, before: Document, body: Document, fields: Document
         call.keep_session(user)
     if body.get("disable2fa"):
         call.log_event(user, "disable 2fa", role=call.caller.role)
-    known = {target["value"] for target in before.get("targets") or ()}
-    _note_targets(call, user, [t for t in body.get("targets") or () if t not in known])

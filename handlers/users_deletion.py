@@ -19,14 +19,7 @@ def delete_user(
     burial = call.store.deletedusers.bury(user, due)
     call.store.notices.log_out(user, "The account was deleted")
     call.log_event(user, "delete user", result="success")
-    return {
-        "success": True,
-        "code": "TaskScheduled",
-        "user": user,
-        "addresses": {"deleted": burial.addresses},
-        "deleteAfter": burial.due,
-        "task": burial.task,
-    }
+    return {"success": True, "code": "TaskScheduled", **burial.shown(user)}
 
 
 def restore_user_info(call: Call, user: ObjectId) -> Document:
@@ -50,13 +43,5 @@ def restore_user(call: Call, user: ObjectId, body: Document) -> Document:
     for address in revival.addresses:
         call.store.addresses.remember_domain(address)
     call.log_event(user, "restore user", result="success")
-    return {
-        "success": True,
-        "code": "TaskCancelled" if revival.task else "RequestProcessed",
-        "user": user,
-        **({"task": revival.task} if revival.task else {}),
-        "addresses": {
-            "recovered": len(revival.addresses),
-            **({"main": revival.main} if revival.main else {}),
-        },
-    }
+    code = "TaskCancelled" if revival.task else "RequestProcessed"
+    return {"success": True, "code": code, **revival.shown(user)}

@@ -1,4 +1,4 @@
-"""`clear-folder`: all messages of a mailbox go."""
+"""`clear-folder`: all messages of a mailbox go, the newest first."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ from storage.store import Store
 
 
 def clear_mailbox(store: Store, data: Document, progress: Progress) -> None:
-    """Once more from the start after a crash, which finds what is left. Ends quietly when the mailbox is gone."""
+    """Batch by batch down the UIDs, from where the last one ended. Ends quietly when the mailbox is gone."""
     user, mailbox = ObjectId(data["user"]), ObjectId(data["mailbox"])
+    skip_archive = bool(data.get("skipArchive"))
+    below, done = progress.resume.get("below") or _top(store, user, mailbox), progress.resume.get("done", 0)
+    while below:
+        gone, _, below = store.messages.delete_some(user, mailbox, below, skip_archive=skip_archive)
+        done += gone
+        if below:
+            progress.step({"below": below, "done": done}, done)
+
+
+def _top(store: Store, user: ObjectId, mailbox: ObjectId) -> int:
+    """Above all that is there now; 0 where the mailbox is gone."""
     try:
-        deleted, _ = store.messages.delete_all(user, mailbox, skip_archive=bool(data.get("skipArchive")))
+        return int(store.mailboxes.get(user, mailbox)["uidNext"])
     except Problem as problem:
         if problem.code != "NoSuchMailbox":
             raise
-        return
-    progress.step({}, deleted, deleted)
+        return 0

@@ -20,6 +20,7 @@ class Progress:
         self._tasks = store.tasks
         self._task = task
         self._stopping = stopping
+        self.task = task.id
         self.resume: Document = dict(task.resume)
 
     def step(self, resume: Document, done: int | None = None, total: int | None = None) -> None:

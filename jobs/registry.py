@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from jobs.audit import copy_existing
 from jobs.clear_mailbox import clear_mailbox
+from jobs.mailbox_retention import date_anew
 from jobs.progress import Progress
 from jobs.quota import recount_all
 from jobs.restore import restore_deleted
@@ -16,7 +18,9 @@ from storage.store import Store
 Job = Callable[[Store, Document, Progress], None]
 
 JOBS: Mapping[str, Job] = {
+    "audit": copy_existing,
     "clear-folder": clear_mailbox,
+    "mailbox-retention": date_anew,
     "quota": recount_all,
     "restore": restore_deleted,
     "search-apply": apply_to_found,

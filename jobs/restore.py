@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-import structlog
 from bson import ObjectId
 
 from jobs.progress import Progress
 from problems import Problem
+from storage.archive import Position
 from storage.database import Document
 from storage.store import Store
 
-log = structlog.get_logger()
-
 _AT_ONCE = 50
+_RESTORED = {"et": "Taastatud"}
 
 
 def restore_deleted(store: Store, data: Document, progress: Progress) -> None:
-    """Batch by batch; what can not be restored stays in the archive and is passed over."""
+    """Batch by batch, in the order of deletion; what can not be restored stays in the archive and is passed over.
+
+    All goes into the mailbox of the day that the job began on, however often it is taken up again.
+    """
     user = ObjectId(data["user"])
-    failed: list[ObjectId] = [ObjectId(copy) for copy in progress.resume.get("failed", ())]
-    done = int(progress.resume.get("done", 0))
-    while copies := store.archive.between(user, data["start"], data["end"], failed, _AT_ONCE):
-        place = _place(store, user)
-        for copy in copies:
-            try:
-                done += store.messages.restore_all(user, [copy], place)
-            except Problem as problem:
-                log.warning("a message was not restored", message=str(copy), reason=problem.code)
-                failed.append(copy)
-        progress.step({"failed": failed, "done": done}, done, None)
+    if not store.users.exists(user):
+        return
+    state = {"after": None, "place": None, "done": 0, "failed": 0, **progress.resume}
+    while found := store.archive.between(user, data["start"], data["end"], _position(state), _AT_ONCE):
+        state["place"] = state["place"] or _place(store, user)
+        restored, failed = store.messages.restore_all(user, [copy for _, copy in found], state["place"])
+        state.update(
+            after=list(found[-1]), done=state["done"] + restored, failed=state["failed"] + len(failed)
+        )
+        progress.step(dict(state), state["done"])
+
+
+def _position(state: Document) -> Position | None:
+    return (state["after"][0], state["after"][1]) if state["after"] else None
 
 
 def _place(store: Store, user: ObjectId) -> ObjectId:
     """The mailbox of today, made if it is not there; INBOX where no more can be made."""
-    path = f"Restored ({store.clock():%Y-%m-%d})"
+    path = f"{_word(store, user)} ({store.clock():%Y-%m-%d})"
     try:
         return ObjectId(store.mailboxes.by_path(user, path)["_id"])
     except Problem:
@@ -44,3 +49,9 @@ def _place(store: Store, user: ObjectId) -> ObjectId:
         if problem.code == "MailboxExistsError":
             return ObjectId(store.mailboxes.by_path(user, path)["_id"])
         return ObjectId(store.mailboxes.by_path(user, "INBOX")["_id"])
+
+
+def _word(store: Store, user: ObjectId) -> str:
+    """As WildDuck has it, which knows two languages here."""
+    language = str(store.users.get(user, {"language": 1}).get("language") or "")
+    return _RESTORED.get(language.lower().partition("_")[0], "Restored")

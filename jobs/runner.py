@@ -1,8 +1,9 @@
-"""The loop that runs background work: tasks as they come, the sweep every now and then."""
+"""The loop that runs background work: tasks as they come, the sweep and the search tokens every now and then."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ import structlog
 
 from jobs.progress import Progress, Stopped
 from jobs.registry import JOBS, Job
+from jobs.searchtokens import fill_tokens
 from jobs.sweep import Sweep
 from storage.store import Store
 from storage.tasks import LeaseLost, Task
@@ -19,12 +21,16 @@ Result = TypeVar("Result")
 log = structlog.get_logger()
 
 _PAUSE_SECONDS = 2.0
-_FIRST_SWEEP_SECONDS, _SWEEP_SECONDS = 60.0, 15 * 60.0
+_FIRST_TURN_SECONDS, _TURN_SECONDS = 60.0, 15 * 60.0
 _ERROR_LENGTH = 500
 
 
+def ignore(kind: str, result: str, seconds: float) -> None:
+    """Nobody counts jobs."""
+
+
 class Runner:
-    """Runs tasks in `threads` threads and sweeps in one of its own, until it is stopped."""
+    """Runs tasks in `threads` threads and periodic work in one of its own, until it is stopped."""
 
     def __init__(
         self,
@@ -34,12 +40,15 @@ class Runner:
         threads: int = 2,
         sweeps: bool = True,
         pause: float = _PAUSE_SECONDS,
+        on_end: Callable[[str, str, float], None] = ignore,
     ) -> None:
         self._store = store
         self._jobs = jobs
         self._pause = pause
+        self._on_end = on_end
         self._stop = threading.Event()
-        loops = [self._work] * threads + ([self._sweep] if sweeps else [])
+        self._sweeps = sweeps
+        loops = [*[self._work] * threads, self._take_turns]
         self._threads = [threading.Thread(target=loop, name=f"job-{n}") for n, loop in enumerate(loops)]
 
     def start(self) -> None:
@@ -60,23 +69,28 @@ class Runner:
         """Run the task that has been due the longest; whether there was one."""
         task = self._store.tasks.claim(self._jobs.keys())
         if task:
-            self._run(task)
+            started = time.monotonic()
+            self._on_end(task.kind, self._run(task), time.monotonic() - started)
         return task is not None
 
-    def _run(self, task: Task) -> None:
+    def _run(self, task: Task) -> str:
+        """How it ended."""
         log.info("job starts", task=str(task.id), kind=task.kind, attempt=task.attempts)
         try:
             self._jobs[task.kind](self._store, task.data, Progress(self._store, task, self._stop.is_set))
             self._store.tasks.finish(task)
         except Stopped:
             self._store.tasks.release(task)
+            return "stopped"
         except LeaseLost as error:
             log.warning("job goes on elsewhere", task=str(task.id), reason=str(error))
+            return "lost"
         except Exception as error:
             log.error("job failed", task=str(task.id), kind=task.kind, exc_info=error)
             self._store.tasks.fail(task, f"{type(error).__name__}: {error}"[:_ERROR_LENGTH])
-        else:
-            log.info("job is done", task=str(task.id), kind=task.kind)
+            return "failed"
+        log.info("job is done", task=str(task.id), kind=task.kind)
+        return "done"
 
     def _guarded(self, work: Callable[[], Result]) -> Result | None:
         """A loop outlives whatever goes wrong in one round, such as a database that is away."""
@@ -91,10 +105,16 @@ class Runner:
             if not self._guarded(self.run_one):
                 self._stop.wait(self._pause)
 
-    def _sweep(self) -> None:
-        wait = _FIRST_SWEEP_SECONDS
+    def _take_turns(self) -> None:
+        wait = _FIRST_TURN_SECONDS
         while not self._stop.wait(wait):
-            gone = self._guarded(Sweep(self._store, self._stop.is_set).run)
-            if gone and any(gone.values()):
-                log.info("swept", **gone)
-            wait = _SWEEP_SECONDS
+            if self._sweeps:
+                self._sweep()
+            if filled := self._guarded(lambda: fill_tokens(self._store, self._stop.is_set)):
+                log.info("messages got search tokens", messages=filled)
+            wait = _TURN_SECONDS
+
+    def _sweep(self) -> None:
+        gone = self._guarded(Sweep(self._store, self._stop.is_set).run)
+        if gone and any(gone.values()):
+            log.info("swept", **gone)

@@ -34,7 +34,7 @@ _MOST_NOTICES = 50
 class Listener:
     """One stream's place: it waits here, and learns here that it must end."""
 
-    __slots__ = ("_disconnect", "_event", "_notices", "blocked_since", "ended", "token", "user")
+    __slots__ = ("_disconnect", "_event", "_notices", "_wake", "blocked_since", "ended", "token", "user")
 
     def __init__(self, user: ObjectId, token: str | None, disconnect: Callable[[], None]) -> None:
         self.user = user
@@ -42,18 +42,27 @@ class Listener:
         self.ended = False
         self.blocked_since: float | None = None
         self._notices: list[Document] | None = None
-        self._event = threading.Event()
+        self._event: threading.Event | None = threading.Event()
+        self._wake = self._event.set
         self._disconnect = disconnect
+
+    def call(self, wake: Callable[[], None], disconnect: Callable[[], None]) -> None:
+        """Nobody waits here any more: call `wake` instead, now too if there was something to wake for."""
+        waited, self._event = self._event, None
+        self._wake, self._disconnect = wake, disconnect
+        if waited and waited.is_set():
+            wake()
 
     def wait(self, seconds: float) -> bool:
         """Wait to be woken; whether that happened in time."""
+        assert self._event, "who is called does not wait"
         woken = self._event.wait(seconds)
         self._event.clear()
         return woken
 
     def wake(self) -> None:
         """Have the stream look into the journal."""
-        self._event.set()
+        self._wake()
 
     def tell(self, notice: Document) -> None:
         """Have the stream send a notice. A client that lets too many of them wait is lost."""

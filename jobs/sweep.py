@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from datetime import timedelta
 
 import structlog
 from bson import ObjectId
 
+from jobs.turn import Turn, turn
+from storage.database import DatabaseError
 from storage.store import Store
 
 log = structlog.get_logger()
 
 LOCK = "sweep"
-_HELD = timedelta(minutes=18)
-_BUDGET_SECONDS = 12 * 60
 _AT_ONCE = 100
 _FILES_AT_ONCE = 1000
 _MOST_FAILED = 1000
@@ -29,39 +27,26 @@ class Sweep:
     def __init__(self, store: Store, stopping: Callable[[], bool] = lambda: False) -> None:
         self._store = store
         self._stopping = stopping
-        self._owner: str | None = None
-        self._until = 0.0
 
     def run(self) -> dict[str, int] | None:
         """How many of each kind went, None where another process is at it."""
-        self._owner = self._store.locks.take(LOCK, _HELD)
-        if not self._owner:
-            return None
-        self._until = time.monotonic() + _BUDGET_SECONDS
-        try:
-            return self._sweep()
-        finally:
-            self._store.locks.release(LOCK, self._owner)
+        with turn(self._store.locks, LOCK, self._stopping) as mine:
+            return self._sweep(mine) if mine else None
 
-    def _sweep(self) -> dict[str, int]:
+    def _sweep(self, mine: Turn) -> dict[str, int]:
         messages = self._store.messages
         return {
-            "messages": self._all(lambda failed: messages.delete_expired(_AT_ONCE, failed)),
-            "archived": self._all(lambda failed: messages.purge_archived(_AT_ONCE, failed)),
-            "attachments": self._orphans(),
+            "audits": self._all(mine, lambda failed: self._end_audits(mine, failed)),
+            "messages": self._all(mine, lambda failed: messages.delete_expired(_AT_ONCE, failed)),
+            "archived": self._all(mine, lambda failed: messages.purge_archived(_AT_ONCE, failed)),
+            "attachments": self._orphans(mine),
         }
 
-    def _goes_on(self) -> bool:
-        """Checked before each batch: a sweep that lost its lock must not go on beside the next one."""
-        if self._stopping() or time.monotonic() > self._until:
-            return False
-        return self._store.locks.renew(LOCK, self._owner or "", _HELD)
-
-    def _all(self, batch: Batch) -> int:
+    def _all(self, mine: Turn, batch: Batch) -> int:
         """Batch after batch; what can not be removed is passed over, so that it keeps nothing else back."""
         failed: set[ObjectId] = set()
         gone = 0
-        while len(failed) < _MOST_FAILED and self._goes_on():
+        while len(failed) < _MOST_FAILED and mine.goes_on():
             seen, bad = batch(failed)
             if not seen:
                 break
@@ -69,8 +54,24 @@ class Sweep:
             gone += seen - len(bad)
         return gone
 
-    def _orphans(self) -> int:
+    def _end_audits(self, mine: Turn, failed: set[ObjectId]) -> tuple[int, list[ObjectId]]:
+        """One that is not done within this run is taken up again by the next."""
+        ended = self._store.audits.expired(_AT_ONCE, failed)
+        return len(ended), [audit for audit in ended if not self._ended(mine, audit)]
+
+    def _ended(self, mine: Turn, audit: ObjectId) -> bool:
+        try:
+            while mine.goes_on():
+                if not self._store.auditfiles.delete_some(audit, _AT_ONCE) and self._store.audits.close(
+                    audit
+                ):
+                    return True
+        except DatabaseError as error:
+            log.error("an audit could not be ended", audit=str(audit), exc_info=error)
+        return False
+
+    def _orphans(self, mine: Turn) -> int:
         gone = 0
-        while self._goes_on() and (files := self._store.attachments.orphans(_FILES_AT_ONCE)):
-            gone += sum(self._store.remove_orphan(file) for file in files if self._goes_on())
+        while mine.goes_on() and (files := self._store.attachments.orphans(_FILES_AT_ONCE)):
+            gone += sum(self._store.remove_orphan(file) for file in files if mine.goes_on())
         return gone

@@ -8,6 +8,7 @@ from datetime import timedelta
 from bson import ObjectId
 
 from jobs.progress import Progress
+from jobs.webhooks.delivery import end_hooks_of
 from storage.belongings import KINDS
 from storage.database import Document
 from storage.retention import milliseconds
@@ -16,6 +17,7 @@ from storage.store import Store
 _AT_ONCE = 500
 _FILES_AT_ONCE = 20
 _KEPT = timedelta(days=14)
+_TOLD = ("mailboxes", "asps", "filters", "autoreplies", "addressregister", "messages")
 
 
 def delete_user(store: Store, data: Document, progress: Progress) -> None:
@@ -29,25 +31,25 @@ def delete_user(store: Store, data: Document, progress: Progress) -> None:
         return
     steps = [*KINDS, "files", "messages"]
     first = progress.resume.get("step", 0)
+    gone: dict[str, int] = dict(progress.resume.get("gone", {}))
     for number in range(first, len(steps)):
-        while _remove(store, steps[number], user):
-            progress.step({"step": number}, number, len(steps))
-        progress.step({"step": number + 1}, number + 1, len(steps))
+        kind = steps[number]
+        while count := _remove(store, kind, user):
+            gone[kind] = gone.get(kind, 0) + count
+            progress.step({"step": number, "gone": gone}, number, len(steps))
+        progress.step({"step": number + 1, "gone": gone}, number + 1, len(steps))
     store.tokens.clear(user)
-    store.deletedusers.remove(user)
+    told = {kind: {"deleted": gone.get(kind, 0)} for kind in _TOLD}
+    store.deletedusers.remove(user, {**told, "task": progress.task})
+    end_hooks_of(store, user)
 
 
 def _remove(store: Store, kind: str, user: ObjectId) -> int:
     """One bounded step; 0 when nothing is left of this kind."""
     special: dict[str, Callable[[], int]] = {
         "files": lambda: store.files.delete_some(user, _FILES_AT_ONCE),
-        "messages": lambda: _expire(store, user),
+        "messages": lambda: store.messages.expire_user(user, milliseconds(store.clock() + _KEPT)),
     }
     if kind in special:
         return special[kind]()
     return store.belongings.delete_some(kind, user, _AT_ONCE)
-
-
-def _expire(store: Store, user: ObjectId) -> int:
-    store.messages.expire_user(user, milliseconds(store.clock() + _KEPT))
-    return 0

@@ -22,6 +22,7 @@ _POLICY = policy.SMTP.clone(cte_type="7bit", max_line_length=78)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
 _HEADER_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,100}")
 _MEDIA_TYPE = re.compile(r"[\w.+\-]+/[\w.+\-]+")
+_LONGEST_QUOTED, _LONGEST_MAILBOX = 48, 60
 _STRUCTURAL = frozenset({"mime-version", "bcc"})
 _OF_FIELDS = frozenset({"from", "sender", "to", "cc", "reply-to", "subject", "date"})
 
@@ -141,10 +142,14 @@ def _mailbox(mailbox: Mailbox, path: str) -> str:
         raise ComposeError(path, f"{mailbox.address} needs SMTPUTF8, which is not offered everywhere")
     if not name:
         return address
-    if name.isascii() and "=?" not in name:
-        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{quoted}"\r\n <{address}>' if len(name) > 40 else f'"{quoted}" <{address}>'
-    return f"{Header(name, 'utf-8', maxlinelen=70).encode(linesep=chr(13) + chr(10))} <{address}>"
+    if name.isascii() and "=?" not in name and len(name) <= _LONGEST_QUOTED:
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        phrase = f'"{escaped}"'
+    else:
+        phrase = Header(name, "utf-8", maxlinelen=64).encode(linesep="\r\n")
+    last = phrase.rpartition("\r\n")[2]
+    break_ = "\r\n" if len(last) + len(address) > _LONGEST_MAILBOX else ""
+    return f"{phrase}{break_} <{address}>"
 
 
 def mailbox_field(mailbox: Mailbox) -> str:

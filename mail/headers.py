@@ -48,6 +48,8 @@ _ADDRESS_TOKEN = re.compile(
     r'"((?:\\.|[^"\\])*)(?:"|\\?\Z)|\(((?:\\.|[^()\\])*)\)|<([^<>]*)>|([,;:])|([^\s",;:<>()]+)|(\s+)|(.)',
     re.S,
 )
+_COMMENT = re.compile(r"\((?:\\.|[^()\\])*\)")
+_ROUTE = re.compile(r"\A\s*@[^:\"]*:")  # of RFC 822, of no use any more (RFC 5322 §4.4)
 _ZONES = {
     "EET": 2, "EEST": 3, "CET": 1, "CEST": 2, "MET": 1, "MEST": 2, "WET": 0, "WEST": 1, "BST": 1, "MSK": 3, "MSD": 4,
     "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "JST": 9, "KST": 9,
@@ -133,7 +135,7 @@ def _entries(text: str) -> Iterator[tuple[str, Address]]:
             yield mark, _entry(words, comments, angle)
             words, comments, angle = [], [], None
         elif inner is not None:
-            angle = inner.strip()
+            angle = _ROUTE.sub("", _COMMENT.sub("", inner)).strip()
         elif comment is not None:
             comments.append(comment)
         elif quoted is not None:

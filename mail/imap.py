@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from mail.headers import decode_words, subject_text, unicode_domain
 from mail.mimetree import Node
 
 _LONGEST = 8192
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 def envelope(parsed: Mapping[str, Any]) -> list[Any]:
@@ -18,7 +20,7 @@ def envelope(parsed: Mapping[str, Any]) -> list[Any]:
     lists = (parsed.get("from"), sender, reply_to, parsed.get("to"), parsed.get("cc"), parsed.get("bcc"))
     return [
         _ascii(parsed.get("date")),
-        subject_text(_last(parsed.get("subject")) or "")[:_LONGEST].encode(),
+        _bytes(subject_text(_last(parsed.get("subject")) or "")),
         *(_addresses(entries) for entries in lists),
         _ascii(parsed.get("in-reply-to")),
         _ascii(parsed.get("message-id")),
@@ -30,10 +32,17 @@ def _last(value: Any) -> str | None:
 
 
 def _ascii(value: Any) -> str | bytes | None:
-    text = _last(value)
-    if not text:
-        return None
-    return text[:_LONGEST] if text.isascii() else text[:_LONGEST].encode()
+    text = _printable(_last(value) or "")
+    return (text if text.isascii() else text.encode()) or None
+
+
+def _bytes(value: Any) -> bytes:
+    return _printable(str(value)).encode()
+
+
+def _printable(text: str) -> str:
+    """Strings of IMAP hold no NUL, and a line break in one could end the answer that it is quoted in (RFC 3501 §9)."""
+    return _CONTROLS.sub(" ", text[:_LONGEST]).strip()
 
 
 def _addresses(entries: Iterable[Mapping[str, Any]] | None) -> list[Any] | None:
@@ -45,12 +54,12 @@ def _address(entry: Mapping[str, Any]) -> list[list[Any]]:
     name = decode_words(str(entry.get("name") or ""))
     if "group" in entry:
         members = [item for member in entry["group"] for item in _address(member)]
-        return [[None, None, name.encode(), None], *members, [None, None, None, None]]
+        return [[None, None, _bytes(name), None], *members, [None, None, None, None]]
     address = unicode_domain(str(entry.get("address") or ""))
     local, at, domain = address.rpartition("@")
     if not at:
         local = domain = address
-    return [[name.encode() or None, None, local.encode(), domain.encode()]]
+    return [[_bytes(name) or None, None, _bytes(local), _bytes(domain)]]
 
 
 def bodystructure(node: Node) -> list[Any]:
@@ -58,7 +67,7 @@ def bodystructure(node: Node) -> list[Any]:
     if node["multipart"]:
         children = [bodystructure(child) for child in node.get("childNodes", ())] or [[]]
         kind = node["parsedHeader"]["content-type"]
-        return [*children, kind["subtype"].upper(), _parameters(kind), *_extension(node)]
+        return [*children, _ascii(kind["subtype"].upper()) or "MIXED", _parameters(kind), *_extension(node)]
     return _leaf(node)
 
 
@@ -71,7 +80,7 @@ def _leaf(node: Node) -> list[Any]:
         _parameters(parsed["content-type"]),
         _ascii(parsed.get("content-id")),
         _ascii(parsed.get("content-description")),
-        (str(_ascii(parsed.get("content-transfer-encoding")) or "7bit")).strip().upper() or "7BIT",
+        _ascii(str(parsed.get("content-transfer-encoding") or "").upper()) or "7BIT",
         node["size"],
     ]
     if node.get("message"):
@@ -82,23 +91,23 @@ def _leaf(node: Node) -> list[Any]:
     return [*basic, _ascii(parsed.get("content-md5")), *_extension(node)]
 
 
-def _type(parsed: Mapping[str, Any]) -> tuple[str, str]:
-    kind, subtype = parsed["type"].upper(), parsed["subtype"].upper()
+def _type(parsed: Mapping[str, Any]) -> tuple[str | bytes, str | bytes]:
+    kind, subtype = _ascii(parsed["type"].upper()), _ascii(parsed["subtype"].upper())
     if kind and subtype:
         return kind, subtype
     return ("TEXT", "PLAIN") if kind == "TEXT" or subtype == "PLAIN" else ("APPLICATION", "OCTET-STREAM")
 
 
 def _parameters(parsed: Mapping[str, Any]) -> list[Any] | None:
-    pairs = [
-        [name.upper(), decode_words(str(value)).strip().encode()] for name, value in parsed["params"].items()
-    ]
+    pairs = [[name.upper(), _bytes(decode_words(str(value)))] for name, value in parsed["params"].items()]
     return [item for pair in pairs for item in pair] or None
 
 
 def _extension(node: Node) -> list[Any]:
     parsed = node["parsedHeader"]
     disposition = parsed.get("content-disposition")
-    shown = [str(disposition["value"]).upper(), _parameters(disposition)] if disposition else None
+    kind = _ascii(str(disposition["value"]).upper()) if disposition else None
+    shown = [kind, _parameters(disposition)] if kind else None
     language = str(parsed.get("content-language") or "").replace(",", " ").split()
-    return [shown, [word.upper() for word in language] or None, _ascii(parsed.get("content-location"))]
+    words = [word for part in language if (word := _ascii(part.upper()))]
+    return [shown, words or None, _ascii(parsed.get("content-location"))]

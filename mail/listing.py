@@ -47,14 +47,17 @@ def entry(
 
 
 def flags_of(message: Mapping[str, Any]) -> dict[str, bool]:
-    """The flags that the API shows."""
+    """The flags that the API shows.
+
+    Read from `flags` itself: of several set at once, WildDuck's IMAP server sets only the last boolean beside them.
+    """
     flags = message.get("flags") or ()
     forwarded = "$Forwarded" in flags
     return {
-        "seen": not message["unseen"],
-        "deleted": not message["undeleted"],
-        "flagged": bool(message["flagged"]),
-        "draft": bool(message["draft"]),
+        "seen": "\\Seen" in flags,
+        "deleted": "\\Deleted" in flags,
+        "flagged": "\\Flagged" in flags,
+        "draft": "\\Draft" in flags,
         "answered": "\\Answered" in flags and not forwarded,
         "forwarded": forwarded,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from mail import source
 from mail.content import Body, encoding_of, extract, stored_apart, text_fields
 from mail.headers import indexed, read_date, subject_text
 from mail.imap import bodystructure, envelope
-from mail.mimetree import Node, Parsed, parse
+from mail.mimetree import Node, Parsed, normalise, parse
 from mail.source import Layout
 from mail.threads import normalise_subject, thread_ids
 
@@ -75,8 +75,25 @@ def _layout(parsed: Parsed, bodies: list[Body]) -> Layout | None:
     layout = source.layout_of(parsed, lambda node, position: node.get("attachmentId") or position)
     if source.literal_bytes(layout) <= _LARGEST_LAYOUT:
         return layout
-    bodies.append(stored_apart(WHOLE, parsed.source, "message/rfc822", encoding_of(parsed.root)))
+    bodies.append(_whole(parsed.source, parsed.root))
     return [WHOLE]
+
+
+def _whole(raw: bytes, root: Node) -> Body:
+    return stored_apart(WHOLE, raw, "message/rfc822", encoding_of(root))
+
+
+def kept_whole(indexed: Indexed, raw: bytes) -> Indexed:
+    """The same, its source kept as one body beside its parts."""
+    document = indexed.document
+    body = _whole(normalise(raw), document["mimeTree"])
+    tree = {
+        **document["mimeTree"],
+        "attachmentMap": {**document["mimeTree"]["attachmentMap"], body.id: body.hash},
+    }
+    return replace(
+        indexed, document={**document, "mimeTree": tree}, bodies=(*indexed.bodies, body), layout=[WHOLE]
+    )
 
 
 def _last_field(parsed: Parsed, name: str) -> str:

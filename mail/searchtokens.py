@@ -15,18 +15,21 @@ _WORD = re.compile(r"[^\W_]+")
 _SHORTEST, _LONGEST = 3, 16
 _MOST = 1000
 
+ANY = "*"
+"""The token of a message that every search has to look at."""
 
-def search_tokens(headers: Iterable[Mapping[str, str]]) -> list[str] | list[None]:
+
+def search_tokens(headers: Iterable[Mapping[str, str]]) -> list[str]:
     """The tokens of a message's indexed headers, `[{key, value}]`.
 
-    A message that would have too many has None alone: every search has to look at it, and no answer is wrong.
+    A message that would have too many has ANY alone: every search looks at it, and no answer is wrong.
     """
     found: dict[str, None] = {}
     for header in headers:
         if code := TOKENS_OF.get(header["key"]):
             found.update(dict.fromkeys(f"{code}{token}" for token in _tokens(header["value"])))
             if len(found) > _MOST:
-                return [None]
+                return [ANY]
     return list(found)
 
 

@@ -35,6 +35,15 @@ def _unicode_label(label: str) -> str:
     return decoded if is_name else label
 
 
+def ascii_domain(domain: str) -> str:
+    """The form of a normalised domain that DNS knows it by (RFC 3492)."""
+    return ".".join(_ascii_label(label) for label in domain.split("."))
+
+
+def _ascii_label(label: str) -> str:
+    return label if label.isascii() else _ACE_PREFIX + label.encode("punycode").decode()
+
+
 def normalise_address(address: str, *, without_label: bool = False, without_dots: bool = False) -> str:
     """Local part and domain in lower case and NFC; on demand without `+label` and without dots."""
     if not address:

@@ -22,14 +22,12 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.hazmat.primitives.serialization.pkcs7 import PKCS7Options, PKCS7SignatureBuilder
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from security.pem import UnusableKey
+
 CONTENT_TYPE = "application/x-apple-aspen-config"
 _YEARS = timedelta(days=3650)
 _AUTHENTICATION = "EmailAuthPassword"
 _NOT_IN_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-class UnusableKey(ValueError):
-    """Key or certificate can not sign; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)

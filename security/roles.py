@@ -28,7 +28,7 @@ _GRANTS: Mapping[str, Mapping[str, str]] = {
         "addresslisting": "R", "addresses": "CRUD", "authentication": "CR", "userlisting": "R", "users": "CRUD",
         "asps": "CRD", "messages": "CRUD", "attachments": "CRUD", "storage": "CRUD", "mailboxes": "CRUD",
         "autoreplies": "CRUD", "filters": "CRUD", "certs": "CRUD", "dkim": "CRUD", "domainaccess": "CRUD",
-        "domainaliases": "CRUD", "webhooks": "CRUD", "settings": "CRUD",
+        "domainaliases": "CRUD", "webhooks": "CRUD", "settings": "CRUD", "audit": "CRUD",
     },
     "manager": {
         "addresslisting": "R", "addresses": "CRUD", "authentication": "CR", "userlisting": "R", "users": "CRUD",

@@ -14,7 +14,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -88,6 +88,15 @@ class KeyRing:
         if match := _OLD.fullmatch(stored):
             return _read_old(key, bytes.fromhex(match[1]), OLD_CIPHERS[self.old_cipher])
         raise SecretUnreadable("A stored secret has a form that is not known")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRings:
+    """The key ring of each kind of secret; WildDuck sets up a key of its own for each."""
+
+    totp: KeyRing = field(default_factory=KeyRing)
+    dkim: KeyRing = field(default_factory=KeyRing)
+    certs: KeyRing = field(default_factory=KeyRing)
 
 
 def _scrypt(key: str, salt: bytes) -> bytes:

@@ -1,12 +1,15 @@
-"""Forwarding targets as they are compared and shown."""
+"""Forwarding targets as they are compared and shown, and which addresses on the network they may have."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from security.normalise import normalise_address
 
 _PASSWORD = re.compile(r"\A([A-Za-z][A-Za-z0-9+.\-]*:(?://)?[^/?#:]*):([^/?#]*)@")
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052; the last 32 bits are an IPv4 address
 
 
 def same_target(value: str) -> str:
@@ -17,3 +20,23 @@ def same_target(value: str) -> str:
 def without_password(value: str) -> str:
     """A target fit to be shown and logged: the password of a URL is masked."""
     return _PASSWORD.sub(r"\1:***@", value)
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one that anybody on the Internet may be sent to: not of this machine or this network.
+
+    IPv6 addresses that stand for an IPv4 address are judged by that.
+    """
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour
+        if found in _NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner:
+            return is_public(str(inner))
+        if int(found) < 1 << 32:  # the deprecated ::a.b.c.d
+            return False
+    return found.is_global and not found.is_multicast

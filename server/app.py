@@ -11,15 +11,18 @@ import structlog
 from flask import Response, redirect
 
 from jobs.streams import Streams
-from server import errors
+from server import errors, probes
 from server.access import Gate
 from server.api import ContractApi
 from server.context import ApiRequest
 from server.contract import Contract
 from server.cors import Cors
 from server.logging import masked
+from server.metrics import Metrics
+from server.metricspage import shared_folder, wants_metrics
 from server.rules import rules_of
 from server.settings import Settings
+from server.tls import Contexts, default_context
 from server.wsgi import Application
 from storage.store import Store
 
@@ -33,24 +36,30 @@ _ANSWER_POLICY = "script-src 'none'"
 log = structlog.get_logger()
 
 
-def create_app(settings: Settings, store: Store, contract: Contract | None = None) -> Application:
+def create_app(
+    settings: Settings, store: Store, contract: Contract | None = None, metrics: Metrics | None = None
+) -> Application:
     """Build the application. Fails when an operation has no handler or one that does not fit it."""
     app = Application("mallard")
     errors.install(app)
     cors = Cors(settings.cors_origins, is_open=not settings.needs_token)
     app.arrivals += cors.arrivals
     app.departures += [cors.mark, _secure, _log]
+    if metrics := metrics or (Metrics(shared_folder()) if wants_metrics(settings) else None):
+        app.departures.append(metrics.request_ended)
     rules = rules_of(settings)
     gate = Gate(settings, store)
     streams = Streams(
         store, partial(store.tokens.living, secret=settings.secret, lifetime=settings.token_lifetime)
     )
     app.extensions["streams"] = streams
+    app.extensions["tls"] = Contexts(store.certs, default_context(settings)) if settings.tls else None
     api = ContractApi(
         contract or Contract(), store, gate, rules, streams, check_responses=settings.validate_responses
     )
     app.register_blueprint(api.blueprint)
     app.add_url_rule("/", "start", lambda: redirect("/ui/"))
+    probes.install(app, settings, store, metrics)
     return app
 
 
@@ -64,7 +73,7 @@ def _secure(request: ApiRequest, response: Response) -> None:
 
 
 def _log(request: ApiRequest, response: Response) -> None:
-    if log.is_enabled_for(logging.INFO):
+    if log.is_enabled_for(logging.INFO) and request.path not in probes.PATHS:
         log.info("request", **_facts(request, response))
 
 
@@ -77,6 +86,7 @@ def _facts(request: ApiRequest, response: Response) -> dict[str, Any]:
         "route": request.url_rule.rule if request.url_rule else None,
         "status": response.status_code,
         "ms": round((time.perf_counter() - request.started) * 1000, 1),
+        "db_ms": round(request.database_seconds * 1000, 1),
         "bytes": _length(response),
         "user": caller.user if caller else None,
         "role": caller.role if caller else None,

@@ -1,51 +1,60 @@
-"""`mallard check`: is all there that it needs?"""
+"""`mallard check`: is all there that it needs, and what is to be done where it is not?"""
 
 from __future__ import annotations
 
+import resource
 import shutil
+import socket
+import ssl
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
+from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from server.contract import Contract
+from server.database import database_names
 from server.mongod import MongodError, find_mongod
-from server.settings import Settings
+from server.settings import DEFAULT_SECRET, Settings
+from storage.database import Databases
+from storage.indexes import missing_indexes
 
 _SELECTION_MS = 5000
+_OLDEST_WIRE_VERSION = 9  # MongoDB 4.4
+_MOST_SECONDS_APART = 5.0
+_FEWEST_FILES = 4096
+_PROBE = "health"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One thing that was looked at."""
+    """One thing that was looked at; `advice` says what to do, also where it is fine but could be better."""
 
     what: str
     fine: bool
     detail: str
+    advice: str = ""
 
 
 def run_checks(settings: Settings) -> Iterator[Result]:
     """Look at everything; a failure of one does not hide the others."""
-    yield _contract()
-    yield _database(settings) if settings.mongo_uri else _own_database(settings)
-    gpg = shutil.which("gpg")
-    yield Result(
-        "gpg", bool(gpg), gpg or "not found; install GnuPG, PGP keys of accounts can not be checked without"
-    )
-    if not settings.needs_token:
-        yield Result(
-            "access", True, f"open to everyone on {settings.bind}; MALLARD_ACCESS_CONTROL=on closes it"
-        )
-    if not settings.encryption_secret:
-        detail = "TOTP seeds and private keys are stored in clear; MALLARD_ENCRYPTION_SECRET encrypts them"
-        yield Result("secrets", True, detail)
-
-
-def _contract() -> Result:
-    return Result("contract", True, f"{len(Contract().operations)} operations")
+    yield Result("contract", True, f"{len(Contract().operations)} operations")
+    if settings.mongo_uri:
+        yield from _database(settings)
+    else:
+        yield _own_database(settings)
+    yield _address(settings)
+    yield _gpg()
+    yield _files()
+    yield _access(settings)
+    yield _secrets(settings)
 
 
 def _own_database(settings: Settings) -> Result:
@@ -54,7 +63,8 @@ def _own_database(settings: Settings) -> Result:
         settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         _try_writing(settings.state_dir)
     except (MongodError, OSError) as error:
-        return Result("database", False, str(error))
+        advice = "Set MALLARD_MONGO_URI to a MongoDB, or MALLARD_STATE_DIR to a folder that can be written"
+        return Result("database", False, str(error), advice)
     return Result("database", True, f"own mongod ({binary}), data in {settings.state_dir}")
 
 
@@ -63,19 +73,130 @@ def _try_writing(folder: Path) -> None:
         file.write(b"-")
 
 
-def _database(settings: Settings) -> Result:
-    client: MongoClient[dict[str, object]] = MongoClient(
+def _database(settings: Settings) -> Iterator[Result]:
+    client: MongoClient[dict[str, Any]] = MongoClient(
         settings.mongo_uri, serverSelectionTimeoutMS=_SELECTION_MS
     )
     try:
-        version = client.server_info()["version"]
         hello = client.admin.command("hello")
+        version = client.server_info()["version"]
     except PyMongoError as error:
-        return Result("database", False, f"MALLARD_MONGO_URI does not answer: {str(error)[:200]}")
+        yield Result(
+            "database",
+            False,
+            f"MALLARD_MONGO_URI does not answer: {str(error)[:200]}",
+            "Is it running, does a firewall stand between, are user and password right?",
+        )
+    else:
+        yield _kind(settings, hello, version)
+        yield _clock(hello["localTime"])
+        yield from _rights(settings, client)
+        yield _indexes(settings, client)
     finally:
         client.close()
+
+
+def _kind(settings: Settings, hello: dict[str, Any], version: str) -> Result:
     kind = "replica set" if "setName" in hello else "sharded cluster" if hello.get("msg") else "lone mongod"
     detail = f"MongoDB {version}, {kind}, database {settings.database}"
-    if kind == "lone mongod":
-        detail += "; without transactions, make it a replica set of one (--replSet) to have them"
-    return Result("database", True, detail)
+    if hello["maxWireVersion"] < _OLDEST_WIRE_VERSION:
+        return Result("database", False, detail, "Upgrade MongoDB to 4.4 or later")
+    alone = "Without transactions; make it a replica set of one (--replSet) to have them"
+    return Result("database", True, detail, alone if kind == "lone mongod" else "")
+
+
+def _clock(theirs: datetime) -> Result:
+    if theirs.tzinfo is None:
+        theirs = theirs.replace(tzinfo=UTC)
+    apart = abs((datetime.now(UTC) - theirs).total_seconds())
+    fine = apart <= _MOST_SECONDS_APART
+    advice = "" if fine else "Leases and codes of second factors need one time: run NTP on both machines"
+    return Result("clock", fine, f"{apart:.1f} s apart from the database's", advice)
+
+
+def _rights(settings: Settings, client: MongoClient[dict[str, Any]]) -> Iterator[Result]:
+    names = {settings.database, settings.users_database, settings.gridfs_database, settings.sender_database}
+    for name in sorted(names - {""}):
+        probe = {"_id": ObjectId(), "check": datetime.now(UTC)}
+        try:
+            client[name][_PROBE].insert_one(probe)
+            client[name][_PROBE].delete_one({"_id": probe["_id"]})
+        except PyMongoError as error:
+            advice = f"Give the user of MALLARD_MONGO_URI the role readWrite on {name}"
+            yield Result("rights", False, f"{name} can not be written: {str(error)[:200]}", advice)
+        else:
+            yield Result("rights", True, f"{name} can be written")
+
+
+def _indexes(settings: Settings, client: MongoClient[dict[str, Any]]) -> Result:
+    """A database that is new has none, and lacks nothing that a start would not make."""
+    try:
+        missing = missing_indexes(Databases(client, database_names(settings)))
+    except PyMongoError as error:
+        advice = "Give the user of MALLARD_MONGO_URI the role readWrite on each database"
+        return Result("indexes", False, f"can not be listed: {str(error)[:200]}", advice)
+    advice = "`mallard jobs` and `mallard serve` make them when they start" if missing else ""
+    detail = f"{len(missing)} missing: {', '.join(missing[:5])} …" if missing else "all there"
+    return Result("indexes", True, detail, advice)
+
+
+def _address(settings: Settings) -> Result:
+    """Free to be taken, or taken by a Mallard that answers."""
+    host, port = settings.host, int(settings.bind.rpartition(":")[2])
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as attempt:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            attempt.bind((host, port))
+        return Result("address", True, f"{settings.bind} is free")
+    except OSError as error:
+        if _answers(settings.url):
+            return Result("address", True, f"Mallard answers on {settings.bind}")
+        advice = "Stop the program that has it, or set MALLARD_BIND to an address of this machine"
+        return Result("address", False, f"{settings.bind}: {error.strerror}", advice)
+
+
+def _answers(url: str) -> bool:
+    """Whether it is a Mallard; its certificate is for another name than that of the address, so nobody looks at it."""
+    url = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+    try:
+        with urlopen(f"{url}/health", timeout=2, context=ssl._create_unverified_context()) as answer:
+            return b'"status"' in answer.read(200)
+    except (URLError, OSError, ValueError):
+        return False
+
+
+def _gpg() -> Result:
+    gpg = shutil.which("gpg")
+    advice = "" if gpg else "Install GnuPG: PGP keys of accounts can not be checked without"
+    return Result("gpg", bool(gpg), gpg or "not found", advice)
+
+
+def _files() -> Result:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fine = most == resource.RLIM_INFINITY or most >= _FEWEST_FILES
+    advice = (
+        "" if fine else f"Each connection is one: allow {_FEWEST_FILES} at least (ulimit -n, LimitNOFILE=)"
+    )
+    return Result(
+        "files", fine, f"{'any number' if most == resource.RLIM_INFINITY else most} open at once", advice
+    )
+
+
+def _access(settings: Settings) -> Result:
+    if not settings.needs_token:
+        return Result(
+            "access", True, f"open to everyone on {settings.bind}", "MALLARD_ACCESS_CONTROL=on closes it"
+        )
+    if settings.access_control and settings.secret == DEFAULT_SECRET:
+        return Result(
+            "access", True, "tokens, signed with the default secret", "Set MALLARD_SECRET to a random text"
+        )
+    return Result("access", True, "every request needs a token")
+
+
+def _secrets(settings: Settings) -> Result:
+    if settings.encryption_secret:
+        return Result("secrets", True, "TOTP seeds and private keys are encrypted")
+    advice = "MALLARD_ENCRYPTION_SECRET encrypts them"
+    return Result("secrets", True, "TOTP seeds and private keys are stored in clear", advice)

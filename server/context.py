@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from contextvars import ContextVar
 from functools import cached_property
 from typing import Any, cast
 
@@ -16,15 +17,21 @@ from handlers.call import Caller
 _GIVEN = re.compile(r"[A-Za-z0-9._\-]{8,64}")
 
 
+_latest: ContextVar[ApiRequest | None] = ContextVar("latest_request", default=None)
+
+
 class ApiRequest(Request):
     """A request, and what its log line tells of it besides."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        _latest.set(self)
         self.started = time.perf_counter()
         self.operation_id: str | None = None
         self.caller: Caller | None = None
         self.values_read: dict[str, Any] | None = None
+        self.problem = ""
+        self.database_seconds = 0.0
 
     @cached_property
     def id(self) -> str:
@@ -38,6 +45,13 @@ class ApiRequest(Request):
         Asked of every request: `headers.get` builds an exception for each header that is not there.
         """
         return cast(str, self.environ.get(variable, ""))
+
+
+latest_request = _latest.get
+"""The request that this greenlet or thread took last, None where there was none.
+
+For what is called with every database command: four times as fast as to ask Flask.
+"""
 
 
 def current_request() -> ApiRequest:

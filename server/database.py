@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pymongo import MongoClient
 
+from server.metrics import Metrics
 from server.settings import Settings
+from server.watching import RequestWatch
 from storage.database import DatabaseNames, Document
 from storage.store import Store
 from storage.wildduck import WildDuck
 
 _SELECTION_MS = 20_000
+_MONGODB_4_4 = 9  # its wire version
 
 
-def open_store(settings: Settings) -> Store:
-    """Connect to the database of the settings.
+def open_store(settings: Settings, metrics: Metrics | None = None) -> Store:
+    """Connect to the database of the settings; what it takes goes to the metrics, and to the log where it is slow.
 
     A worker waits up to 20 s for a primary, so that a restart of the database is a pause and no failure.
     """
@@ -25,7 +28,19 @@ def open_store(settings: Settings) -> Store:
         retryReads=True,
         maxPoolSize=100,
     )
-    return Store(client, database_names(settings), wildduck=WildDuck(settings.redis_url))
+    watch = RequestWatch(comments=_takes_comments(client), slow_ms=settings.slow_ms, metrics=metrics)
+    return Store(
+        client,
+        database_names(settings),
+        wildduck=WildDuck(settings.redis_url),
+        watch=watch,
+        keys=settings.key_rings,
+    )
+
+
+def _takes_comments(client: MongoClient[Document]) -> bool:
+    """MongoDB takes a comment with every command from 4.4 on."""
+    return int(client.admin.command("hello")["maxWireVersion"]) >= _MONGODB_4_4
 
 
 def database_names(settings: Settings) -> DatabaseNames:

@@ -44,7 +44,7 @@ class _Api:
 
 def make_demo(settings: Settings, address: str) -> str:
     """Make the account and its messages; returns the lines to look at them. Raises DemoError."""
-    api = _Api(f"http://{settings.bind}", settings.token)
+    api = _Api(settings.url, settings.token)
     name, password = address.partition("@")[0].lower(), secrets.token_urlsafe(9)
     account = {"username": name, "password": password, "address": address, "name": name.title()}
     user = api.call("POST", "/users", orjson.dumps(account))["id"]

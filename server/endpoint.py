@@ -7,7 +7,7 @@ from contextlib import closing, nullcontext
 from typing import Any
 
 import structlog
-from flask import Response
+from flask import Response, current_app
 
 from handlers.answer import Stream
 from handlers.call import Call, Caller, Rules
@@ -121,8 +121,17 @@ class Endpoint:
 
 
 def _stream_response(request: ApiRequest, stream: Stream) -> Response:
-    """A stream outlasts its request, a live one by hours, so it holds on to nothing of it."""
-    response = Response(iter(stream.chunks), headers=dict(stream.headers), content_type=stream.content_type)
+    """A stream outlasts its request, a live one by hours, so it holds on to nothing of it.
+
+    Where the worker has an outlet, that goes on with a live one, and nothing waits for it here.
+    """
+    outlet = current_app.extensions.get("outlet")
+    passing = outlet.passing(request.environ, stream.live) if outlet and stream.live else None
+    chunks = passing or iter(stream.chunks)
+    response = Response(chunks, headers=dict(stream.headers), content_type=stream.content_type)
+    if passing:
+        response.call_on_close(passing.close)
+        return response
     if stream.on_end:
         response.call_on_close(stream.on_end)
     if stream.live:

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from problems import TEXTS, Problem
 from security.secrets import SecretUnreadable
-from server.context import request_id
+from server.context import current_request, request_id
 from server.json import dumps
 
 STATUS: Mapping[str, int] = {
@@ -24,13 +24,16 @@ STATUS: Mapping[str, int] = {
     "AliasNotFound": 404,
     "AspNotFound": 404,
     "AttachmentNotFound": 404,
+    "AuditNotFoundError": 404,
     "AuthFailed": 403,
+    "CertNotFound": 404,
     "ChangeNotAllowed": 400,
     "ConfirmationRequired": 403,
     "CustomDisabled": 400,
     "CustomEnabled": 400,
     "DeleteInProgress": 400,
     "DisallowedMailboxMethod": 400,
+    "DkimNotFound": 404,
     "DomainNotFound": 404,
     "ELOOP": 400,
     "ENORECIPIENTS": 400,
@@ -60,7 +63,6 @@ STATUS: Mapping[str, int] = {
     "NoSuchMailbox": 404,
     "NoSuchQueueEntry": 404,
     "NoUpdates": 400,
-    "NotImplemented": 501,
     "NotPermitted": 400,
     "OverQuotaError": 400,
     "RateLimitedError": 403,
@@ -77,6 +79,7 @@ STATUS: Mapping[str, int] = {
     "UserDisabled": 403,
     "UserExistsError": 400,
     "UserNotFound": 404,
+    "WebhookNotFound": 404,
     "WildcardNotPermitted": 400,
 }
 
@@ -96,6 +99,12 @@ def problem_response(problem: Problem) -> Response:
     return Response(dumps(body), STATUS[problem.code], mimetype="application/json")
 
 
+def _refusal(problem: Problem) -> Response:
+    """The same, noted for who counts answers by their code."""
+    current_request().problem = problem.code
+    return problem_response(problem)
+
+
 def _fault_response(error: Exception) -> Response:
     """The answer to a fault of ours: logged in full, told without any inner detail."""
     log.error(
@@ -103,7 +112,7 @@ def _fault_response(error: Exception) -> Response:
     )
     code = _code(error)
     text = f"{TEXTS[code]}. Request id: {request_id()}"
-    return problem_response(Problem(code, text, requestId=request_id()))
+    return _refusal(Problem(code, text, requestId=request_id()))
 
 
 def _code(error: Exception) -> str:
@@ -119,13 +128,13 @@ def _http_response(error: HTTPException) -> Response:
     """The answer to what the router or the HTTP library refused."""
     match error:
         case NotFound():
-            return problem_response(Problem("ResourceNotFound", f"{request.path} does not exist"))
+            return _refusal(Problem("ResourceNotFound", f"{request.path} does not exist"))
         case MethodNotAllowed():
-            response = problem_response(Problem("MethodNotAllowed", f"{request.method} is not allowed"))
+            response = _refusal(Problem("MethodNotAllowed", f"{request.method} is not allowed"))
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
             return response
         case _ if (error.code or 500) < 500:
-            response = problem_response(Problem("InvalidContent", error.description or "Bad request"))
+            response = _refusal(Problem("InvalidContent", error.description or "Bad request"))
             response.status_code = error.code or 400
             return response
     return _fault_response(error)
@@ -136,7 +145,7 @@ def install(app: Flask) -> None:
 
     def answer(error: Exception) -> Response:
         if isinstance(error, Problem):
-            return problem_response(error)
+            return _refusal(error)
         return _http_response(error) if isinstance(error, HTTPException) else _fault_response(error)
 
     app.register_error_handler(Exception, answer)

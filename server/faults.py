@@ -91,6 +91,8 @@ _FORMAT_TEXTS: Mapping[str, str] = {
     "email-address": "must be a valid email",
     "email-or-wildcard": "must be a valid email or wildcard address",
     "host-name": "must be a valid host name",
+    "host-name-or-any": "must be a valid host name or *",
+    "host-name-or-ip": "must be a valid host name or ip address",
     "ip": "must be a valid ip address",
     "login-name": "must be a valid username or email",
     "metadata": "must be the JSON of an object",

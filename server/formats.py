@@ -100,6 +100,16 @@ def is_host_name(text: str) -> bool:
     return len(text) <= 253 and bool(_HOST_NAME.fullmatch(text))
 
 
+def is_host_name_or_any(text: str) -> bool:
+    """A host name, or `*` for all that have nothing of their own."""
+    return text == "*" or is_host_name(text)
+
+
+def is_host_name_or_ip(text: str) -> bool:
+    """What a TLS server may be called by."""
+    return is_host_name(text) or is_ip(text)
+
+
 def is_cursor(text: str) -> bool:
     """base64url of JSON; what it holds is checked by the listing it is used on."""
     try:
@@ -154,6 +164,8 @@ FORMATS: Mapping[str, Callable[[str], bool]] = {
     "email-address": is_email_address,
     "email-or-wildcard": is_email_or_wildcard,
     "host-name": is_host_name,
+    "host-name-or-any": is_host_name_or_any,
+    "host-name-or-ip": is_host_name_or_ip,
     "ip": is_ip,
     "login-name": is_login_name,
     "metadata": is_metadata,

@@ -5,11 +5,12 @@ gunicorn's own keeps waiting, until the graceful timeout is over, for connection
 
 from __future__ import annotations
 
+import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from socket import socket
 from types import FrameType
 from typing import Any
 
@@ -20,7 +21,9 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
+from server.outlet import HandedOver
 from server.refusals import refusal, status_of
+from server.tls import wrap_socket
 
 log = structlog.get_logger()
 
@@ -28,6 +31,8 @@ _HEARTBEAT_SECONDS = 1.0
 _BEFORE_KILL_SECONDS = 0.5
 _LAST_REQUEST_SECONDS = 0.1
 """How long a stop waits for a request that a client had sent before it could know."""
+
+log = structlog.get_logger()
 
 
 class GracefulWorker(GeventWorker):  # type: ignore[misc]
@@ -47,7 +52,7 @@ class GracefulWorker(GeventWorker):  # type: ignore[misc]
         super().handle_exit(sig, frame)
         self._stopping.set()
 
-    def handle_error(self, req: Any, client: socket, addr: Any, error: BaseException) -> None:
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, error: BaseException) -> None:
         """Called by gunicorn for what is no request, and for a failure outside of the application."""
         status = status_of(error)
         if status == 500:
@@ -82,15 +87,32 @@ class GracefulWorker(GeventWorker):  # type: ignore[misc]
             greenlet.kill(timeout, block=False)
         self._finish([server.pool for server in servers])
 
+    def handle_request(self, *arguments: Any) -> None:
+        """Called by gunicorn for each request. One whose connection was handed over is the last on it."""
+        try:
+            super().handle_request(*arguments)
+        except HandedOver as error:
+            raise StopIteration from error
+
     def _serve(self, listener: Any) -> StreamServer:
         listener.setblocking(1)
-        server = StreamServer(
-            listener, handle=partial(self.handle, listener), spawn=Pool(self.worker_connections)
-        )
+        handle, pool = partial(self.handle, listener), Pool(self.worker_connections)
+        options = {"ssl_context": self} if self.wsgi.extensions["tls"] else {}
+        server = StreamServer(listener, handle=handle, spawn=pool, **options)
         if self.cfg.workers > 1:
             server.max_accept = 1
         server.start()
         return server
+
+    def wrap_socket(self, client: socket.socket, server_side: bool) -> ssl.SSLSocket:
+        """Called by gevent for each connection of a TLS listener. A stop does not wait for a client to begin."""
+        with self.timeout_ctx():
+            try:
+                return wrap_socket(self.wsgi.extensions["tls"], client)
+            except OSError as error:
+                log.info("no TLS connection", reason=str(error))
+        client.close()
+        raise gevent.GreenletExit
 
     def _close(self, servers: list[StreamServer]) -> None:
         """Take nothing more. What was just accepted starts first, since it asks its listener for the address."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from handlers.call import Rules
-from security.profile import ProfileRules, Server, Signer, UnusableKey, load_signer
+from security.pem import UnusableKey
+from security.profile import ProfileRules, Server, Signer, load_signer
 from security.pwned import asker
 from server.settings import Settings, SettingsError
 
@@ -24,10 +25,11 @@ def rules_of(settings: Settings) -> Rules:
         pwned_check=settings.pwned_check,
         is_pwned=asker(settings.pwned_url),
         profile=_profile(settings),
-        totp_keys=settings.key_ring(settings.totp_secret),
+        totp_keys=settings.key_rings.totp,
         totp_window=settings.totp_window,
         strict_2fa=settings.strict_2fa,
         confirm_2fa=settings.confirm_2fa,
+        webhook_secret=settings.webhook_secret,
         welcome_dir=settings.welcome_dir,
     )
 

@@ -17,12 +17,13 @@ from typing import IO
 import structlog
 
 from server.database import open_store
+from server.metricspage import FOLDER, share_numbers, wants_metrics
 from server.mongod import Mongod, die_with_parent
 from server.settings import Settings
 
 log = structlog.get_logger()
 
-_PARTS = ("api", "jobs")  # in the order in which they are started, and stopped
+_PARTS = ("api", "lmtp", "relay", "jobs")  # in the order in which they are started, and stopped
 _WATCH_SECONDS = 0.2
 _RESTART_SECONDS = 1.0
 
@@ -62,6 +63,7 @@ class Supervisor:
         self._mongod: Mongod | None = None
         self._parts: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = False
+        self._wanted = [part for part in _PARTS if part != "relay" or settings.send]
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -83,16 +85,21 @@ class Supervisor:
             self._mongod = Mongod(self._settings.state_dir / "mongod", self._settings.mongo_cache)
             self._mongod.start()
             environ["MALLARD_MONGO_URI"] = self._mongod.uri
+        if wants_metrics(self._settings):
+            share_numbers(self._settings.state_dir / "metrics")
+            environ[FOLDER] = os.environ[FOLDER]
         self._environ = environ
         made = open_store(Settings.load(self._environ)).ensure_indexes()
         log.info("database is ready", own_mongod=self._mongod is not None, indexes_made=len(made))
-        for part in _PARTS:
+        for part in self._wanted:
             self._spawn(part)
-        log.info("serving", api=f"http://{self._settings.bind}", ui=f"http://{self._settings.bind}/ui/")
+        url = self._settings.url
+        log.info("serving", api=url, ui=f"{url}/ui/", lmtp=self._settings.lmtp_bind)
 
     def _spawn(self, part: str) -> None:
+        environ = self._environ if part == "api" else {**self._environ, "MALLARD_METRICS_BIND": ""}
         self._parts[part] = subprocess.Popen(
-            [sys.executable, "-m", "server", part], env=self._environ, preexec_fn=die_with_parent
+            [sys.executable, "-m", "server", part], env=environ, preexec_fn=die_with_parent
         )
 
     def _goes_on(self) -> bool:
@@ -105,7 +112,7 @@ class Supervisor:
             if self._mongod and self._mongod.pid is None:
                 log.error("mongod ended by itself, starting it again")
                 self._mongod.start()
-            for part in _PARTS:
+            for part in self._wanted:
                 self._revive(part)
 
     def _revive(self, part: str) -> None:

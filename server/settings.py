@@ -18,10 +18,12 @@ from urllib.parse import urlsplit
 
 from security.profile import ProfileRules
 from security.pwned import API as PWNED_API
-from security.secrets import DEFAULT_OLD_CIPHER, OLD_CIPHERS, KeyRing
+from security.secrets import DEFAULT_OLD_CIPHER, OLD_CIPHERS, KeyRing, KeyRings
 
 DEFAULT_SECRET = "a secret cat"
 _PROFILE = ProfileRules()
+_LARGEST_MAIL = 67_108_864 - 65_536  # with what a delivery adds, it is the largest that is stored
+_LMTP_CHECKS = ("disabled", "quota", "rate")
 
 
 class SettingsError(Exception):
@@ -77,6 +79,10 @@ def _host_and_port(value: Any) -> str:
     return str(value)
 
 
+def _host_and_port_or_none(value: Any) -> str:
+    return _host_and_port(value) if value else ""
+
+
 def _networks(value: Any) -> tuple[str, ...]:
     return tuple(str(ipaddress.ip_network(word)) for word in _words(value))
 
@@ -100,6 +106,18 @@ def _service(scheme: str) -> Callable[[Any], str]:
 
 def _words(value: Any) -> tuple[str, ...]:
     return tuple(value) if isinstance(value, list) else tuple(str(value).replace(",", " ").split())
+
+
+def _some_of(*choices: str) -> Callable[[Any], tuple[str, ...]]:
+    def read(value: Any) -> tuple[str, ...]:
+        words = _words(value)
+        if words == ("none",):
+            return ()
+        if unknown := set(words) - set(choices):
+            raise ValueError(f"has {', '.join(sorted(unknown))}, which is none of {', '.join(choices)}")
+        return words
+
+    return read
 
 
 def _lines(value: Any) -> tuple[str, ...]:
@@ -128,8 +146,100 @@ class Settings:
         "Folder of what one machine keeps: the data of our own mongod, its keys, its log.",
     )
     bind: str = _setting("127.0.0.1:8080", _host_and_port, "Where the API listens, host:port.")
+    tls: bool = _setting(
+        False,
+        _switch,
+        "`on`: the API speaks TLS, with the certificates stored by `POST /certs`, by the name that a client asks for.",
+    )
+    tls_certificate: str = _setting(
+        "",
+        str,
+        "PEM file of the certificate, then of those between it and a known one, that the API shows for names without "
+        "one in the database. Empty: connections for these are refused.",
+    )
+    tls_key: str = _setting("", str, "PEM file of the private key of MALLARD_TLS_CERTIFICATE.")
     workers: int = _setting(
         min(os.cpu_count() or 1, 4), _whole_number(1), "API processes; each serves many requests at once."
+    )
+    lmtp_bind: str = _setting(
+        "127.0.0.1:2424", _host_and_port, "Where mail comes in by LMTP, host:port. Only for your own MTA."
+    )
+    relay: str = _setting(
+        "",
+        _host_and_port_or_none,
+        "Smart host that all mail goes out through, host:port; port 465 is TLS from the start. Empty: by the mail "
+        "exchangers of each domain, and to accounts of this very store by way of MALLARD_LMTP_BIND.",
+    )
+    relay_user: str = _setting("", str, "User name at the smart host. Empty: no log-in.")
+    relay_password: str = _setting("", str, "Password at the smart host.", secret=True)
+    relay_tls: str = _setting(
+        "opportunistic",
+        _choice("opportunistic", "required", "verified"),
+        "TLS of mail that goes out. `opportunistic`: where it is offered, but with a valid certificate wherever a "
+        "password is to be sent. `required`: always, whatever the certificate. `verified`: always, with a valid one.",
+    )
+    relay_name: str = _setting(
+        "", str, "What the relay calls itself in EHLO and in reports to senders. Empty: the name of the host."
+    )
+    relay_connections: int = _setting(
+        20, _whole_number(1, most=500), "Connections that a relay process has at once."
+    )
+    relay_connections_per_domain: int = _setting(
+        5, _whole_number(1, most=100), "How many of them to one domain, or to the smart host."
+    )
+    relay_timeout: int = _setting(
+        120,
+        _whole_number(1, most=3600),
+        "Seconds that another server may take for each step; a quarter to connect, five times as long for a whole "
+        "message.",
+    )
+    relay_lease: int = _setting(
+        120,
+        _whole_number(2, most=3600),
+        "Seconds after which another relay takes over what a dead one was at.",
+    )
+    send: bool = _setting(
+        True, _switch, "`off`: `mallard serve` leaves the queue to a ZoneMTA on the same database."
+    )
+    allow_private_targets: bool = _setting(
+        False,
+        _switch,
+        "`on`: forwards, webhooks and mail exchangers may be on loopback and private addresses. The smart host may be "
+        "anyway.",
+    )
+    lmtp_name: str = _setting("", str, "Name of the LMTP server in its greeting. Empty: the host's name.")
+    lmtp_max_size: int = _setting(
+        _LARGEST_MAIL, _whole_number(1024, most=_LARGEST_MAIL), "Largest message that LMTP takes, in bytes."
+    )
+    lmtp_threads: int = _setting(
+        8, _whole_number(1, most=256), "How many deliveries the LMTP server makes at once."
+    )
+    lmtp_checks: tuple[str, ...] = _setting(
+        _LMTP_CHECKS,
+        _some_of(*_LMTP_CHECKS),
+        "What LMTP refuses a recipient for: `disabled` accounts, a full `quota`, a `rate` above the account's "
+        "`receivedMax`, or 60, in a minute. An MTA may check these itself. `none`: nothing.",
+    )
+    verify_mail: bool = _setting(
+        True, _switch, "`on`: check SPF, DKIM and DMARC of mail that comes in. Asks the DNS."
+    )
+    authserv_id: str = _setting(
+        "",
+        str,
+        "Name in the Authentication-Results of your MTA (RFC 8601); what they say is taken in place of own checks. "
+        "The MTA must remove such fields from mail of others.",
+    )
+    spam_headers: tuple[str, ...] = _setting(
+        ("X-Spam-Flag", "X-Spam-Status", "X-Spam", "X-Spam-Action", "X-Rspamd-Action"),
+        _words,
+        "Header fields in which your spam filter says what it thinks: yes, or an action as rspamd names them.",
+    )
+    loop_secret: str = _setting(
+        "",
+        str,
+        "Key of the marks by which forwarded mail that comes back is known, WildDuck's sender.loopSecret. "
+        "Empty: MALLARD_SECRET.",
+        secret=True,
     )
     access_control: bool = _setting(
         False,
@@ -172,7 +282,8 @@ class Settings:
     encryption_old_secrets: tuple[str, ...] = _setting(
         (),
         _lines,
-        "Earlier keys, one a line; what they encrypted is read, and stored under the present key as it is used.",
+        "Earlier keys, one a line; what they encrypted is read. `mallard secrets rotate` puts it under the present "
+        "one.",
         secret=True,
     )
     encryption_old_cipher: str = _setting(
@@ -182,6 +293,18 @@ class Settings:
     )
     totp_secret: str = _setting(
         "", str, "Key that encrypts TOTP seeds alone. Empty: the encryption secret.", secret=True
+    )
+    dkim_secret: str = _setting(
+        "",
+        str,
+        "Key that encrypts private DKIM keys alone, WildDuck's dkim.secret. Empty: the encryption secret.",
+        secret=True,
+    )
+    certs_secret: str = _setting(
+        "",
+        str,
+        "Key that encrypts private TLS keys alone, WildDuck's certs.secret. Empty: the encryption secret.",
+        secret=True,
     )
     totp_window: int = _setting(
         6, _whole_number(0, most=20), "Steps of 30 seconds before and after now whose TOTP codes are right."
@@ -266,6 +389,29 @@ class Settings:
     sweep: bool = _setting(
         True, _switch, "`off`: leave expired messages to the task runner of a WildDuck on the same database."
     )
+    metrics_bind: str = _setting(
+        "",
+        lambda value: _host_and_port(value) if value else "",
+        "Address, host:port, where GET /metrics answers everyone, in Prometheus' format. Empty: nowhere.",
+    )
+    metrics_token: str = _setting(
+        "",
+        str,
+        "Token, sent as `Authorization: Bearer …`, for GET /metrics on the address of the API. Empty: not there.",
+        secret=True,
+    )
+    slow_ms: int = _setting(
+        500,
+        _whole_number(0),
+        "Milliseconds from which the log tells of a database operation, without its values. 0: never.",
+    )
+    webhook_secret: str = _setting(
+        "",
+        str,
+        "Key that signs what webhooks send; each hook has a secret made of it, which `createWebhook` and `mallard "
+        "webhooks secret` tell. Empty: no signatures.",
+        secret=True,
+    )
     log_format: str = _setting(
         "auto", _choice("auto", "console", "json"), "`auto`: console on a terminal, JSON otherwise."
     )
@@ -282,6 +428,11 @@ class Settings:
         """The host part of `bind`, without the brackets of IPv6."""
         return self.bind.rpartition(":")[0].strip("[]")
 
+    @property
+    def url(self) -> str:
+        """Where the API is, without a slash at the end."""
+        return f"{'https' if self.tls else 'http'}://{self.bind}"
+
     def with_mongo_uri(self, uri: str) -> Settings:
         """The same settings on another MongoDB."""
         return replace(self, mongo_uri=uri)
@@ -291,8 +442,14 @@ class Settings:
         """Whether a request without a token is refused."""
         return self.access_control or bool(self.token)
 
-    def key_ring(self, own: str = "") -> KeyRing:
-        """The keys of secrets at rest; `own` is the key of one kind of them, before the common one."""
+    @property
+    def key_rings(self) -> KeyRings:
+        """The keys of secrets at rest, of each kind."""
+        secrets = (self.totp_secret, self.dkim_secret, self.certs_secret)
+        return KeyRings(*map(self._key_ring, secrets))
+
+    def _key_ring(self, own: str) -> KeyRing:
+        """`own` is the key of one kind, before the common one."""
         older = (*([self.encryption_secret] if own else []), *self.encryption_old_secrets)
         return KeyRing(own or self.encryption_secret, older, self.encryption_old_cipher)
 
@@ -320,6 +477,8 @@ class Settings:
             raise SettingsError(
                 "Access control is on with the default secret. Set MALLARD_SECRET to a random text."
             )
+        if bool(self.tls_key) != bool(self.tls_certificate):
+            raise SettingsError("MALLARD_TLS_KEY and MALLARD_TLS_CERTIFICATE need each other.")
         if bool(self.profile_key) != bool(self.profile_certificate):
             raise SettingsError("MALLARD_PROFILE_KEY and MALLARD_PROFILE_CERTIFICATE need each other.")
 

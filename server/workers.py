@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import resource
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -19,15 +20,30 @@ from server.api import find_handler
 from server.app import create_app
 from server.contract import Contract
 from server.database import open_store
+from server.gauges import Gauges
 from server.graceful import GracefulWorker
+from server.metrics import Metrics
+from server.metricspage import OnAddress, shared_folder, wants_metrics
 from server.mongod import die_with_parent
+from server.outlet import Outlet
 from server.settings import Settings
 
 _CONNECTIONS_PER_WORKER = 10_000
+_LAST_STREAMS_SECONDS = 2.0
 
 
 class Worker(GracefulWorker):
     """A worker that ends its event streams with the first signal to stop; other requests have time to finish."""
+
+    def load_wsgi(self) -> None:
+        """Called by gunicorn after the fork."""
+        super().load_wsgi()
+        self._outlet = self.wsgi.extensions["outlet"] = Outlet()
+
+    def run(self) -> None:
+        """Serve, then stop."""
+        super().run()
+        self._outlet.join(_LAST_STREAMS_SECONDS)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by gunicorn on SIGTERM. Signal handlers may not wait for locks, so a greenlet does it."""
@@ -48,7 +64,7 @@ class Workers(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         """Called by gunicorn for its own settings."""
         options: dict[str, Any] = {
-            "bind": self._settings.bind,
+            "bind": [bind for bind in (self._settings.bind, self._settings.metrics_bind) if bind],
             "workers": self._settings.workers,
             "worker_class": Worker,
             "worker_connections": _CONNECTIONS_PER_WORKER,
@@ -60,7 +76,7 @@ class Workers(BaseApplication):  # type: ignore[misc]
             "accesslog": None,
             "loglevel": "warning",
             "limit_request_line": 8190,
-            "post_fork": _prepare,
+            "post_fork": _prepare_tls if self._settings.tls else _prepare,
             "when_ready": _freeze,
         }
         for name, value in options.items():
@@ -70,7 +86,13 @@ class Workers(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         """Called by gunicorn in each worker."""
         logs.configure(self._settings.log_format, self._settings.log_level)
-        return create_app(self._settings, open_store(self._settings), self._contract)
+        metrics = Metrics(shared_folder()) if wants_metrics(self._settings) else None
+        store = open_store(self._settings, metrics)
+        app = create_app(self._settings, store, self._contract, metrics)
+        if metrics and self._settings.metrics_bind:
+            page = partial(metrics.page, Gauges(store))
+            app.wsgi_app = OnAddress(app.wsgi_app, self._settings.metrics_bind, page)  # type: ignore[method-assign]
+        return app
 
 
 def _prepare(server: Any, worker: Any) -> None:
@@ -78,6 +100,12 @@ def _prepare(server: Any, worker: Any) -> None:
     die_with_parent()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _prepare_tls(server: Any, worker: Any) -> None:
+    """gunicorn tells the application `https` where it has the name of a file with a certificate."""
+    _prepare(server, worker)
+    worker.cfg.set("certfile", "-")
 
 
 def _freeze(server: Any) -> None:

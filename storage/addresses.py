@@ -42,13 +42,15 @@ class Addresses:
         own = {"tags", *_JSON_FIELDS} & fields.keys()
         return self._insert({"user": user}, address, fields, {name: fields[name] for name in own}, session)
 
-    def create_forwarded(self, address: str, fields: Document) -> Document:
+    def create_forwarded(
+        self, address: str, fields: Document, session: ClientSession | None = None
+    ) -> Document:
         """Add a normalised address that belongs to no account; `fields` as `update` takes them.
 
         Raises Problem AddressExistsError.
         """
         rest = {name: value for name, value in fields.items() if name != "name"}
-        return self._insert({}, address, fields, rest)
+        return self._insert({}, address, fields, rest, session)
 
     def _insert(
         self,
@@ -131,10 +133,13 @@ class Addresses:
         """A forwarded address. Raises Problem AddressNotFound."""
         return self._one({"_id": address_id, **_FORWARDED})
 
-    def delete_forwarded(self, address_id: ObjectId) -> None:
-        """Delete a forwarded address. Raises Problem AddressNotFound."""
-        if not self._collection.delete_one({"_id": address_id, **_FORWARDED}).deleted_count:
+    def delete_forwarded(self, address_id: ObjectId, session: ClientSession | None = None) -> Document:
+        """Delete a forwarded address; what it was. Raises Problem AddressNotFound."""
+        wanted = {"_id": address_id, **_FORWARDED}
+        deleted = self._collection.find_one_and_delete(wanted, {"address": 1}, session=session)
+        if not deleted:
             raise Problem("AddressNotFound")
+        return deleted
 
     def _one(self, wanted: Document, session: ClientSession | None = None) -> Document:
         found = self._collection.find_one(wanted, max_time_ms=_READ_MS, session=session)

@@ -19,6 +19,9 @@ from storage.settings import Settings
 
 _SWEEP_MS = 120_000
 
+Position = tuple[datetime, ObjectId]
+"""When a message was deleted, and the id of its copy."""
+
 
 class Archive:
     """Repository of deleted messages. They keep their references to attachments."""
@@ -89,12 +92,18 @@ class Archive:
         return {row["_id"]: row["n"] for row in self._collection.aggregate(pipeline, maxTimeMS=_SWEEP_MS)}
 
     def between(
-        self, user: ObjectId, start: datetime, end: datetime, but: Collection[ObjectId], most: int
-    ) -> list[ObjectId]:
-        """Copies of what was deleted at these times, both included."""
-        wanted = {"user": user, "archived": {"$gte": start, "$lte": end}, "_id": {"$nin": list(but)}}
-        rows = self._collection.find(wanted, {"_id": 1}, max_time_ms=_SWEEP_MS).hint("user_messages_archived")
-        return [row["_id"] for row in rows.limit(most)]
+        self, user: ObjectId, start: datetime, end: datetime, after: Position | None, most: int
+    ) -> list[Position]:
+        """What was deleted at these times, both included, in that order: the next behind a position."""
+        wanted: Document = {"user": user, "archived": {"$gte": start, "$lte": end}}
+        if after:
+            same, later = {"archived": after[0], "_id": {"$gt": after[1]}}, {"$gt": after[0], "$lte": end}
+            wanted = {"$or": [{"user": user, **same}, {"user": user, "archived": later}]}
+        rows = self._collection.find(wanted, {"archived": 1}, max_time_ms=_SWEEP_MS).hint(
+            "user_archived_order"
+        )
+        rows = rows.sort([("archived", 1), ("_id", 1)]).limit(most)
+        return [(row["archived"], row["_id"]) for row in rows]
 
     def expired(self, most: int, but: Collection[ObjectId] = ()) -> list[ObjectId]:
         """Copies whose time is over."""

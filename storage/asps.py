@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
+from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
 from storage.database import Clock, Databases, Document
+from storage.events import Events
 
 _READ_MS = 3000
 _SHOWN = dict.fromkeys(("description", "scopes", "used", "authEvent", "created", "expires"), 1)
@@ -20,9 +23,10 @@ _SECRET = dict.fromkeys(("description", "scopes", "password", "selector", "ttl")
 class Asps:
     """Repository of application passwords. One that has ended is none, whether MongoDB has swept it or not."""
 
-    def __init__(self, databases: Databases, clock: Clock) -> None:
+    def __init__(self, databases: Databases, clock: Clock, events: Events) -> None:
         self._collection = databases.users["asps"]
         self._clock = clock
+        self._events = events
 
     def create(self, user: ObjectId, fields: Document, ttl: int | None, most: int) -> ObjectId:
         """Add one; ends `ttl` seconds after its last use. Raises Problem TooMany beyond `most` of the account.
@@ -33,11 +37,20 @@ class Asps:
         self._collection.delete_many({"user": user, "expires": {"$lte": self._clock()}})
         document = {"_id": ObjectId(), "user": user, **fields, **self._beginning(ttl)}
         while True:
+            row = {**document, "slot": self._free_slot(user, most)}
             try:
-                self._collection.insert_one({**document, "slot": self._free_slot(user, most)})
+                self._events.run(user, partial(self._insert, row))
             except DuplicateKeyError:
                 continue
             return ObjectId(document["_id"])
+
+    def _insert(self, row: Document, session: ClientSession | None) -> None:
+        self._collection.insert_one(row, session=session)
+        self._tell("asp.created", row, session)
+
+    def _tell(self, kind: str, asp: Document, session: ClientSession | None) -> None:
+        about = {"asp": asp["_id"], "description": asp["description"]}
+        self._events.tell(kind, user=asp["user"], session=session, **about)
 
     def _beginning(self, ttl: int | None) -> Document:
         now = self._clock()
@@ -76,7 +89,14 @@ class Asps:
 
     def delete(self, user: ObjectId, asp: ObjectId) -> Document | None:
         """Take one away; what it was, None where another call was first."""
-        return self._collection.find_one_and_delete({"_id": asp, "user": user}, _SHOWN)
+        return self._events.run(user, lambda session: self._delete(user, asp, session))
+
+    def _delete(self, user: ObjectId, asp: ObjectId, session: ClientSession | None) -> Document | None:
+        wanted = {"_id": asp, "user": user}
+        deleted = self._collection.find_one_and_delete(wanted, _SHOWN, session=session)
+        if deleted:
+            self._tell("asp.deleted", {**deleted, "user": user}, session)
+        return deleted
 
     def _find(self, wanted: Document, projection: Mapping[str, Any]) -> list[Document]:
         lives = {"$or": [{"expires": None}, {"expires": {"$gt": self._clock()}}]}

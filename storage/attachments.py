@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from bson import Binary, ObjectId
 from pymongo import UpdateOne
@@ -22,10 +22,11 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from mail.attachment import decode, encode
 from mail.content import Body
 from problems import Problem
+from storage.attachmentfiles import CHUNK_SIZE as CHUNK_SIZE
+from storage.attachmentfiles import chunk_documents, file_document
 from storage.database import Clock, Databases, Document
 from storage.duplicates import is_duplicate
 
-CHUNK_SIZE = 261_120
 _TRIES = 70
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
 _CHUNKS_AT_ONCE = 32
@@ -83,7 +84,7 @@ class Attachments:
 
     def _upload(self, body: Body, magic: int) -> str:
         """The chunks first, the file document last: a file that is there is whole."""
-        file = _file(body, magic, self._clock())
+        file = file_document(body, magic, self._clock())
         written: list[ObjectId] = []
         try:
             self._write_chunks(body, written)
@@ -96,7 +97,7 @@ class Attachments:
 
     def _write_chunks(self, body: Body, written: list[ObjectId]) -> None:
         """The first chunk alone, as the unique index lets only one writer pass; ids are noted before the writing."""
-        chunks = _chunks(body)
+        chunks = chunk_documents(body)
         size = 1
         while batch := list(islice(chunks, size)):
             written += [chunk["_id"] for chunk in batch]
@@ -150,23 +151,47 @@ class Attachments:
         self._chunks.delete_many({"files_id": Binary(file_id), "_id": {"$lt": newest}}, session=session)
         return True
 
-    def file(self, file_id: bytes) -> Document:
+    def there(self, file_ids: Iterable[bytes | ObjectId]) -> set[bytes | ObjectId]:
+        """Those of the files that there are."""
+        wanted = {"_id": {"$in": [_key(file_id) for file_id in file_ids]}}
+        return {row["_id"] for row in self._files.find(wanted, {"_id": 1})}
+
+    def file(self, file_id: bytes | ObjectId) -> Document:
         """The document of a file. Raises Problem FileNotFound."""
-        found = self._files.find_one({"_id": Binary(file_id)})
+        found = self._files.find_one({"_id": _key(file_id)})
         if not found:
             raise Problem("FileNotFound")
         return found
 
-    def encoded(self, file_id: bytes) -> Iterator[bytes]:
-        """The body as it stands in the message. A body that is lost gives nothing."""
-        found = self._files.find_one({"_id": Binary(file_id)})
+    def encoded(self, file_id: bytes | ObjectId) -> Iterator[bytes]:
+        """The body as it stands in the message. A body that is lost gives nothing.
+
+        WildDuck decodes base64 also where line breaks follow it; their number is known from the encoded size.
+        """
+        found = self._files.find_one({"_id": _key(file_id)})
         if not found:
             return
-        metadata: Mapping[str, object] = found["metadata"]
+        metadata: Mapping[str, Any] = found["metadata"]
         if not metadata.get("decoded"):
             yield from self._read(found)
             return
-        yield from _encoded_lines(self._read(found), int(str(metadata["lineLen"])))
+        length = 0
+        for piece in _encoded_lines(self._read(found), int(metadata["lineLen"])):
+            length += len(piece)
+            yield piece
+        if missing := b"\r\n" * ((int(metadata.get("esize") or 0) - length) // 2):
+            yield missing
+
+    def alters(self, bodies: Sequence[Body]) -> bool:
+        """Whether a file that was there already gives one of these bodies back with other line breaks.
+
+        WildDuck decodes base64 whose lines are nearly of one length, and can not tell where the odd ones were.
+        """
+        uneven = [Binary(b.hash) for b in bodies if b.transfer_encoding == "base64" and b.line_length is None]
+        if not uneven:
+            return False
+        rows = self._files.find({"_id": {"$in": uneven}, "metadata.decoded": True}, {"_id": 1})
+        return any(_digest(self.encoded(row["_id"])) != bytes(row["_id"]) for row in rows)
 
     def decoded(self, file: Document) -> Iterator[bytes]:
         """The content of a file document."""
@@ -182,32 +207,16 @@ class Attachments:
             yield bytes(row["data"])
 
 
-def _file(body: Body, magic: int, now: datetime) -> Document:
-    metadata: Document = {
-        "m": magic,
-        "c": 1,
-        "cu": now,
-        "esize": body.encoded_size,
-        "transferEncoding": body.transfer_encoding,
-        "fileContentHash": b64encode(hashlib.sha256(body.content).digest()).decode(),
-    }
-    if body.line_length:
-        metadata.update(decoded=True, lineLen=body.line_length)
-    return {
-        "_id": Binary(body.hash),
-        "length": len(body.content),
-        "chunkSize": CHUNK_SIZE,
-        "uploadDate": now,
-        "filename": None,
-        "contentType": body.content_type,
-        "metadata": metadata,
-    }
+def _digest(pieces: Iterable[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
 
 
-def _chunks(body: Body) -> Iterator[Document]:
-    for number, start in enumerate(range(0, len(body.content), CHUNK_SIZE)):
-        data = Binary(body.content[start : start + CHUNK_SIZE])
-        yield {"_id": ObjectId(), "files_id": Binary(body.hash), "n": number, "data": data}
+def _key(file_id: bytes | ObjectId) -> Binary | ObjectId:
+    """Files of old messages have ids of their own; those of others are hashes."""
+    return Binary(file_id) if isinstance(file_id, bytes) else file_id
 
 
 def _encoded_lines(pieces: Iterable[bytes], line_length: int) -> Iterator[bytes]:

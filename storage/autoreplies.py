@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
 from storage.database import Clock, Databases, Document, Transactions
+from storage.events import Events
 
 _READ_MS = 3000
 _SHOWN = dict.fromkeys(("status", "name", "subject", "text", "html", "start", "end", "created"), 1)
@@ -25,11 +26,14 @@ _OLDEST = [("_id", 1)]
 class Autoreplies:
     """Repository of automatic answers. Document and flag change together."""
 
-    def __init__(self, databases: Databases, clock: Clock, transactions: Transactions) -> None:
+    def __init__(
+        self, databases: Databases, clock: Clock, transactions: Transactions, events: Events
+    ) -> None:
         self._collection = databases.main["autoreplies"]
         self._users = databases.users["users"]
         self._clock = clock
         self._transactions = transactions
+        self._events = events
 
     def find(self, user: ObjectId, session: ClientSession | None = None) -> Document | None:
         """That of an account, None where there is none."""
@@ -82,7 +86,11 @@ class Autoreplies:
         before = self._users.find_one_and_update({"_id": user}, change, {"autoreply": 1}, session=session)
         if not before:
             raise Problem("UserNotFound")
-        return bool(before.get("autoreply")) != status
+        changed = bool(before.get("autoreply")) != status
+        if changed:
+            kind = "autoreply.user.enabled" if status else "autoreply.user.disabled"
+            self._events.tell(kind, user=user, session=session)
+        return changed
 
     def delete(self, user: ObjectId) -> bool:
         """Remove that of an account; whether there was anything to remove. Raises Problem UserNotFound."""

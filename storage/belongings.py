@@ -6,8 +6,9 @@ from bson import ObjectId
 
 from storage.database import Databases
 
-# collection → role of its database. Not here: messages and archived ones, which give attachments back; files; the
-# security log, the journal, notices and counters, which end by themselves; audits, which the law may ask for.
+# collection → role of its database. Not here: messages and archived ones, which give attachments back; files; hooks,
+# which are told that the account is gone; the security log, the journal, notices and counters, which end by themselves;
+# audits, which the law may ask for.
 _ROLES = {
     "mailboxes": "main",
     "asps": "users",
@@ -16,7 +17,6 @@ _ROLES = {
     "addressregister": "main",
     "threads": "main",
     "updates": "main",
-    "webhooks": "users",
 }
 KINDS = tuple(_ROLES)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
+
+from storage.watch import Watch, WatchedDatabase
 
 Result = TypeVar("Result")
 Document = dict[str, Any]
@@ -36,6 +39,11 @@ def utc_now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
+def may_be_committed(error: BaseException) -> bool:
+    """Whether a transaction may have been committed although its answer was lost; then what it refers to must stay."""
+    return isinstance(error, PyMongoError) and error.has_error_label("UnknownTransactionCommitResult")
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseNames:
     """The databases by their role; WildDuck may keep each in one of its own."""
@@ -49,8 +57,11 @@ class DatabaseNames:
 class Databases:
     """Handles of the four databases, all with majority writes and dates in UTC."""
 
-    def __init__(self, client: MongoClient[Document], names: DatabaseNames) -> None:
+    def __init__(
+        self, client: MongoClient[Document], names: DatabaseNames, watch: Watch | None = None
+    ) -> None:
         self.client = client
+        self.watch = watch
         self.names = names
         self.main = self._open(names.main)
         self.users = self._open(names.users or names.main)
@@ -58,7 +69,15 @@ class Databases:
         self.sender = self._open(names.sender or names.main)
 
     def _open(self, name: str) -> Database[Document]:
-        return self.client.get_database(name, codec_options=_CODEC, write_concern=ACKNOWLEDGED)
+        if self.watch is None:
+            return self.client.get_database(name, codec_options=_CODEC, write_concern=ACKNOWLEDGED)
+        return WatchedDatabase(
+            self.watch, self.client, name, codec_options=_CODEC, write_concern=ACKNOWLEDGED
+        )
+
+    def answers(self) -> bool:
+        """Whether the database has a primary that answers; raises within the limit that `pymongo.timeout` sets."""
+        return bool(self.client.admin.command("ping")["ok"])
 
     @property
     def has_transactions(self) -> bool:
@@ -76,6 +95,7 @@ class Transactions:
 
     def __init__(self, databases: Databases) -> None:
         self._client = databases.client
+        self._watch = databases.watch or Watch()
         self._available = databases.has_transactions
         self._waiting: dict[int, list[Callable[[], None]]] = {}
 
@@ -87,9 +107,15 @@ class Transactions:
             return self._run_in(session, steps)
 
     def _run_in(self, session: ClientSession, steps: Callable[[ClientSession | None], Result]) -> Result:
+        ended = 0.0
+
         def attempt(session: ClientSession) -> Result:
+            nonlocal ended
             self._waiting[id(session)] = []
-            return steps(session)
+            try:
+                return steps(session)
+            finally:
+                ended = time.perf_counter()
 
         try:
             result = session.with_transaction(
@@ -97,6 +123,8 @@ class Transactions:
             )
         finally:
             waiting = self._waiting.pop(id(session), [])
+            if ended:
+                self._watch.took("commitTransaction", "", time.perf_counter() - ended, ())
         for callback in waiting:
             callback()
         return result

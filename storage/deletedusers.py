@@ -12,6 +12,7 @@ from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
 from storage.database import Clock, Databases, Document, Transactions
+from storage.events import Events
 from storage.tasks import Tasks
 from storage.tokens import Tokens
 
@@ -30,6 +31,11 @@ class Burial:
     task: ObjectId
     due: datetime
 
+    def shown(self, user: ObjectId) -> Document:
+        """As the API and events have it."""
+        addresses = {"deleted": self.addresses}
+        return {"user": user, "addresses": addresses, "deleteAfter": self.due, "task": self.task}
+
 
 @dataclass(frozen=True, slots=True)
 class Revival:
@@ -38,6 +44,12 @@ class Revival:
     task: ObjectId | None
     addresses: list[str]
     main: str
+
+    def shown(self, user: ObjectId) -> Document:
+        """As the API and events have it; what there is not is left out."""
+        main = {"main": self.main} if self.main else {}
+        task = {"task": self.task} if self.task else {}
+        return {"user": user, **task, "addresses": {"recovered": len(self.addresses), **main}}
 
 
 class DeletedUsers:
@@ -53,6 +65,7 @@ class DeletedUsers:
         transactions: Transactions,
         tasks: Tasks,
         tokens: Tokens,
+        events: Events,
     ) -> None:
         self._collection = databases.users["deletedusers"]
         self._users = databases.users["users"]
@@ -61,6 +74,7 @@ class DeletedUsers:
         self._transactions = transactions
         self._tasks = tasks
         self._tokens = tokens
+        self._events = events
 
     def bury(self, user: ObjectId, due: datetime | None) -> Burial:
         """Delete an account, its addresses and sessions; its data go at `due`, or at once.
@@ -80,7 +94,9 @@ class DeletedUsers:
         self._users.delete_one({"_id": user}, session=session)
         self._tokens.clear(user, session=session)
         task = self._tasks.ensure(TASK, {"data.user": user}, {"user": user}, due, session)
-        return Burial(deleted, task, due or self._clock())
+        burial = Burial(deleted, task, due or self._clock())
+        self._events.tell("user.delete.started", user=user, session=session, result=burial.shown(user))
+        return burial
 
     def _keep(self, document: Document, due: datetime | None, session: ClientSession | None) -> None:
         """A step that failed half-way left its addresses in the older entry."""
@@ -147,7 +163,9 @@ class DeletedUsers:
         for row in addresses:
             self._addresses.replace_one({"_id": row["_id"]}, row, upsert=True, session=session)
         self._collection.delete_one({"_id": user}, session=session)
-        return Revival(task, [row["address"] for row in addresses], main)
+        revival = Revival(task, [row["address"] for row in addresses], main)
+        self._events.tell("user.delete.cancelled", user=user, session=session, result=revival.shown(user))
+        return revival
 
     def _insert_user(self, entry: Document, main: str, session: ClientSession | None) -> None:
         """Before its addresses: without an account they would belong to nobody.
@@ -164,6 +182,14 @@ class DeletedUsers:
         except DuplicateKeyError as error:
             raise Problem("AccountFound") from error
 
-    def remove(self, user: ObjectId) -> None:
-        """Forget a deleted account; from here on it can not be restored."""
-        self._collection.delete_one({"_id": user})
+    def exists(self, user: ObjectId) -> bool:
+        """Whether an account is deleted and its data are not all gone."""
+        return self._collection.find_one({"_id": user}, {"_id": 1}, max_time_ms=_READ_MS) is not None
+
+    def remove(self, user: ObjectId, gone: Document) -> None:
+        """Forget a deleted account, from here on it can not be restored; and tell what is `gone`, once."""
+        self._events.run(user, lambda session: self._remove(user, gone, session))
+
+    def _remove(self, user: ObjectId, gone: Document, session: ClientSession | None) -> None:
+        if self._collection.delete_one({"_id": user}, session=session).deleted_count:
+            self._events.tell("user.delete.completed", user=user, session=session, result=gone)

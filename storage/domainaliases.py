@@ -10,6 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
 from storage.database import Clock, Databases, Document, Transactions
+from storage.events import Events
 from storage.paging import Order, Page, Paging, read_page
 
 _READ_MS = 3000
@@ -20,11 +21,14 @@ _BY_ALIAS = Order("alias")
 class DomainAliases:
     """Repository of aliases. None leads to another one, so that one look tells where mail goes."""
 
-    def __init__(self, databases: Databases, clock: Clock, transactions: Transactions) -> None:
+    def __init__(
+        self, databases: Databases, clock: Clock, transactions: Transactions, events: Events
+    ) -> None:
         self._collection = databases.users["domainaliases"]
         self._domains = databases.users["domaincache"]
         self._clock = clock
         self._transactions = transactions
+        self._events = events
 
     def create(self, alias: str, domain: str) -> ObjectId:
         """Make a normalised domain stand for another. Raises Problem AliasExists or AliasChain."""
@@ -42,6 +46,11 @@ class DomainAliases:
             raise Problem("AliasExists") from error
         if session is None:
             self._withdraw_from_chain(document)
+        self._tell("domainalias.created", document, session)
+
+    def _tell(self, kind: str, alias: Document, session: ClientSession | None) -> None:
+        about = {"domainalias": alias["_id"], "alias": alias["alias"], "domain": alias["domain"]}
+        self._events.tell(kind, session=session, **about)
 
     def _refuse(self, document: Document, session: ClientSession | None) -> None:
         """Raises Problem AliasExists, or AliasChain where the domain is an alias or the alias has some itself."""
@@ -103,8 +112,13 @@ class DomainAliases:
 
     def delete(self, alias: ObjectId) -> None:
         """Remove an alias. Raises Problem AliasNotFound."""
-        if not self._collection.delete_one({"_id": alias}).deleted_count:
+        self._events.run(None, lambda session: self._delete(alias, session))
+
+    def _delete(self, alias: ObjectId, session: ClientSession | None) -> None:
+        deleted = self._collection.find_one_and_delete({"_id": alias}, session=session)
+        if not deleted:
             raise Problem("AliasNotFound")
+        self._tell("domainalias.deleted", deleted, session)
 
 
 def _containing(text: str) -> Document:

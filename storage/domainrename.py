@@ -16,6 +16,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from problems import Problem
 from storage.database import Databases, Document, Transactions
+from storage.events import Events
 
 _SCAN_MS = 30_000
 _DUPLICATE_KEY = 11000
@@ -36,13 +37,16 @@ class Renamed:
 class DomainRename:
     """The one step that goes over the addresses of all accounts, `batch` of them at a time."""
 
-    def __init__(self, databases: Databases, transactions: Transactions, batch: int = 500) -> None:
+    def __init__(
+        self, databases: Databases, transactions: Transactions, events: Events, batch: int = 500
+    ) -> None:
         self._addresses = databases.users["addresses"]
         self._users = databases.users["users"]
         self._aliases = databases.users["domainaliases"]
         self._domains = databases.users["domaincache"]
         self._dkim = databases.main["dkim"]
         self._transactions = transactions
+        self._events = events
         self._size = batch
 
     def run(self, old: str, new: str) -> Renamed:
@@ -58,7 +62,10 @@ class DomainRename:
         for batch in self._batches(old):
             moved = self._move(batch, new)
             addresses, users = addresses + moved[0], users + moved[1]
-        return Renamed(addresses, users, self._rename_key(old, new), self._rename_aliases(old, new))
+        renamed = Renamed(addresses, users, self._rename_key(old, new), self._rename_aliases(old, new))
+        # Last: a rename that broke off is told when it is repeated.
+        self._events.tell("address.domain.renamed", previous=old, current=new)
+        return renamed
 
     def _batches(self, domain: str) -> Iterator[list[Document]]:
         """All addresses of a domain, in the order of the index."""

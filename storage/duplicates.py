@@ -7,10 +7,10 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 _DUPLICATE = 11000
 
 
-def is_duplicate(error: DuplicateKeyError | BulkWriteError) -> bool:
+def is_duplicate(error: Exception) -> bool:
     """Whether a unique index alone was against it."""
-    if isinstance(error, DuplicateKeyError):
-        return True
+    if not isinstance(error, BulkWriteError):
+        return isinstance(error, DuplicateKeyError)
     faults = _faults(error)
     concern = (error.details or {}).get("writeConcernErrors")
     return bool(faults) and not concern and all(code == _DUPLICATE for _, code in faults)

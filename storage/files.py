@@ -79,7 +79,7 @@ class Files:
     def _write(self, file_id: ObjectId, pieces: Iterable[bytes]) -> int:
         batch: list[Document] = []
         length = 0
-        for number, data in enumerate(_in_chunks(pieces)):
+        for number, data in enumerate(in_chunks(pieces)):
             batch.append({"_id": ObjectId(), "files_id": file_id, "n": number, "data": Binary(data)})
             length += len(data)
             if len(batch) == _CHUNKS_AT_ONCE:
@@ -136,7 +136,7 @@ class Files:
         return self._files.delete_many({"_id": {"$in": ids}}).deleted_count
 
 
-def _in_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def in_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes in pieces of the bucket's chunk size."""
     waiting = bytearray()
     for piece in pieces:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
+from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
+from security.targets import same_target, without_password
 from storage.database import Clock, Databases, Document
+from storage.events import Events
 from storage.paging import Order, Page, Paging, read_page
 
 _READ_MS = 3000
@@ -25,10 +29,11 @@ Change = tuple[Document, Document]
 class Filters:
     """Repository of filters."""
 
-    def __init__(self, databases: Databases, clock: Clock) -> None:
+    def __init__(self, databases: Databases, clock: Clock, events: Events) -> None:
         self._collection = databases.main["filters"]
         self._mailboxes = databases.main["mailboxes"]
         self._clock = clock
+        self._events = events
 
     def create(self, user: ObjectId, fields: Document, most: int) -> ObjectId:
         """Add a filter. Raises Problem TooMany beyond `most` of the account.
@@ -39,11 +44,26 @@ class Filters:
         while True:
             slot = self._free_slot(user, most)
             document = {"_id": ObjectId(), "user": user, **fields, "created": self._clock()}
+            row = {**document, "mallard": {"slot": slot}}
             try:
-                self._collection.insert_one({**document, "mallard": {"slot": slot}})
+                self._events.run(user, partial(self._insert, row))
             except DuplicateKeyError:
                 continue
             return ObjectId(document["_id"])
+
+    def _insert(self, row: Document, session: ClientSession | None) -> None:
+        self._collection.insert_one(row, session=session)
+        self._tell_forwards(row, {"action": {}}, row, session)
+        self._events.tell("filter.created", user=row["user"], filter=row["_id"], session=session)
+
+    def _tell_forwards(
+        self, row: Document, before: Document, fields: Document, session: ClientSession | None
+    ) -> None:
+        told = [
+            {"type": "filter", "filter": row["_id"], "target": target}
+            for target in new_targets(before, fields)
+        ]
+        self._events.tell_all("forward added", row["user"], told, session)
 
     def _free_slot(self, user: ObjectId, most: int) -> int:
         rows = self._collection.find({"user": user}, {"mallard.slot": 1}, max_time_ms=_READ_MS)
@@ -106,13 +126,32 @@ class Filters:
             fields, unset = change(before)
             update = {name: part for name, part in (("$set", fields), ("$unset", unset)) if part}
             same = {"_id": filter_id, "user": user, "query": before["query"], "action": before["action"]}
-            if not update or self._collection.update_one(same, update).matched_count:
+            if not update or self._events.run(user, partial(self._change, same, update, before, fields)):
                 return before, fields
+
+    def _change(
+        self,
+        same: Document,
+        update: Document,
+        before: Document,
+        fields: Document,
+        session: ClientSession | None,
+    ) -> bool:
+        """Whether it still was what was looked at."""
+        if not self._collection.update_one(same, update, session=session).matched_count:
+            return False
+        self._tell_forwards(before, before, fields, session)
+        return True
 
     def delete(self, user: ObjectId, filter_id: ObjectId) -> None:
         """Remove a filter. Raises Problem FilterNotFound."""
-        if not self._collection.delete_one({"_id": filter_id, "user": user}).deleted_count:
+        self._events.run(user, lambda session: self._delete(user, filter_id, session))
+
+    def _delete(self, user: ObjectId, filter_id: ObjectId, session: ClientSession | None) -> None:
+        wanted = {"_id": filter_id, "user": user}
+        if not self._collection.delete_one(wanted, session=session).deleted_count:
             raise Problem("FilterNotFound")
+        self._events.tell("filter.deleted", user=user, filter=filter_id, session=session)
 
     def mailbox_paths(self, filters: Iterable[Document]) -> dict[ObjectId, str]:
         """By the id of the filter, the path of the mailbox it files into, if that is there and the account's."""
@@ -123,6 +162,13 @@ class Filters:
         rows = self._mailboxes.find(wanted, {"path": 1, "user": 1}, max_time_ms=_READ_MS)
         paths = {(row["_id"], row["user"]): row["path"] for row in rows}
         return {found: paths[place] for found, place in named.items() if place in paths}
+
+
+def new_targets(before: Document, fields: Document) -> list[str]:
+    """Targets that an action has now and did not have before, fit to be shown."""
+    known = {same_target(target["value"]) for target in before["action"].get("targets") or ()}
+    values = [target["value"] for target in fields.get("action", {}).get("targets") or ()]
+    return [without_password(value) for value in values if same_target(value) not in known]
 
 
 def _shown(meta_data: bool) -> dict[str, int]:

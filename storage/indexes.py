@@ -25,7 +25,10 @@ def _partial(**wanted: Any) -> dict[str, Any]:
 
 
 # `addresses.address_targets` and `addressregister.completion` are Mallard's own: what is searched for stands in them.
-# So are `filters.user_order`, for pages, and the unique ones of `mallard.` fields: `filters.slot`, `autoreplies.one`.
+# `messages.mallard_tokenless` holds what has no such words yet; `messages.mallard_unseen` is for pages of the unseen.
+# So are `filters.user_order`, `archived.user_archived_order`, `audit_files_export`, `webhooks.type_paging` and
+# `user_paging`, for pages, and the unique ones of `mallard.` fields: `filters.slot`, `autoreplies.one`.
+# So are `zone-queue.turns`, which leads the relay from domain to domain, and `leases`.
 # `webhooks` and `authlog.user_by_ip`: WildDuck makes the former in `main` while its data is in `users`, and the
 # latter can match nothing. Both are made as WildDuck makes them, and again so that they serve.
 # role → collection → name → keys (`field` ascending, `-field` descending, `#field` hashed, `~field` text), options
@@ -68,7 +71,12 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "deletedusers_address": ("address", {}),
             "deletedusers_addresses": ("deleteInfo.addresses.addrview", {}),
         },
-        "webhooks": {"by_type": ("type user", {}), "by_user_type": ("user type", {})},
+        "webhooks": {
+            "by_type": ("type user", {}),
+            "by_user_type": ("user type", {}),
+            "type_paging": ("type _id", {}),
+            "user_paging": ("user _id", {}),
+        },
         "accesstokens": {"by_user": ("user -created", {}), "entry_autoexpire": ("expires", _EXPIRES)},
         "pending2fa": {"entry_autoexpire": ("expires", _EXPIRES)},
     },
@@ -105,6 +113,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "fulltext": ("user ~headers.value ~text", _partial(searchable=True)),
             "mailbox_unseen_flag": ("mailbox unseen", {}),
             "user_unseen_flag": ("user unseen", _partial(searchable=True)),
+            "mallard_unseen": ("mailbox unseen -idate -_id", {}),
             "mailbox_undeleted_flag": ("mailbox undeleted", {}),
             "mailbox_flagged_flag": ("mailbox flagged", {}),
             "user_flagged_flag": ("user flagged", {}),
@@ -113,6 +122,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "has_attachment": ("mailbox ha", {}),
             "retention_time": ("exp rdate", _partial(exp=True)),
             "mallard_search": ("user mallard.search", {}),
+            "mallard_tokenless": ("user _id", _partial(**{"mallard.search": None})),
         },
         "addressregister": {
             "by_address": ("user addrview -updated", {}),
@@ -125,6 +135,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "user_messages_desc": ("user -_id", {}),
             "user_messages_by_thread": ("user thread", {}),
             "user_messages_archived": ("user archived", {}),
+            "user_archived_order": ("user archived _id", {}),
             "retention_time": ("exp rdate", _partial(exp=True)),
         },
         "journal": {
@@ -147,6 +158,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
                 {**_UNIQUE, **_partial(task="clear-folder")},
             ),
         },
+        "finishedtasks": {"entry_autoexpire": ("expires", _EXPIRES)},
         "certs": {
             "servername": ("servername", _UNIQUE),
             "servername_version": ("servername v", {}),
@@ -160,8 +172,19 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         "webhooks": {"by_type": ("type user", {}), "by_user_type": ("user type", {})},
         "settings": {"key_unique": ("key enumerable", _UNIQUE), "enumerable_key": ("enumerable key", {})},
         "counters": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "eventorder": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "webhookqueue": {
+            "lane_order": ("lane n", _partial(lane={"$gt": ""})),
+            "fresh": ("fresh _id", _partial(fresh=True)),
+            "waiting": ("hook since", _partial(lane={"$gt": ""})),
+            "dead": ("died _id", _partial(died={"$type": "date"})),
+            "entry_autoexpire": ("expires", _EXPIRES),
+        },
+        "webhooklanes": {"due": ("due target", {}), "by_hook": ("hook", {})},
         "updates": {"user_order": ("user n", _UNIQUE), "entry_autoexpire": ("expires", _EXPIRES)},
         "notices": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "received": {"entry_autoexpire": ("expires", _EXPIRES)},
+        "answered": {"entry_autoexpire": ("expires", _EXPIRES)},
     },
     "gridfs": {
         "storage.files": {
@@ -179,6 +202,7 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
         "audit.files": {
             "audit_id_hashed": ("#_id", {}),
             "audit_files": ("metadata.audit metadata.date", {}),
+            "audit_files_export": ("metadata.audit metadata.date _id", {}),
             "audit_files_queue": ("metadata.info.queueId", {}),
             "audit_files_expire": ("metadata.info.expires", {}),
             "audit_files_addresses": (
@@ -196,6 +220,8 @@ _INDEXES: dict[str, dict[str, dict[str, tuple[str, dict[str, Any]]]]] = {
             "created": ("created", {}),
             "by_id": ("id seq", {}),
             "locks": ("locked assigned lockTime", {}),
+            "turns": ("sendingZone locked assigned domain queued", {}),
+            "leases": ("mallard.until", _SPARSE),
         },
         "mail.files": {"by_filename": ("filename", {}), "by_upload": ("uploadDate", {})},
         "mail.chunks": {"files_id_1_n_1": ("files_id n", _UNIQUE)},
@@ -209,6 +235,16 @@ def ensure_indexes(databases: Databases) -> list[str]:
     An index of the same keys with other options or another name is left as it is.
     """
     return [name for role in _INDEXES for name in _ensure_role(getattr(databases, role), _INDEXES[role])]
+
+
+def missing_indexes(databases: Databases) -> list[str]:
+    """`collection.name` of those that `ensure_indexes` would make."""
+    return [
+        f"{collection}.{name}"
+        for role, wanted in _INDEXES.items()
+        for collection, indexes in wanted.items()
+        for name in sorted(indexes.keys() - getattr(databases, role)[collection].index_information().keys())
+    ]
 
 
 def _ensure_role(database: Database[Document], wanted: dict[str, Any]) -> Iterator[str]:

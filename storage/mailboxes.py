@@ -1,24 +1,22 @@
-"""Mailboxes, their UIDs and modification sequences, and how many messages they hold.
-
-`counted` on a mailbox is of our own: `{total, unseen, modseq}`. It is right as long as its `modseq` equals the
-mailbox's `modifyIndex`. Every change of ours moves both by as much, so a listing counts nothing; when WildDuck
-changed the mailbox beside us, the two differ, and the messages are counted once more through their index.
-"""
+"""Mailboxes, their UIDs and modification sequences, and how many messages they hold."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
 from storage.database import Clock, Databases, Document
+from storage.events import Events
 from storage.journal import Journal
+from storage.mailboxcounts import counting, has_counts, keep_count
 from storage.mailboxnames import mailbox_names
 from storage.mailboxpaths import checked_path
 from storage.mailboxpaths import normalise_path as normalise_path
@@ -33,13 +31,16 @@ _SPARE_RETENTION = ("\\Trash", "\\Junk")
 class Mailboxes:
     """Repository of mailboxes."""
 
-    def __init__(self, databases: Databases, clock: Clock, journal: Journal, notices: Notices) -> None:
+    def __init__(
+        self, databases: Databases, clock: Clock, journal: Journal, notices: Notices, events: Events
+    ) -> None:
         self._collection = databases.main["mailboxes"]
         self._messages = databases.main["messages"]
         self._filters = databases.main["filters"]
         self._clock = clock
         self._journal = journal
         self._notices = notices
+        self._events = events
 
     def create_defaults(
         self,
@@ -94,56 +95,86 @@ class Mailboxes:
         """Make a mailbox. Raises Problem MailboxExistsError or DisallowedMailboxMethod."""
         path = checked_path(path)
         document = {**_fresh(user, path), "retentionCounter": 0, **fields}
-        try:
-            self._collection.insert_one(document)
-        except DuplicateKeyError as error:
-            raise Problem("MailboxExistsError") from error
+        self._allow_one_more(user, path, most)
+        self._events.run(user, lambda session: self._insert(document, session))
         self._keep_within(most, document)
-        self._journal.append(user, document["_id"], [{"command": "CREATE", "path": path, "modseq": 1}])
         return ObjectId(document["_id"])
 
-    def _keep_within(self, most: int, mailbox: Document) -> None:
-        """Take a new mailbox back where it is one too many. Counted after it is there, so that none slips past.
+    def _insert(self, mailbox: Document, session: ClientSession | None) -> None:
+        user, mailbox_id, path = mailbox["user"], mailbox["_id"], mailbox["path"]
+        try:
+            self._collection.insert_one(mailbox, session=session)
+        except DuplicateKeyError as error:
+            raise Problem("MailboxExistsError") from error
+        entry = {"command": "CREATE", "path": path, "modseq": 1}
+        self._journal.append(user, mailbox_id, [entry], session)
+        self._events.tell("mailbox.created", user=user, mailbox=mailbox_id, path=path, session=session)
 
-        WildDuck refuses a new one only when there are more than `most` before it; so do we.
-        """
+    def _allow_one_more(self, user: ObjectId, path: str, most: int) -> None:
+        """WildDuck refuses a new one only when there are more than `most` before it; so do we."""
+        if self._collection.count_documents({"user": user}, limit=most + 2) > most:
+            taken = self._collection.find_one({"user": user, "path": path}, {"_id": 1})
+            raise Problem("MailboxExistsError") if taken else _too_many(most)
+
+    def _keep_within(self, most: int, mailbox: Document) -> None:
+        """Take a new mailbox back where others came in between. Counted after it is there, so that none slips past."""
         there = self._collection.count_documents({"user": mailbox["user"]}, limit=most + 2)
         if there > most + 1:
-            self._collection.delete_one({"_id": mailbox["_id"]})
-            raise Problem("DisallowedMailboxMethod", f"An account has {most} mailboxes at most")
+            self._events.run(mailbox["user"], lambda session: self._remove(mailbox, session))
+            raise _too_many(most)
 
-    def update(self, mailbox: Document, path: str | None, fields: Document) -> bool:
-        """Rename a mailbox and set what differs; whether its retention changed.
+    def update(
+        self, mailbox: Document, path: str | None, fields: Document, session: ClientSession | None = None
+    ) -> int | None:
+        """Rename a mailbox and set what differs; its new `retentionCounter`, None where its retention stays.
 
         Raises Problem MailboxExistsError, DisallowedMailboxMethod or NoSuchMailbox.
         """
         changes = {name: value for name, value in fields.items() if mailbox.get(name) != value}
         new_path = checked_path(path) if path is not None else mailbox["path"]
-        renamed = new_path != mailbox["path"]
-        if renamed:
+        if new_path != mailbox["path"]:
             _allow_rename(mailbox)
             changes["path"] = new_path
-        before, after = mailbox.get("retention") or 0, changes.get("retention", mailbox.get("retention")) or 0
-        if changes:
-            modseq = self._write(mailbox, changes, retention_changed=before != after)
-            if renamed:
-                entry = {"command": "RENAME", "path": new_path, "modseq": modseq}
-                self._journal.append(mailbox["user"], mailbox["_id"], [entry])
-        return bool(before != after)
+        if not changes:
+            return None
+        if session:
+            return self._change(mailbox, changes, session)
+        return self._events.run(mailbox["user"], lambda session: self._change(mailbox, changes, session))
 
-    def _write(self, mailbox: Document, changes: Document, *, retention_changed: bool) -> int:
-        """Returns the modification sequence at that time."""
-        update: Document = {"$set": changes}
-        if retention_changed:
-            update["$inc"] = {"retentionCounter": 1}
+    def _change(self, mailbox: Document, changes: Document, session: ClientSession | None) -> int | None:
+        change: Document = {"$set": changes}
+        if dates := changes_retention(mailbox, changes):
+            change["$inc"] = {"retentionCounter": 1}
+        after = self._write(mailbox, change, session)
+        if path := changes.get("path"):
+            user, mailbox_id = mailbox["user"], mailbox["_id"]
+            entry = {"command": "RENAME", "path": path, "modseq": after["modifyIndex"]}
+            self._journal.append(user, mailbox_id, [entry], session=session)
+            about = {"mailbox": mailbox_id, "previous": mailbox["path"], "current": path}
+            self._events.tell("mailbox.renamed", user=user, session=session, **about)
+        return int(after["retentionCounter"]) if dates else None
+
+    def _write(self, mailbox: Document, change: Document, session: ClientSession | None) -> Document:
         wanted = {"_id": mailbox["_id"], "user": mailbox["user"]}
+        shown = {"modifyIndex": 1, "retentionCounter": 1}
         try:
-            found = self._collection.find_one_and_update(wanted, update, {"modifyIndex": 1})
+            found = self._collection.find_one_and_update(
+                wanted, change, shown, return_document=ReturnDocument.AFTER, session=session
+            )
         except DuplicateKeyError as error:
             raise Problem("MailboxExistsError") from error
         if not found:
             raise Problem("NoSuchMailbox")
-        return int(found["modifyIndex"])
+        return found
+
+    def retention(self, user: ObjectId, mailbox: ObjectId) -> tuple[int, int] | None:
+        """How often a mailbox's retention was changed, and what it is, in milliseconds; None for one that is gone."""
+        found = self._collection.find_one(
+            {"_id": mailbox, "user": user}, {"retention": 1, "retentionCounter": 1}, max_time_ms=_READ_MS
+        )
+        if not found:
+            return None
+        return int(found.get("retentionCounter") or 0), int(found.get("retention") or 0)
 
     def allow_delete(self, mailbox: Document) -> None:
         """Raises Problem DisallowedMailboxMethod for one that must stay."""
@@ -155,12 +186,25 @@ class Mailboxes:
     def delete(self, mailbox: Document, session: ClientSession | None = None) -> None:
         """Remove a mailbox and the filters that file into it. Raises Problem DisallowedMailboxMethod."""
         self.allow_delete(mailbox)
+        self._remove(mailbox, session)
+
+    def _remove(self, mailbox: Document, session: ClientSession | None) -> None:
         user, mailbox_id = mailbox["user"], mailbox["_id"]
         self._collection.delete_one({"_id": mailbox_id, "user": user}, session=session)
-        self._filters.delete_many({"user": user, "action.mailbox": mailbox_id}, session=session)
+        self._delete_filters(user, mailbox_id, session)
         self._notices.drop(user, mailbox_id, session=session)
         entry = {"command": "DELETE", "modseq": mailbox["modifyIndex"]}
         self._journal.append(user, mailbox_id, [entry], session=session)
+        about = {"mailbox": mailbox_id, "path": mailbox["path"]}
+        self._events.tell("mailbox.deleted", user=user, session=session, **about)
+
+    def _delete_filters(self, user: ObjectId, mailbox: ObjectId, session: ClientSession | None) -> None:
+        wanted = {"user": user, "action.mailbox": mailbox}
+        found = list(self._filters.find(wanted, {"_id": 1}, session=session))
+        if found:
+            self._filters.delete_many({"_id": {"$in": [row["_id"] for row in found]}}, session=session)
+            told = [{"filter": row["_id"]} for row in found]
+            self._events.tell_all("filter.deleted", user, told, session)
 
     def allocate(
         self,
@@ -196,19 +240,21 @@ class Mailboxes:
 
     def counts(self, mailboxes: Sequence[Document]) -> dict[ObjectId, tuple[int, int]]:
         """(total, unseen) of each mailbox; those whose counts are stale are counted together in one query."""
-        stale = [mailbox for mailbox in mailboxes if not has_counts(mailbox)]
-        counted = self._count(stale) if stale else {}
+        now = self._clock()
+        stale = [mailbox for mailbox in mailboxes if not has_counts(mailbox, now)]
+        counted = self._count(stale, now) if stale else {}
         known = {
-            m["_id"]: (m["counted"]["total"], m["counted"]["unseen"]) for m in mailboxes if has_counts(m)
+            m["_id"]: (m["counted"]["total"], m["counted"]["unseen"]) for m in mailboxes if has_counts(m, now)
         }
         return {**known, **counted}
 
-    def _count(self, mailboxes: Sequence[Document]) -> dict[ObjectId, tuple[int, int]]:
+    def _count(self, mailboxes: Sequence[Document], now: datetime) -> dict[ObjectId, tuple[int, int]]:
         counted = {mailbox["_id"]: (0, 0) for mailbox in mailboxes}
-        pipeline = _counting(list(counted))
+        pipeline = counting(list(counted))
         for row in self._messages.aggregate(pipeline, hint="mailbox_unseen_flag", maxTimeMS=_COUNT_MS):
             counted[row["_id"]] = (row["total"], row["unseen"])
-        self._collection.bulk_write([_keep_count(m, *counted[m["_id"]]) for m in mailboxes], ordered=False)
+        kept = [keep_count(mailbox, *counted[mailbox["_id"]], now) for mailbox in mailboxes]
+        self._collection.bulk_write(kept, ordered=False)
         return counted
 
     def sizes(self, user: ObjectId, mailboxes: Iterable[ObjectId]) -> dict[ObjectId, int]:
@@ -221,30 +267,10 @@ class Mailboxes:
         return {row["_id"]: row["size"] for row in rows}
 
 
-def has_counts(mailbox: Document) -> bool:
-    """Whether `counted` is there and right."""
-    counted = mailbox.get("counted") or {}
-    return "since" in counted and counted.get("modseq") == mailbox["modifyIndex"]
-
-
-def _counting(mailboxes: list[ObjectId]) -> list[Document]:
-    return [
-        {"$match": {"mailbox": {"$in": mailboxes}}},
-        {
-            "$group": {
-                "_id": "$mailbox",
-                "total": {"$sum": 1},
-                "unseen": {"$sum": {"$cond": ["$unseen", 1, 0]}},
-            }
-        },
-    ]
-
-
-def _keep_count(mailbox: Document, total: int, unseen: int) -> UpdateOne:
-    """Only if nothing changed while it was counted."""
-    index = mailbox["modifyIndex"]
-    counted = {"total": total, "unseen": unseen, "modseq": index, "since": index}
-    return UpdateOne({"_id": mailbox["_id"], "modifyIndex": index}, {"$set": {"counted": counted}})
+def changes_retention(mailbox: Document, fields: Document) -> bool:
+    """Whether these fields give a mailbox another retention; none is 0 in every form."""
+    before = mailbox.get("retention") or 0
+    return bool((fields.get("retention", before) or 0) != before)
 
 
 def _fresh(user: ObjectId, path: str) -> Document:
@@ -259,6 +285,10 @@ def _fresh(user: ObjectId, path: str) -> Document:
         "flags": [],
         "counted": {"total": 0, "unseen": 0, "modseq": 1, "since": 1},
     }
+
+
+def _too_many(most: int) -> Problem:
+    return Problem("DisallowedMailboxMethod", f"An account has {most} mailboxes at most")
 
 
 def _allow_rename(mailbox: Mapping[str, Any]) -> None:

@@ -13,10 +13,10 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
 from mail.headers import decoded_addresses, flat_addresses
-from mail.message import Indexed, index
+from mail.message import WHOLE, Indexed, index, kept_whole
 from mail.threads import normalise_subject
 from problems import Problem
-from storage.database import Document
+from storage.database import Document, may_be_committed
 from storage.journal import exists
 from storage.messages_base import own_fields
 from storage.messages_encrypt import EncryptMessages
@@ -52,39 +52,53 @@ class AddMessages(EncryptMessages):
         filters: Sequence[ObjectId | str] = (),
         forward_targets: Sequence[Document] | None = None,
         message_id: ObjectId | None = None,
+        known: Indexed | None = None,
         together: Callable[[ClientSession | None], None] | None = None,
+        event: str | None = None,
         offload: Callable[..., Any] = _run,
     ) -> Document:
         """Store a message and return its document.
 
-        Quota, UID, document and journal entry come about together or not at all, and so does what `together`
-        writes, which runs first. `thread_of` is the message that this one answers, `outbound` the ids under which
-        it was queued, `filters` what matched when it came in, `message_id` its `_id` where that is known before.
+        Quota, UID, document, journal entry and the copies for audits come about together or not at all, and so does
+        what `together` writes, which runs first. `thread_of` is the message that this one answers, `outbound` the
+        ids under which it was queued, `filters` what matched when it came in, `message_id` its `_id` where that is
+        known before, `known` the index of `raw` where the caller has it already, `event` what webhooks are told of it.
         Where account or mailbox want it, all but drafts is stored encrypted.
         Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox, EncryptionFailed.
         """
         if len(raw) > LARGEST:
             raise Problem("MessageTooLarge")
-        if "\\Draft" not in flags:
-            raw = self._for_owner(user, mailbox, raw, offload)
+        stored = raw if "\\Draft" in flags else self._for_owner(user, mailbox, raw, offload)
         now = self._store.clock()
-        indexed = (offload if len(raw) > _OFFLOADED else _run)(index, raw, date or now)
+        indexed = known if known and stored is raw else None
+        indexed = indexed or (offload if len(stored) > _OFFLOADED else _run)(index, stored, date or now)
         self._check_quota(user, indexed.document["size"])
         magic = random.randrange(65536)
         hashes = self._store.attachments.store(indexed.bodies, magic)
         try:
-            document = self._document(user, mailbox, indexed, flags, now, date or now)
+            indexed = self._kept_exactly(indexed, stored, magic)
+            document = self._document(user, mailbox, indexed, flags, date or now)
             document.update(_id=message_id or document["_id"], root=message_id or document["_id"])
             document.update(meta=meta, magic=magic, thread=self._thread(user["_id"], indexed, thread_of))
             document.update(_delivery(verification_results, filters, outbound, forward_targets))
             _note_hashes(document, indexed, hashes)
-            self._store.transactions.run(lambda session: self._insert(document, together, session))
+            self._store.transactions.run(
+                lambda session: self._insert(document, stored, together, event, session)
+            )
         except Exception as error:
-            if not _may_be_stored(error):
+            if not may_be_committed(error):
                 self._store.attachments.release([body.hash for body in indexed.bodies], magic)
             raise
         self._note_addresses(user["_id"], mailbox, document)
         return document
+
+    def _kept_exactly(self, indexed: Indexed, raw: bytes, magic: int) -> Indexed:
+        """With its source as a further body where it shares a file that does not give its text back."""
+        if indexed.layout == [WHOLE] or not self._store.attachments.alters(indexed.bodies):
+            return indexed
+        whole = kept_whole(indexed, raw)
+        self._store.attachments.store(whole.bodies[-1:], magic)
+        return whole
 
     def _check_quota(self, user: Document, size: int) -> None:
         """An early look, so that hopeless messages cost little; the binding check is part of the insert."""
@@ -100,7 +114,6 @@ class AddMessages(EncryptMessages):
         mailbox: Document,
         indexed: Indexed,
         flags: Sequence[str],
-        now: datetime,
         received: datetime,
     ) -> Document:
         message_id = ObjectId()
@@ -112,7 +125,6 @@ class AddMessages(EncryptMessages):
             "mailbox": mailbox["_id"],
             "idate": received,
             **flag_fields(flags),
-            **without_none(retention_fields(mailbox, now)),
             "userDeleted": False,
             "copied": False,
             **indexed.document,
@@ -131,7 +143,9 @@ class AddMessages(EncryptMessages):
     def _insert(
         self,
         document: Document,
+        stored: bytes,
         together: Callable[[ClientSession | None], None] | None,
+        event: str | None,
         session: ClientSession | None,
     ) -> None:
         store = self._store
@@ -140,22 +154,29 @@ class AddMessages(EncryptMessages):
         size, user, mailbox = document["size"], document["user"], document["mailbox"]
         if not store.users.reserve_storage(user, size, self._default_quota(), session=session):
             raise Problem("OverQuotaError")
+        audits: list[ObjectId] = []
         try:
+            audits = store.audits.capture(document, stored, session)
             self._place(document, session)
         except Exception:
             if session is None:
                 store.users.release_storage(user, size)
+                store.audits.forget(audits, document["_id"])
             raise
         finally:
             self._settle(mailbox, session)
         store.journal.append(user, mailbox, [exists(document)], session=session)
+        if event:
+            self.tell_about(event, user, mailbox, [document["_id"]], session)
 
     def _place(self, document: Document, session: ClientSession | None) -> None:
-        """Give a document its UID and its modification sequence, and insert it."""
+        """Give a document its UID, its modification sequence and the retention of this very moment, and insert it."""
         unseen = int(document["unseen"])
         before = self._store.mailboxes.allocate(
             document["mailbox"], uids=1, total=1, unseen=unseen, session=session
         )
+        document.pop("rdate", None)  # of an attempt that was not committed
+        document.update(without_none(retention_fields(before, self._store.clock())))
         document.update(uid=before["uidNext"], modseq=before["modifyIndex"] + 1)
         self._collection.insert_one(document, session=session)
 
@@ -186,11 +207,6 @@ def _is_machine(address: str) -> bool:
     return any(word in address.lower() for word in _NO_REPLY)
 
 
-def _may_be_stored(error: Exception) -> bool:
-    """Whether a transaction may have been committed although its answer was lost; then its files must stay."""
-    return isinstance(error, PyMongoError) and error.has_error_label("UnknownTransactionCommitResult")
-
-
 def _delivery(
     verification_results: Document | None,
     filters: Sequence[ObjectId | str],
@@ -208,7 +224,7 @@ def _delivery(
 
 
 def _note_hashes(document: Document, indexed: Indexed, hashes: Mapping[bytes, str | None]) -> None:
-    by_id = {body.id: hashes[body.hash] for body in indexed.bodies}
+    by_id = {body.id: hashes.get(body.hash) for body in indexed.bodies}
     for attachment in document.get("attachments", ()):
         if content_hash := by_id[attachment["id"]]:
             attachment["fileContentHash"] = content_hash

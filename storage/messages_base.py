@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 
+from mail.marked import FIELDS, of_message
 from mail.message import Indexed
 from mail.searchtokens import search_tokens
 from storage.database import Document
@@ -29,6 +31,21 @@ class MessagesBase:
         """Without transactions others may have read or written in between: have the messages counted again."""
         if session is None:
             self._store.mailboxes.distrust_counts(mailbox)
+
+    def tell_about(
+        self,
+        kind: str,
+        user: ObjectId,
+        mailbox: ObjectId,
+        messages: Sequence[ObjectId],
+        session: ClientSession | None,
+    ) -> None:
+        """Tell an event about each of some messages; they are only looked at where somebody listens."""
+        events = self._store.events
+        if messages and events.wanted(kind, user):
+            wanted = {"_id": {"$in": list(messages)}, "mailbox": mailbox}
+            rows = self._collection.find(wanted, FIELDS, session=session).sort("uid", 1)
+            events.tell_all(kind, user, map(of_message, rows), session)
 
 
 def own_fields(indexed: Indexed) -> Document:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 from bson import ObjectId
-from pymongo import UpdateOne
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.client_session import ClientSession
 
 from problems import Problem
@@ -41,12 +41,18 @@ class ChangeMessages(MessagesBase):
             raise Problem("MessageNotFound")
         return total
 
-    def count(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> int:
-        """How many of these messages there are. Raises Problem NoSuchMailbox or MessageNotFound."""
+    def mark_ham(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> int:
+        """Tell that messages are no spam, which changes nothing of them; how many there are.
+
+        Raises Problem NoSuchMailbox or MessageNotFound.
+        """
         self._store.mailboxes.get(user, mailbox)
         wanted = {"mailbox": mailbox, "user": user, **uids.condition()}
         if not (total := self._collection.count_documents(wanted, maxTimeMS=READ_MS)):
             raise Problem("MessageNotFound")
+        if self._store.events.wanted("marked.ham", user):
+            for ids in self._batches(user, mailbox, uids):
+                self.tell_about("marked.ham", user, mailbox, ids, None)
         return total
 
     def _batches(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> Iterator[list[ObjectId]]:
@@ -72,10 +78,13 @@ class ChangeMessages(MessagesBase):
         stages = _update_stages(changes, {"$max": ["$modseq", modseq]})
         self._collection.update_many(wanted, stages, session=session)
         after = self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1)
-        entries = [fetch({**row, "modseq": modseq}, unseen_change="seen" in changes) for row in after]
+        counted = bool("seen" in changes or unseen)
+        entries = [fetch({**row, "modseq": modseq}, unseen_change=counted) for row in after]
         self._store.journal.append(user, mailbox, entries, session=session)
+        if says_ham(changes):
+            self.tell_about("marked.ham", user, mailbox, ids, session)
         self._settle(mailbox, session)
-        return len(before)
+        return len(entries)
 
     def add_flags(self, user: ObjectId, message: Document, flags: Sequence[str]) -> None:
         """Add flags such as `\\Answered` to one message."""
@@ -87,15 +96,15 @@ class ChangeMessages(MessagesBase):
             wanted = {"_id": message["_id"], "mailbox": mailbox}
             self._collection.update_one(wanted, change, session=session)
             if after := self._collection.find_one(wanted, _CHANGED, session=session):
-                self._store.journal.append(
-                    user, mailbox, [fetch(after, unseen_change=False)], session=session
-                )
+                entry = fetch({**after, "modseq": modseq}, unseen_change=False)
+                self._store.journal.append(user, mailbox, [entry], session=session)
 
         self._store.transactions.run(steps)
 
     def note_outbound(self, message: ObjectId, queue_id: str, session: ClientSession | None = None) -> None:
-        """Remember on a stored message that it was queued."""
-        self._collection.update_one({"_id": message}, {"$addToSet": {"outbound": queue_id}}, session=session)
+        """Remember on a stored message that it was queued. WildDuck has null where nothing was."""
+        queued: Document = {"$concatArrays": [{"$ifNull": ["$outbound", []]}, [{"$literal": queue_id}]]}
+        self._collection.update_one({"_id": message}, [{"$set": {"outbound": queued}}], session=session)
 
     def move(
         self, user: ObjectId, source: ObjectId, target: ObjectId, uids: UidSet, changes: Document
@@ -139,20 +148,45 @@ class ChangeMessages(MessagesBase):
         place = mailboxes.allocate(
             target["_id"], uids=len(before), total=len(before), unseen=unseen, session=session
         )
-        updates = [
-            UpdateOne(
-                {"_id": row["_id"], "mailbox": source},
-                self._move_stages(row, target, place["uidNext"] + number, place["modifyIndex"] + 1, changes),
-            )
-            for number, row in enumerate(before)
-        ]
-        self._collection.bulk_write(updates, session=session)
-        gone = [expunge({**row, "modseq": left}) for row in before]
+        uids = {row["_id"]: place["uidNext"] + number for number, row in enumerate(before)}
+        updates = {
+            row["_id"]: self._move_stages(row, place, uids[row["_id"]], place["modifyIndex"] + 1, changes)
+            for row in before
+        }
+        arrived = self._carry({"mailbox": source}, before, updates, session)
+        brought = {row["_id"] for row in arrived}
+        moved = [row for row in before if row["_id"] in brought]
+        gone = [expunge({**row, "modseq": left}) for row in moved]
         self._store.journal.append(user, source, gone, session=session)
-        self._tell_arrival(user, target, before, changes, session)
+        self._tell_arrival(user, target, moved, arrived, changes, session)
         for mailbox in {source, target["_id"]}:
             self._settle(mailbox, session)
-        return [(row["uid"], place["uidNext"] + number) for number, row in enumerate(before)]
+        return [(row["uid"], uids[row["_id"]]) for row in moved]
+
+    def _carry(
+        self,
+        place: Document,
+        before: list[Document],
+        updates: dict[ObjectId, list[Document]],
+        session: ClientSession | None,
+    ) -> list[Document]:
+        """Those that were still there, as this update has left them.
+
+        Without transactions another may be faster with some, or change some again at once: one by one each tells.
+        """
+        wanted = {row["_id"]: {"_id": row["_id"], "uid": row["uid"], **place} for row in before}
+        if session is None:
+            after = (self._after(wanted[message], stages) for message, stages in updates.items())
+            return [row for row in after if row]
+        changes = [UpdateOne(wanted[message], stages) for message, stages in updates.items()]
+        self._collection.bulk_write(changes, session=session)
+        found = self._collection.find({"_id": {"$in": list(updates)}}, _CHANGED, session=session)
+        return list(found.sort("uid", 1))
+
+    def _after(self, wanted: Document, stages: list[Document]) -> Document | None:
+        return self._collection.find_one_and_update(
+            wanted, stages, _CHANGED, return_document=ReturnDocument.AFTER
+        )
 
     def _move_stages(
         self, row: Document, target: Document, uid: int, modseq: int, changes: Document
@@ -171,22 +205,31 @@ class ChangeMessages(MessagesBase):
         user: ObjectId,
         target: Document,
         before: list[Document],
+        arrived: list[Document],
         changes: Document,
         session: ClientSession | None,
     ) -> None:
-        """Flagging a message says that it is no spam, as `markHam` does."""
-        ham = bool(changes.get("markHam") or changes.get("flagged"))
+        ham = says_ham(changes)
         was_junk = {row["_id"]: bool(row.get("junk")) for row in before}
-        wanted = {"_id": {"$in": list(was_junk)}, "mailbox": target["_id"]}
         entries = []
-        for row in self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1):
+        for row in arrived:
             junk = int(bool(row.get("junk"))) - int(was_junk[row["_id"]])
             entries.append(exists(row, junk, mark_ham=ham))
         self._store.journal.append(user, target["_id"], entries, session=session)
+        spam = [entry["message"] for entry in entries if entry.get("junk") == 1]
+        no_spam = [e["message"] for e in entries if e.get("junk") == -1 or (ham and e.get("junk") != 1)]
+        self.tell_about("marked.spam", user, target["_id"], spam, session)
+        self.tell_about("marked.ham", user, target["_id"], no_spam, session)
+
+
+def says_ham(changes: Document) -> bool:
+    """Flagging a message says that it is no spam, as `markHam` does."""
+    return bool(changes.get("markHam") or changes.get("flagged"))
 
 
 def _unseen_after(row: Document, changes: Document) -> int:
-    return int(not changes["seen"]) if "seen" in changes else int(row["unseen"])
+    """By its flags: the boolean that WildDuck left behind is put right by any change."""
+    return int(not changes["seen"] if "seen" in changes else "\\Seen" not in row["flags"])
 
 
 def _literal(fields: Document) -> Document:

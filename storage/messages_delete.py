@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 _BATCH = 50
 BAD_MESSAGE = (PyMongoError, BSONError, LookupError, TypeError, AttributeError)
 _OF_DELETION = dict.fromkeys(
-    ("uid", "thread", "unseen", "draft", "size", "magic", "userDeleted", "copied", "mimeTree.attachmentMap"),
+    ("uid", "thread", "unseen", "flags", "size", "magic", "userDeleted", "copied", "mimeTree.attachmentMap"),
     1,
 )
 
@@ -34,7 +34,7 @@ class Deletion:
     only: Document = field(default_factory=dict)
 
 
-BUT_DRAFTS = Deletion(lambda row: not row["draft"])
+BUT_DRAFTS = Deletion(lambda row: "\\Draft" not in row["flags"])
 FOR_GOOD = Deletion(lambda row: False)
 
 
@@ -46,7 +46,8 @@ class DeleteMessages(MessagesBase):
         found = self._collection.find_one({"mailbox": mailbox, "uid": uid, "user": user}, {"_id": 1})
         if not found:
             raise Problem("MessageNotFound")
-        self._delete(user, mailbox, [found["_id"]], BUT_DRAFTS)
+        if not self._delete(user, mailbox, [found["_id"]], BUT_DRAFTS):
+            raise Problem("MessageNotFound")
 
     def take_draft(self, draft: Document, session: ClientSession | None) -> None:
         """Remove a draft for good as one step of sending it. Raises Problem MessageNotFound if it is none any more.
@@ -54,7 +55,7 @@ class DeleteMessages(MessagesBase):
         Its references to attachments are given back with `release_files`, once all steps are done.
         """
         gone = self._delete_step(draft["user"], draft["mailbox"], [draft["_id"]], FOR_GOOD, session)
-        if not gone or not gone[0]["draft"]:
+        if not gone or "\\Draft" not in gone[0]["flags"]:
             raise Problem("MessageNotFound")
 
     def release_files(self, message: Document, session: ClientSession | None = None) -> None:
@@ -67,22 +68,28 @@ class DeleteMessages(MessagesBase):
 
         Raises Problem NoSuchMailbox.
         """
-        below = self._store.mailboxes.get(user, mailbox)["uidNext"]
+        below: int = self._store.mailboxes.get(user, mailbox)["uidNext"]
         deleted = errors = 0
-        for ids in self._downwards(user, mailbox, below):
-            gone, failed = self._delete_batch(user, mailbox, ids, FOR_GOOD if skip_archive else BUT_DRAFTS)
+        while below:
+            gone, failed, below = self.delete_some(user, mailbox, below, skip_archive=skip_archive)
             deleted, errors = deleted + gone, errors + failed
         return deleted, errors
 
-    def _downwards(self, user: ObjectId, mailbox: ObjectId, below: int) -> Iterator[list[ObjectId]]:
-        while True:
-            wanted = {"mailbox": mailbox, "user": user, "uid": {"$lt": below}}
-            rows = self._collection.find(wanted, {"uid": 1}, max_time_ms=READ_MS).sort("uid", -1)
-            batch = list(rows.limit(_BATCH))
-            if not batch:
-                return
-            yield [row["_id"] for row in batch]
-            below = batch[-1]["uid"]
+    def delete_some(
+        self, user: ObjectId, mailbox: ObjectId, below: int, *, skip_archive: bool = False
+    ) -> tuple[int, int, int]:
+        """Delete a batch of messages with UIDs below one; how many went, how many could not, and the lowest UID.
+
+        The last is 0 where there was none.
+        """
+        wanted = {"mailbox": mailbox, "user": user, "uid": {"$lt": below}}
+        rows = self._collection.find(wanted, {"uid": 1}, max_time_ms=READ_MS).sort("uid", -1)
+        batch = list(rows.limit(_BATCH))
+        if not batch:
+            return 0, 0, 0
+        ids = [row["_id"] for row in batch]
+        gone, failed = self._delete_batch(user, mailbox, ids, FOR_GOOD if skip_archive else BUT_DRAFTS)
+        return gone, failed, batch[-1]["uid"]
 
     def _delete_batch(
         self, user: ObjectId, mailbox: ObjectId, ids: list[ObjectId], deletion: Deletion
@@ -123,7 +130,7 @@ class DeleteMessages(MessagesBase):
         rows = list(self._collection.find({"_id": {"$in": ids}, **place}, _OF_DELETION, session=session))
         kept = [row["_id"] for row in rows if deletion.archives(row)]
         copies = self._store.archive.copy({"_id": {"$in": kept}, **place}, session=session)
-        gone = [row for row in rows if self._remove({"_id": row["_id"], **place}, session)]
+        gone = [row for row in rows if self._remove({"_id": row["_id"], "uid": row["uid"], **place}, session)]
         if len(gone) < len(rows):
             self._keep_the_living(copies, gone, session)
         if gone:

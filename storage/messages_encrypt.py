@@ -33,7 +33,7 @@ class EncryptMessages(MessagesBase):
 
         Raises Problem EncryptionFailed: a message that should be secret is not stored in clear.
         """
-        if not wants_encryption(user, mailbox) or is_encrypted(_outer_headers(raw)):
+        if not wants_encryption(user, mailbox) or is_encrypted(outer_headers(raw)):
             return raw
         try:
             encrypted: bytes = offload(encrypt_message, normalise(raw), user)
@@ -102,6 +102,7 @@ def encrypt_message(raw: bytes, user: Document) -> bytes:
     return wrap_pgp(raw, encrypt_pgp(raw, user["pubKey"]))
 
 
-def _outer_headers(raw: bytes) -> Document:
+def outer_headers(raw: bytes) -> Document:
+    """The parsed header of a message, which tells whether it is encrypted."""
     headers: Document = parse(split(normalise(raw))[0] + b"\r\n").root["parsedHeader"]
     return headers

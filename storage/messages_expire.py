@@ -11,7 +11,6 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import ConnectionFailure
 
-from problems import Problem
 from storage.database import Document
 from storage.messages_base import READ_MS
 from storage.messages_delete import BAD_MESSAGE, DeleteMessages, Deletion
@@ -32,14 +31,18 @@ class ExpireMessages(DeleteMessages):
         change: Document = {"$set": {"exp": True, "rdate": now - _DAY_MS}, "$unset": {"searchable": ""}}
         self._collection.update_many({"mailbox": mailbox}, change)
 
-    def expire_user(self, user: ObjectId, by: int) -> None:
-        """Have all messages of a deleted account expire at `by`, in milliseconds since 1970, archived or not."""
+    def expire_user(self, user: ObjectId, by: int) -> int:
+        """Have all messages of a deleted account expire at `by`, in milliseconds since 1970, archived or not.
+
+        How many there were, without those that are archived or were marked before.
+        """
         change: Document = {
             "$set": {"exp": True, "rdate": by, "userDeleted": True},
             "$unset": {"searchable": ""},
         }
-        self._collection.update_many({"user": user, "userDeleted": {"$ne": True}}, change)
+        marked = self._collection.update_many({"user": user, "userDeleted": {"$ne": True}}, change)
         self._store.archive.hasten(user, by)
+        return marked.modified_count
 
     def delete_expired(self, most: int, but: Collection[ObjectId]) -> tuple[int, list[ObjectId]]:
         """Delete messages whose date is over, of at most `most`; how many were looked at, and which can not be deleted.
@@ -83,20 +86,16 @@ class ExpireMessages(DeleteMessages):
         if row := self._store.archive.purge(copy, session=session):
             self.release_files(row, session)
 
-    def renew_retention(self, user: ObjectId, mailbox: ObjectId) -> None:
-        """Date the messages of a mailbox by its retention anew; dates that were set by hand stay.
+    def date_by_retention(self, mailbox: ObjectId, after: int, retention: int) -> int:
+        """Date a batch of a mailbox's messages, those with the next UIDs beyond `after`, by a retention.
 
-        Goes up the UIDs in batches, each by what the mailbox says at that moment: of two that run at a time, both
-        end with the newer setting. Ends quietly when the mailbox is gone.
+        Dates that were set by hand stay. Returns the last UID of the batch, 0 where nothing is left.
         """
-        after = 0
-        while last := self._end_of_batch(mailbox, after):
-            retention = self._retention(user, mailbox)
-            if retention is None:
-                return
+        last = self._end_of_batch(mailbox, after)
+        if last:
             wanted = {"mailbox": mailbox, "uid": {"$gt": after, "$lte": last}, "retention": {"$exists": True}}
             self._collection.update_many(wanted, [{"$set": _dated(retention)}])
-            after = last
+        return last
 
     def _end_of_batch(self, mailbox: ObjectId, after: int) -> int:
         """The last UID of the next batch, 0 where there is none."""
@@ -104,14 +103,6 @@ class ExpireMessages(DeleteMessages):
         rows = self._collection.find(wanted, {"uid": 1, "_id": 0}, max_time_ms=READ_MS).sort("uid", 1)
         uids = [row["uid"] for row in rows.limit(_BATCH)]
         return uids[-1] if uids else 0
-
-    def _retention(self, user: ObjectId, mailbox: ObjectId) -> int | None:
-        try:
-            return int(self._store.mailboxes.get(user, mailbox).get("retention") or 0)
-        except Problem as problem:
-            if problem.code != "NoSuchMailbox":
-                raise
-            return None
 
 
 def _dated(retention: int) -> Document:

@@ -13,7 +13,7 @@ from mail.headers import unfold
 from mail.mimetree import header_fields
 from problems import Problem
 from storage.database import NAIVE_DATES, Document
-from storage.mailboxes import has_counts
+from storage.mailboxcounts import has_counts
 from storage.messages_base import READ_MS, MessagesBase
 from storage.paging import Order, Page, Paging, read_page
 
@@ -102,7 +102,7 @@ class ReadMessages(MessagesBase):
     def _total(self, mailbox: Document, wanted: Document, listing: Listing) -> int:
         if listing.collapse_threads:
             return self._count_threads(wanted)
-        if has_counts(mailbox):
+        if has_counts(mailbox, self._store.clock()):
             counted = mailbox["counted"]
             total, unseen = int(counted["total"]), int(counted["unseen"])
         else:
@@ -138,7 +138,7 @@ class ReadMessages(MessagesBase):
 
         Raises Problem AttachmentNotFound or FileNotFound.
         """
-        file_id = (message["mimeTree"].get("attachmentMap") or {}).get(attachment_id)
+        file_id = _file_id(message["mimeTree"], attachment_id)
         if file_id is None:
             raise Problem("AttachmentNotFound")
         file = self._store.attachments.file(file_id)
@@ -148,8 +148,19 @@ class ReadMessages(MessagesBase):
         return kind, disposition, self._store.attachments.decoded(file)
 
 
-def _fetcher(tree: Document, read: Callable[[bytes], Iterator[bytes]]) -> Callable[[str], Iterator[bytes]]:
+FileId = bytes | ObjectId
+
+
+def _file_id(tree: Document, attachment_id: str) -> FileId | None:
     """Old documents have no map; there the id of the part is the id of the file."""
+    files: Mapping[str, FileId] = tree.get("attachmentMap") or {}
+    own = (part["attachmentId"] for part in _nodes(tree) if part.get("attachmentId"))
+    return files.get(attachment_id) or next(
+        (file_id for file_id in own if isinstance(file_id, ObjectId) and str(file_id) == attachment_id), None
+    )
+
+
+def _fetcher(tree: Document, read: Callable[[FileId], Iterator[bytes]]) -> Callable[[Any], Iterator[bytes]]:
     files = tree.get("attachmentMap") or {}
     return lambda attachment_id: read(files.get(attachment_id, attachment_id))
 
@@ -157,7 +168,7 @@ def _fetcher(tree: Document, read: Callable[[bytes], Iterator[bytes]]) -> Callab
 def _disposition(node: Document, attachment_id: str) -> str | None:
     """The part's own header field, unfolded."""
     for part in _nodes(node):
-        if part.get("attachmentId") == attachment_id:
+        if str(part.get("attachmentId")) == attachment_id:
             fields = [
                 unfold(text) for name, text in header_fields(part["header"]) if name == "content-disposition"
             ]

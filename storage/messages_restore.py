@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import structlog
 from bson import ObjectId
 from pymongo.client_session import ClientSession
+from pymongo.errors import ConnectionFailure
 
 from problems import Problem
 from storage.database import Document
 from storage.journal import exists
 from storage.messages_base import MessagesBase
+from storage.messages_delete import BAD_MESSAGE
 from storage.retention import retention_fields
+
+log = structlog.get_logger()
 
 _OF_ARCHIVE = ("archived", "exp", "rdate", "junk")
 
@@ -47,13 +52,16 @@ class RestoreMessages(MessagesBase):
         quota = int(store.settings.get("const:max:storage"))
         if not store.users.reserve_storage(user, archived["size"], quota, session=session):
             raise Problem("OverQuotaError")
-        row = self._restored(archived, place)
-        unseen = int(row["unseen"])
+        unseen = int(archived["unseen"])
         before = store.mailboxes.allocate(place["_id"], uids=1, total=1, unseen=unseen, session=session)
+        row = self._restored(archived, before)
         row.update(uid=before["uidNext"], modseq=before["modifyIndex"] + 1)
         self._collection.insert_one(row, session=session)
         junk = int(bool(row.get("junk"))) - int(bool(archived.get("junk")))
         store.journal.append(user, place["_id"], [exists(row, junk)], session=session)
+        if junk:
+            kind = "marked.spam" if junk > 0 else "marked.ham"
+            self.tell_about(kind, user, place["_id"], [row["_id"]], session)
         self._settle(place["_id"], session)
         if session is None:
             store.archive.take(archived["_id"], None)
@@ -71,18 +79,24 @@ class RestoreMessages(MessagesBase):
             row["junk"] = True
         return row
 
-    def restore_all(self, user: ObjectId, copies: Sequence[ObjectId], mailbox: ObjectId) -> int:
-        """Put archived messages into a mailbox; how many. Those that are gone meanwhile are passed over.
+    def restore_all(
+        self, user: ObjectId, copies: Sequence[ObjectId], mailbox: ObjectId
+    ) -> tuple[int, list[ObjectId]]:
+        """Put archived messages into a mailbox; how many, and which could not be, so that they stay in the archive.
 
-        Raises Problem OverQuotaError.
+        Those that are gone meanwhile are passed over.
         """
-        restored = 0
+        restored, failed = 0, []
         for copy in copies:
             try:
                 self.restore(user, copy, mailbox)
-            except Problem as problem:
-                if problem.code != "MessageNotFound":
-                    raise
+            except ConnectionFailure:
+                raise
+            except (Problem, *BAD_MESSAGE) as error:
+                if isinstance(error, Problem) and error.code == "MessageNotFound":
+                    continue
+                log.warning("a message was not restored", message=str(copy), reason=str(error)[:200])
+                failed.append(copy)
             else:
                 restored += 1
-        return restored
+        return restored, failed

@@ -6,18 +6,21 @@ import itertools
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 from gridfs import GridFSBucket
-from gridfs.errors import NoFile
 from pymongo.client_session import ClientSession
+from pymongo.write_concern import WriteConcern
 
 from storage.database import ACKNOWLEDGED, Clock, Databases, Document
 
 CHUNK_SIZE = 261_120
-_BUCKET, _QUEUE, _ZONE = "mail", "zone-queue", "default"
+QUEUE, ZONE, FREE = "zone-queue", "default", "no"
+_BUCKET = "mail"
+_UNQUEUED_FOR = timedelta(days=1)
+_DELETED = WriteConcern(w=1, j=False)  # what comes back after a crash is swept
 _SEQUENCES_PER_MS = 4096
 _sequence = itertools.count()
 _SUFFIX = secrets.token_hex(2)
@@ -48,7 +51,8 @@ class Outbound:
     def __init__(self, databases: Databases, clock: Clock) -> None:
         self._bucket = GridFSBucket(databases.sender, _BUCKET, CHUNK_SIZE, write_concern=ACKNOWLEDGED)
         self._files = databases.sender[f"{_BUCKET}.files"]
-        self._queue = databases.sender[_QUEUE]
+        self._chunks = databases.sender[f"{_BUCKET}.chunks"]
+        self._queue = databases.sender[QUEUE]
         self._clock = clock
 
     def put(self, envelope: Document, body: bytes) -> None:
@@ -69,25 +73,63 @@ class Outbound:
         rows = _entries(queue_id, deliveries, self._clock(), send_at)
         self._queue.insert_many(rows, session=session)
 
+    def answers(self) -> bool:
+        """Whether the queue can be read; raises within the limit that `pymongo.timeout` sets."""
+        self._queue.find_one({}, {"_id": 1})
+        return True
+
     def owner(self, queue_id: str) -> str | None:
         """The id of the account that a queued message belongs to, None where no such message is queued."""
-        file = self._files.find_one({"filename": f"message {queue_id}"}, {"metadata.data.userId": 1})
+        file = self._files.find_one(_named(queue_id), {"metadata.data.userId": 1})
         data = ((file or {}).get("metadata") or {}).get("data") or {}
         return str(data.get("userId") or "") if file else None
 
     def remove(self, queue_id: str) -> int:
         """Take back all entries that no sender has claimed; the file goes with the last. How many went."""
         removed = self._queue.delete_many({"id": queue_id, "locked": False}).deleted_count
-        if not self._queue.find_one({"id": queue_id}, {"_id": 1}):
-            self._delete_file(queue_id)
+        self.drop_if_done(queue_id)
         return removed
 
-    def _delete_file(self, queue_id: str) -> None:
-        for file in self._files.find({"filename": f"message {queue_id}"}, {"_id": 1}):
-            try:
-                self._bucket.delete(file["_id"])
-            except NoFile:
-                continue
+    def drop_if_done(self, queue_id: str) -> None:
+        """Remove the file of a message that has no entries any more."""
+        if self._queue.find_one({"id": queue_id}, {"_id": 1}):
+            return
+        for file in self._files.find(_named(queue_id), {"_id": 1}):
+            self._drop(file["_id"])
+
+    def _drop(self, file_id: ObjectId) -> None:
+        """The pieces first: of what a crash leaves, the sweep finds the file."""
+        self._chunks.with_options(write_concern=_DELETED).delete_many({"files_id": file_id})
+        self._files.with_options(write_concern=_DELETED).delete_one({"_id": file_id})
+
+    def read(self, queue_id: str) -> tuple[Document, bytes] | None:
+        """The envelope and the body of a queued message, None where there is no such message."""
+        file = self._files.find_one(_named(queue_id), {"metadata.data": 1, "length": 1})
+        envelope = ((file or {}).get("metadata") or {}).get("data")
+        if not file or not envelope:
+            return None
+        pieces = self._chunks.find({"files_id": file["_id"]}, {"data": 1}).sort("n", 1)
+        body = b"".join(piece["data"] for piece in pieces)
+        return (envelope, body) if len(body) == file["length"] else None
+
+    def envelope(self, queue_id: str) -> Document | None:
+        """What is known of a queued message, its body apart."""
+        file = self._files.find_one(_named(queue_id), {"metadata.data": 1})
+        return ((file or {}).get("metadata") or {}).get("data") or None
+
+    def sweep(self) -> int:
+        """Remove the files that crashes have left without entries for a day; how many these were."""
+        stages: list[Document] = [
+            {"$match": {"uploadDate": {"$lt": self._clock() - _UNQUEUED_FOR}}},
+            {"$project": {"queue_id": {"$arrayElemAt": [{"$split": ["$filename", " "]}, 1]}}},
+            {"$lookup": {"from": QUEUE, "localField": "queue_id", "foreignField": "id", "as": "entries"}},
+            {"$match": {"entries": []}},
+            {"$project": {"_id": 1}},
+        ]
+        files = [row["_id"] for row in self._files.aggregate(stages)]
+        for file_id in files:
+            self._drop(file_id)
+        return len(files)
 
     def entries(self, queue_ids: Sequence[str]) -> list[Document]:
         """`[{queueId, entries: [{seq, recipient, sendingZone, queued}]}]` of those that are still queued."""
@@ -101,6 +143,10 @@ class Outbound:
         ]
 
 
+def _named(queue_id: str) -> Document:
+    return {"filename": f"message {queue_id}"}
+
+
 def _entries(
     queue_id: str, deliveries: Sequence[Delivery], now: datetime, send_at: datetime
 ) -> list[Document]:
@@ -109,8 +155,8 @@ def _entries(
             "id": queue_id,
             "seq": f"{number:03x}",
             "domain": delivery.domain,
-            "sendingZone": _ZONE,
-            "assigned": "no",
+            "sendingZone": ZONE,
+            "assigned": FREE,
             "recipient": delivery.recipient,
             "locked": False,
             "lockTime": 0,

@@ -79,12 +79,18 @@ class Order:
         return {"_id": direction} if self.key == "_id" else {self.key: direction, "_id": direction}
 
     def after(self, position: tuple[Any, ObjectId], backwards: bool) -> Document:
-        """The condition for rows behind `position` in the direction of travel."""
+        """The condition for rows behind `position` in the direction of travel.
+
+        A date is named once more, as a bound from where the index is read on: alternatives give it none.
+        """
         value, row_id = position
         beyond = "$gt" if (self.direction == ASCENDING) != backwards else "$lt"
         if self.key == "_id":
             return {"_id": {beyond: row_id}}
-        return {"$or": [{self.key: {beyond: value}}, {self.key: value, "_id": {beyond: row_id}}]}
+        either: Document = {"$or": [{self.key: {beyond: value}}, {self.key: value, "_id": {beyond: row_id}}]}
+        if not isinstance(value, datetime):
+            return either
+        return {self.key: {f"{beyond}e": value}, **either}
 
     def position(self, row: Mapping[str, Any]) -> Any:
         """What a cursor to this row holds."""

@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo.client_session import ClientSession
 
 from storage.database import Clock, Databases, Document
+from storage.events import Events
 
 _NO_SEEDS: Document = {"seed": "", "pendingSeed": "", "pendingSeedChanged": False}
 NO_SECOND_FACTORS: Document = {"enabled2fa": [], **_NO_SEEDS, "webauthn": {"credentials": []}}
@@ -25,9 +27,10 @@ class SecondFactors:
     Old documents have a boolean in place of the list, true for TOTP alone; whatever changes the list writes it whole.
     """
 
-    def __init__(self, databases: Databases, clock: Clock) -> None:
+    def __init__(self, databases: Databases, clock: Clock, events: Events) -> None:
         self._collection = databases.users["users"]
         self._clock = clock
+        self._events = events
 
     def set_pending(self, user: ObjectId, seed: str) -> bool:
         """Keep a seed that waits for its first code; whether TOTP is still off."""
@@ -42,25 +45,27 @@ class SecondFactors:
         fields = {
             **_switched_on("totp"), **_literal({**_NO_SEEDS, "seed": pending}), _LAST_STEP: {"$literal": step}
         }  # fmt: skip
-        return self._matched({"_id": user, "pendingSeed": pending, **_is_off("totp")}, [{"$set": fields}])
+        wanted = {"_id": user, "pendingSeed": pending, **_is_off("totp")}
+        return self._switched("mfa.totp.enabled", wanted, [{"$set": fields}])
 
     def disable_totp(self, user: ObjectId) -> bool:
         """Switch TOTP off, its seed with it; whether it was on."""
         fields = {"enabled2fa": _without("totp"), **_literal(_NO_SEEDS)}
-        return self._matched({"_id": user, **_is_on("totp")}, [{"$set": fields}])
+        return self._switched("mfa.totp.disabled", {"_id": user, **_is_on("totp")}, [{"$set": fields}])
 
     def enable_custom(self, user: ObjectId) -> bool:
         """Switch on the method of a site's own; whether it was off."""
-        return self._matched({"_id": user, **_is_off("custom")}, [{"$set": _switched_on("custom")}])
+        change = [{"$set": _switched_on("custom")}]
+        return self._switched("mfa.custom.enabled", {"_id": user, **_is_off("custom")}, change)
 
     def disable_custom(self, user: ObjectId) -> bool:
         """Switch off the method of a site's own; whether it was on."""
         fields = {"enabled2fa": _without("custom")}
-        return self._matched({"_id": user, **_is_on("custom")}, [{"$set": fields}])
+        return self._switched("mfa.custom.disabled", {"_id": user, **_is_on("custom")}, [{"$set": fields}])
 
     def clear(self, user: ObjectId) -> bool:
         """Switch off everything; whether there is such an account."""
-        return self._matched({"_id": user}, {"$set": NO_SECOND_FACTORS})
+        return self._switched("mfa.disabled", {"_id": user}, {"$set": NO_SECOND_FACTORS})
 
     def accept_step(self, user: ObjectId, seed: str, step: int) -> bool:
         """Use up a step and all before it; False where it was used up already, or the seed is another by now."""
@@ -71,8 +76,20 @@ class SecondFactors:
         """Store the same seed in another form, if it has not been changed meanwhile."""
         self._matched({"_id": user, "seed": old}, {"$set": {"seed": new}})
 
-    def _matched(self, wanted: Document, change: Any) -> bool:
-        return self._collection.update_one(wanted, change).matched_count > 0
+    def _switched(self, kind: str, wanted: Document, change: Any) -> bool:
+        """Like `_matched`, and told as an event of this type."""
+        user = wanted["_id"]
+
+        def steps(session: ClientSession | None) -> bool:
+            matched = self._matched(wanted, change, session)
+            if matched:
+                self._events.tell(kind, user=user, session=session)
+            return matched
+
+        return self._events.run(user, steps)
+
+    def _matched(self, wanted: Document, change: Any, session: ClientSession | None = None) -> bool:
+        return self._collection.update_one(wanted, change, session=session).matched_count > 0
 
 
 def has_pending(user: Document, since: datetime) -> bool:

@@ -25,8 +25,10 @@ LEASE = timedelta(minutes=10)
 MOST_ATTEMPTS = 10
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=6)
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
-_FAILED = "failed"
-_OWN = ("progress", "resume", "error")
+_FAILED, _FINISHED = "failed", "finished"
+_LOOKED_AT = timedelta(days=1)
+_KEPT = ("_id", "task", "created", "data", "runStart", "runCount", "progress", "error")
+_OWN = ("progress", "resume", "error", "finished")
 
 
 class LeaseLost(Exception):
@@ -43,6 +45,7 @@ class Task:
     resume: Document
     lock: bytes
     attempts: int
+    updated: datetime | None
 
 
 class Tasks:
@@ -50,14 +53,20 @@ class Tasks:
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
         self._collection = databases.main["tasks"]
+        self._finished = databases.main["finishedtasks"]
         self._clock = clock
 
     def add(
-        self, kind: str, data: Document, due: datetime | None = None, session: ClientSession | None = None
+        self,
+        kind: str,
+        data: Document,
+        due: datetime | None = None,
+        session: ClientSession | None = None,
+        task_id: ObjectId | None = None,
     ) -> ObjectId:
         """Add a task, for now or for later; its id. Only kinds that WildDuck knows may be added here."""
         now = self._clock()
-        row = {"_id": ObjectId(), "task": kind, "created": now, "data": data, **self._start(due)}
+        row = {"_id": task_id or ObjectId(), "task": kind, "created": now, "data": data, **self._start(due)}
         self._collection.insert_one(row, session=session)
         return ObjectId(row["_id"])
 
@@ -83,13 +92,54 @@ class Tasks:
 
         One that has not begun, or has failed for good, gets the new time; one that runs goes on.
         """
+        found = self._again(kind, match, due, session)
+        return found or self.add(kind, data, due, session)
+
+    def renew(
+        self,
+        kind: str,
+        match: Document,
+        counter: Document,
+        task_id: ObjectId,
+        due: datetime | None = None,
+        session: ClientSession | None = None,
+    ) -> ObjectId:
+        """The same for a task whose data is `match` and a counter, `{name: number}`, that only goes up; its id.
+
+        One that runs is not finished by what it has done so far, see `finish`. `task_id` is the id that a new one
+        gets, the same for all that ask for the same, so that of two who add it at once one finds the other's.
+        """
+        within = {f"data.{name}": value for name, value in match.items()}
+        while not (found := self._again(kind, within, due, session, counter)):
+            try:
+                return self.add(kind, {**match, **counter}, due, session, task_id)
+            except DuplicateKeyError:
+                if session:
+                    raise
+        return found
+
+    def _again(
+        self,
+        kind: str,
+        match: Document,
+        due: datetime | None,
+        session: ClientSession | None,
+        counter: Document | None = None,
+    ) -> ObjectId | None:
+        """Ask for a task that is there once more; its id, None where there is none."""
         wanted = {"task": kind, **match}
         found = self._collection.find_one(wanted, {"_id": 1}, session=session)
         if not found:
-            return self.add(kind, data, due, session)
+            return None
+        if counter is not None:
+            newer = {f"data.{name}": number for name, number in counter.items()}
+            known = {"_id": found["_id"]}
+            change: Document = {"$max": newer, "$set": {"updated": self._clock()}}
+            if not self._collection.update_one(known, change, session=session).matched_count:
+                return None
         idle = {"_id": found["_id"], "$or": [{"runCount": None}, {"status": _FAILED}]}
-        change = {"$set": {**self._start(due), "updated": self._clock(), "attempts": 0}}
-        self._collection.update_one(idle, change, session=session)
+        anew = {"$set": {**self._start(due), "updated": self._clock(), "attempts": 0}}
+        self._collection.update_one(idle, anew, session=session)
         return ObjectId(found["_id"])
 
     def _start(self, due: datetime | None) -> Document:
@@ -110,6 +160,10 @@ class Tasks:
         if self._collection.find_one({**wanted, "runCount": {"$ne": None}}, {"_id": 1}, session=session):
             raise Problem("DeleteInProgress")
         return None
+
+    def drop_waiting(self, kind: str, match: Document, session: ClientSession | None = None) -> None:
+        """Remove what has not begun of the tasks that `match` finds."""
+        self._collection.delete_many({"task": kind, **match, "runCount": None}, session=session)
 
     def claim(self, kinds: Collection[str]) -> Task | None:
         """Take the task of these kinds that has been due the longest, for as long as `LEASE`.
@@ -164,8 +218,20 @@ class Tasks:
             raise LeaseLost(f"task {task.id} was taken over")
 
     def finish(self, task: Task) -> None:
-        """The work is done; as in WildDuck the task is gone then."""
-        self._collection.delete_one({"_id": task.id, "locked": task.lock})
+        """The work is done; as in WildDuck the task is gone then. For a day it can be looked at elsewhere.
+
+        One that was asked for again meanwhile is given back instead, as it may have passed what was changed.
+        """
+        row = self._collection.find_one_and_delete(
+            {"_id": task.id, "locked": task.lock, "updated": task.updated}
+        )
+        if row is None:
+            self.release(task)
+            return
+        now = self._clock()
+        done = {name: row[name] for name in _KEPT if name in row}
+        done.update(status=_FINISHED, finished=now, expires=now + _LOOKED_AT)
+        self._finished.replace_one({"_id": task.id}, done, upsert=True)
 
     def release(self, task: Task) -> None:
         """Give a task back that is to be continued at once, by whoever comes."""
@@ -199,10 +265,26 @@ class Tasks:
         }
         return self._collection.update_one({"_id": task_id, "status": _FAILED}, change).matched_count > 0
 
-    def all(self, most: int = 1000) -> list[Document]:
-        """What there is to do, by due time: `id`, `task`, `status`, `due`, `created`, `attempts` and the like."""
-        rows = self._collection.find({}).sort([("lockedUntil", 1), ("_id", 1)]).limit(most)
+    def all(self, most: int = 1000, *, failed: bool = False) -> list[Document]:
+        """What there is to do, by due time: `id`, `task`, `status`, `due`, `created`, `attempts` and the like.
+
+        With `failed` only what was given up.
+        """
+        wanted = {"status": _FAILED} if failed else {}
+        rows = self._collection.find(wanted).sort([("lockedUntil", 1), ("_id", 1)]).limit(most)
         return [_shown(row) for row in rows]
+
+    def finished(self, most: int = 1000) -> list[Document]:
+        """What was done within the last day, the latest first."""
+        rows = self._finished.find({"expires": {"$gt": self._clock()}}).sort([("expires", -1), ("_id", -1)])
+        return [_shown(row) for row in rows.limit(most)]
+
+    def find(self, task_id: ObjectId) -> Document | None:
+        """One task in the same form, also one that was done within the last day."""
+        for collection in (self._collection, self._finished):
+            if row := collection.find_one({"_id": task_id}):
+                return _shown(row)
+        return None
 
 
 def _task(row: Document) -> Task:
@@ -214,6 +296,7 @@ def _task(row: Document) -> Task:
         resume=row.get("resume") or {},
         lock=row["locked"],
         attempts=row["attempts"],
+        updated=row.get("updated"),
     )
 
 
@@ -225,6 +308,7 @@ def _shown(row: Document) -> dict[str, Any]:
         "due": row.get("lockedUntil"),
         "created": row.get("created"),
         "attempts": row.get("attempts", 0),
+        "runs": row.get("runCount", 0),
         **({"data": row["data"]} if row.get("data") else {}),
         **{name: row[name] for name in _OWN if row.get(name)},
     }

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from bson import ObjectId
+from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from storage.database import Clock, Databases, Document
+
+_BY_IDS = [("user", 1), ("ids", 1)]
 
 
 class Threads:
@@ -17,14 +20,19 @@ class Threads:
 
     def join(self, user: ObjectId, subject: str, ids: list[str]) -> ObjectId:
         """The thread of a message with this normalised subject and these hashes of ids; a new one if there is none."""
-        if ids:
-            found = self._collection.find_one_and_update(
-                {"user": user, "ids": {"$in": ids}, "subject": subject}, self._with(ids), {"_id": 1}
-            )
-            if found:
-                return ObjectId(found["_id"])
-        thread = {"user": user, "subject": subject, "ids": ids, "updated": self._clock()}
-        return ObjectId(self._collection.insert_one(thread).inserted_id)
+        if not ids:
+            thread = {"user": user, "subject": subject, "ids": ids, "updated": self._clock()}
+            return ObjectId(self._collection.insert_one(thread).inserted_id)
+        found = self._collection.find_one_and_update(
+            {"user": user, "ids": {"$elemMatch": {"$in": ids}}, "subject": subject},
+            self._with(ids),
+            {"_id": 1},
+            upsert=True,
+            hint=_BY_IDS,
+            return_document=ReturnDocument.AFTER,
+        )
+        assert found is not None
+        return ObjectId(found["_id"])
 
     def join_that(self, thread: ObjectId, user: ObjectId, subject: str, ids: list[str]) -> ObjectId:
         """The thread with this id, made again under it if it has ended."""

@@ -139,6 +139,12 @@ class Tokens:
         """End the token with this text; whether there was one."""
         return self.delete(token_hash(text))
 
+    def delete_short(self, start: str) -> bool:
+        """End the one token whose record's id begins like this; whether there was one, and no other."""
+        wanted = {"_id": {"$gte": start, "$lt": start + "g"}}
+        found = [row["_id"] for row in self._collection.find(wanted, {"_id": 1}).limit(2)]
+        return len(found) == 1 and self.delete(found[0])
+
     def clear(self, user: str | ObjectId, session: ClientSession | None = None) -> int:
         """End all tokens of a name or an account; how many there were."""
         return self._collection.delete_many({"user": str(user)}, session=session).deleted_count

@@ -179,6 +179,7 @@ class Users:
         unset: tuple[str, ...] = (),
         increase: Document | None = None,
         push: Document | None = None,
+        session: ClientSession | None = None,
     ) -> None:
         """Change an account in one step. Raises Problem UserNotFound."""
         change: Document = {"$set": {**stored_fields(fields), **(more or {})}}
@@ -191,7 +192,7 @@ class Users:
         change = {operator: values for operator, values in change.items() if values}
         if not change:
             return self.require(user)
-        if not self._collection.update_one({"_id": user}, change).matched_count:
+        if not self._collection.update_one({"_id": user}, change, session=session).matched_count:
             raise Problem("UserNotFound")
         return None
 

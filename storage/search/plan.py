@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bson import ObjectId
 from bson.regex import Regex
 
-from mail.searchtokens import TOKENS_OF, word_to_look_up
+from mail.searchtokens import ANY, TOKENS_OF, word_to_look_up
 from storage.database import Document
 from storage.search.terms import (
     All,
@@ -171,14 +171,15 @@ def _as_it_stands(text: str) -> Document:
 def _header(names: tuple[str, ...], text: str) -> Document:
     """The pattern decides; the index of tokens only keeps the database from looking at messages for nothing.
 
-    Messages that WildDuck stored have no tokens until the job has made them, so they are looked at all the same.
+    Messages that WildDuck stored have no tokens until the job has made them, so they are looked at all the same:
+    they stand in the index under None. Where an account has none of these any more, that costs nothing.
     """
     value = {"$regex": _literal(text.lower())}
     key: Document = {"$in": list(names)} if len(names) > 1 else names[0]  # type: ignore[assignment]
     condition: Document = {"headers": {"$elemMatch": {"key": key, "value": value}}}
     if word := word_to_look_up(text):
         codes = dict.fromkeys(TOKENS_OF[name] for name in names)
-        condition[TOKENS] = {"$in": [*(Regex(f"^{code}{word}") for code in codes), None]}
+        condition[TOKENS] = {"$in": [*(Regex(f"^{code}{word}") for code in codes), ANY, None]}
     return condition
 
 

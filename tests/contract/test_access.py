@@ -51,7 +51,7 @@ domainaccess     CRUD  CRUD     CRUD     -     -     -          -            -  
 domainaliases    CRUD  CRUD     -        -     -     -          -            -      -            -       -         -
 webhooks         CRUD  CRUD     CRUD     R     -     -          -            -      -            -       -         -
 settings         CRUD  -        -        -     -     -          -            -      -            -       CRUD      -
-audit            -     -        -        -     -     -          -            CRUD   R            -       -         -
+audit            CRUD  -        -        -     -     -          -            CRUD   R            -       -         -
 export           -     -        -        -     -     -          -            -      -            C       -         -
 import           -     -        -        -     -     -          -            -      -            C       -         -
 """  # noqa: E501

@@ -21,9 +21,10 @@ START_SECONDS = 60
 class Served:
     """One running `mallard serve`."""
 
-    def __init__(self, state: Path, port: int, settings: Mapping[str, str]) -> None:
+    def __init__(self, state: Path, port: int, lmtp_port: int, settings: Mapping[str, str]) -> None:
         self.state = state
         self.port = port
+        self.lmtp_port = lmtp_port
         self.settings = settings
         self.base = f"http://127.0.0.1:{port}"
         self.process = self.launch()
@@ -34,6 +35,7 @@ class Served:
         own = {
             "MALLARD_STATE_DIR": str(self.state),
             "MALLARD_BIND": f"127.0.0.1:{self.port}",
+            "MALLARD_LMTP_BIND": f"127.0.0.1:{self.lmtp_port}",
             "MALLARD_WORKERS": "2",
         }
         return {**clean, **own, "MALLARD_LOG_LEVEL": "warning", **self.settings}
@@ -49,11 +51,12 @@ class Served:
         )
 
     def wait(self) -> None:
-        """Return once the API answers."""
+        """Return once the API answers, and LMTP does."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            with suppress(requests.ConnectionError, requests.Timeout):
+            with suppress(requests.ConnectionError, requests.Timeout, ConnectionError):
                 requests.get(f"{self.base}/openapi.json", timeout=5)
+                socket.create_connection(("127.0.0.1", self.lmtp_port), 5).close()
                 return
             assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
             time.sleep(0.1)
@@ -66,7 +69,7 @@ class Served:
         mongods = [int(pid) for pid, args in rows if "mongod" in args and str(self.state) in args]
         parts = {
             part: [int(pid) for pid, args in rows if f"server {part}" in args and self.is_ours(int(pid))]
-            for part in ("api", "jobs")
+            for part in ("api", "lmtp", "relay", "jobs")
         }
         return {"mongod": mongods, **parts}
 
@@ -102,8 +105,9 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     started: list[Served] = []
 
     def start(**settings: str) -> Served:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            served = Served(tmp_path / "state", free.getsockname()[1], settings)
+        with socket.create_server(("127.0.0.1", 0)) as api, socket.create_server(("127.0.0.1", 0)) as lmtp:
+            ports = api.getsockname()[1], lmtp.getsockname()[1]
+        served = Served(tmp_path / "state", *ports, settings)
         started.append(served)
         served.wait()
         return served

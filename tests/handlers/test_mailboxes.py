@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from handlers.call import Call
 from handlers.mailboxes import create_mailbox
+from jobs.runner import Runner
 from problems import Problem
 from storage.store import Store
 
@@ -249,15 +250,22 @@ def test_nothing_to_change(client: Any, store: Store, make: Make, body: Document
     assert on_disk(store, work) == before
 
 
-def test_a_new_retention_dates_what_is_there(client: Any, make: Make, put: Callable[..., int]) -> None:
+def test_a_new_retention_dates_what_is_there(
+    client: Any, store: Store, make: Make, put: Callable[..., int]
+) -> None:
     work = make("Work")
     uid = put(mailbox="Work")
-    assert "expires" not in client.get(f"{work}/messages/{uid}").json
     client.put(work, json={"retention": MONTH})
+    assert "expires" not in client.get(f"{work}/messages/{uid}").json, "the request does not wait for it"
+    assert Runner(store, sweeps=False).run_one()
     assert client.get(f"{work}/messages/{uid}").json["expires"]
     client.put(work, json={"retention": 8_640_000_000_000_000})
+    assert Runner(store, sweeps=False).run_one()
     assert client.get(f"{work}/messages/{uid}").json["expires"].startswith("9999-")
     client.put(work, json={"retention": 0})
+    client.put(work, json={"retention": 0, "hidden": False})
+    assert Runner(store, sweeps=False).run_one()
+    assert store.tasks.all() == []
     assert "expires" not in client.get(f"{work}/messages/{uid}").json
     assert "retention" not in client.get(work).json
 

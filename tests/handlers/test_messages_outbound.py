@@ -270,7 +270,8 @@ def test_forwards_are_limited(
 
 
 def test_a_message_is_taken_back(client: Any, store: Store, ada: str, make_user: Callable[..., Any]) -> None:
-    body = {"to": [GRACE, {"address": "b@example.net"}], "text": "x", "sendTime": "2090-01-01T00:00:00Z"}
+    later = (store.clock() + timedelta(days=1)).isoformat()
+    body = {"to": [GRACE, {"address": "b@example.net"}], "text": "x", "sendTime": later}
     queue_id = client.post(f"/users/{ada}/submit", json=body).json["message"]["queueId"]
     store.databases.sender["zone-queue"].update_one({"seq": "001"}, {"$set": {"locked": True}})
     bob = make_user("bob")

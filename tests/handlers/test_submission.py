@@ -226,6 +226,7 @@ def test_no_field_adds_a_header(client: Any, ada: str, submit: Callable[..., Any
         ({"cc": [{"address": "nobody"}]}, "cc,0,address"),
         ({"subject": 5}, "subject"),
         ({"sendTime": "soon"}, "sendTime"),
+        ({"sendTime": "2199-01-01T00:00:00Z"}, "sendTime"),
         ({"attachments": [{"content": "%%%"}]}, "attachments,0,content"),
         ({"attachments": [{}]}, "attachments,0,content"),
         ({"headers": [{"key": "a b", "value": "x"}]}, "headers"),
@@ -254,3 +255,156 @@ def test_unknown_things(client: Any, ada: str, submit: Callable[..., Any]) -> No
 def test_a_disabled_account_does_not_send(client: Any, ada: str, submit: Callable[..., Any]) -> None:
     client.put(f"/users/{ada}", json={"disabled": True})
     assert (submit(to=[GRACE]).status_code, submit(to=[GRACE]).json["code"]) == (403, "UserDisabled")
+
+
+def recipients(store: Store) -> list[str]:
+    return [row["recipient"] for row in sorted(queue(store), key=lambda row: row["seq"])]
+
+
+def test_the_envelope_says_whom_it_goes_to(
+    client: Any, store: Store, ada: str, submit: Callable[..., Any]
+) -> None:
+    to = [{"name": "List", "address": "list@example.org"}]
+    answer = submit(to=[GRACE], cc=[{"address": "c@example.org"}], envelope={"to": to}, text="x")
+    assert recipients(store) == ["list@example.org"]
+    copy = copy_of(client, ada, answer)
+    assert (copy["To"], copy["Cc"]) == ("Grace <grace@example.org>", "c@example.org")
+
+
+@pytest.mark.parametrize("envelope", [{}, {"from": {"address": "ada+news@example.com"}}, {"to": []}])
+def test_an_envelope_without_recipients_takes_those_of_the_message(
+    store: Store, submit: Callable[..., Any], envelope: Any
+) -> None:
+    answer = submit(
+        to=[GRACE],
+        cc=[{"address": "c@example.org"}],
+        bcc=[{"address": "b@example.org"}],
+        envelope=envelope,
+        text="x",
+    )
+    assert answer.status_code == 200, answer.json
+    assert recipients(store) == ["grace@example.org", "c@example.org", "b@example.org"]
+
+
+@pytest.mark.parametrize(
+    ("body", "header", "sender"),
+    [
+        ({}, "Ada Lovelace <ada@example.com>", "ada@example.com"),
+        (
+            {"envelope": {"from": {"name": "News", "address": "ada+news@example.com"}}},
+            "News <ada+news@example.com>",
+            "ada+news@example.com",
+        ),
+        (
+            {"from": {"address": "ada@example.com"}, "envelope": {"from": {"address": "ada+b@example.com"}}},
+            "ada@example.com",
+            "ada+b@example.com",
+        ),
+        (
+            {"from": {"address": "x@example.net"}, "envelope": {"from": {"address": "y@example.net"}}},
+            "ada@example.com",
+            "ada@example.com",
+        ),
+        (
+            {"from": {"address": "ada+a@example.com"}, "envelope": {"from": {"address": "y@example.net"}}},
+            "ada+a@example.com",
+            "ada@example.com",
+        ),
+    ],
+)
+def test_sender_of_header_and_envelope(
+    client: Any, store: Store, ada: str, submit: Callable[..., Any], body: Any, header: str, sender: str
+) -> None:
+    answer = submit(to=[GRACE], text="x", **body)
+    assert copy_of(client, ada, answer)["From"] == header
+    assert envelope(store, answer.json["message"]["queueId"])["from"] == sender
+
+
+def test_a_recipient_that_is_named_twice_counts_once(
+    client: Any, store: Store, ada: str, submit: Callable[..., Any]
+) -> None:
+    again = {"address": "grace@EXAMPLE.org"}
+    submit(
+        to=[GRACE, again],
+        cc=[again],
+        bcc=[{"address": "x@xn--grn-ioa.example"}, {"address": "x@grün.example"}],
+    )
+    assert recipients(store) == ["grace@example.org", "x@xn--grn-ioa.example"]
+    assert client.get(f"/users/{ada}").json["limits"]["recipients"]["used"] == 2
+
+
+def test_who_is_no_address_drops_out(client: Any, store: Store, ada: str, submit: Callable[..., Any]) -> None:
+    answer = submit(to=[GRACE, {"name": "Nobody", "address": "nobody"}, {"address": ""}], text="x")
+    assert recipients(store) == ["grace@example.org"]
+    assert copy_of(client, ada, answer)["To"] == "Grace <grace@example.org>"
+
+
+def test_a_message_for_later_is_dated_then(
+    client: Any, store: Store, ada: str, submit: Callable[..., Any]
+) -> None:
+    later = (store.clock() + timedelta(days=2)).replace(microsecond=0)
+    copy = copy_of(client, ada, submit(to=[GRACE], text="x", sendTime=later.isoformat()))
+    assert copy["Date"].datetime == later
+
+
+def test_the_queue_knows_the_copy(store: Store, submit: Callable[..., Any]) -> None:
+    queue_id = submit(to=[GRACE], text="x").json["message"]["queueId"]
+    copy = store.databases.main["messages"].find_one({"outbound": queue_id})
+    assert copy
+    assert envelope(store, queue_id)["parentId"] == copy["_id"]
+
+
+def test_a_relay_of_the_accounts_own(client: Any, store: Store, ada: str, submit: Callable[..., Any]) -> None:
+    put = client.put(f"/users/{ada}", json={"mtaRelay": "smtps://me:p%40ss@relay.example.net:465"})
+    assert put.status_code == 200, put.json
+    submit(to=[GRACE], text="x")
+    (row,) = queue(store)
+    assert (row["mxPort"], row["mxAuth"], row["mxSecure"]) == ("465", {"user": "me", "pass": "p@ss"}, True)
+    assert row["mx"][0]["exchange"] == "relay.example.net"
+
+
+@pytest.mark.parametrize(
+    ("action", "flags"),
+    [("reply", {"answered": True, "forwarded": False}), ("forward", {"answered": False, "forwarded": True})],
+)
+def test_what_it_refers_to_is_flagged_once_it_is_sent(
+    client: Any, put: Any, box: Callable[[str], str], submit: Callable[..., Any], action: str, flags: Any
+) -> None:
+    uid = put("Minutes", headers="Message-ID: <1@x>\r\n")
+    reference = {"mailbox": box("INBOX").rpartition("/")[2], "id": uid, "action": action}
+    submit(to=[GRACE], reference=reference, text="x", isDraft=True)
+    source = f"{box('INBOX')}/messages/{uid}"
+    assert not client.get(source).json["answered"]
+    submit(to=[GRACE], reference=reference, text="x")
+    assert flags.items() <= client.get(source).json.items()
+
+
+def test_a_message_id_and_references_of_the_callers(
+    client: Any, ada: str, submit: Callable[..., Any]
+) -> None:
+    headers = [{"key": "Message-ID", "value": "<own@example.com>"}, {"key": "References", "value": "<a@b>"}]
+    copy = copy_of(
+        client, ada, submit(to=[GRACE], text="x", headers=headers, replyTo={"address": "r@example.org"})
+    )
+    assert (copy["Message-ID"], copy["References"], copy["Reply-To"]) == (
+        "<own@example.com>",
+        "<a@b>",
+        "r@example.org",
+    )
+
+
+def test_client_metadata_can_not_forge_an_envelope(
+    client: Any, store: Store, ada: str, submit: Callable[..., Any]
+) -> None:
+    forged = {"envelope": {"from": "boss@example.net", "to": ["victim@example.org"]}, "files": [{"id": "x"}]}
+    place = submit(to=[GRACE], text="x", isDraft=True, meta=forged).json["message"]
+    path = f"/users/{ada}/mailboxes/{place['mailbox']}/messages/{place['id']}"
+    assert client.get(path).json["metaData"] == forged
+    assert client.post(f"{path}/submit", json={}).status_code == 200
+    assert recipients(store) == ["grace@example.org"]
+    assert envelope(store, queue(store)[0]["id"])["from"] == "ada@example.com"
+
+
+def test_a_mailbox_that_is_not_there_sends_nothing(store: Store, submit: Callable[..., Any]) -> None:
+    assert submit(to=[GRACE], text="x", mailbox=str(ObjectId())).status_code == 404
+    assert queue(store) == []

@@ -29,7 +29,7 @@ MESSAGE = (
     f"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n{PDF}--b\r\n{PDF}--b--\r\n"
 )
 # What outlives an account: its security log, the journal and settings, which are no one's or end by themselves.
-OUTLIVE = {"notices", "authlog", "journal", "domaincache", "counters", "locks"}
+OUTLIVE = {"finishedtasks", "notices", "authlog", "journal", "domaincache", "counters", "locks"}
 
 
 def upload(client: Any, user: str, mailbox: str = "INBOX") -> str:

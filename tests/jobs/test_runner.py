@@ -253,5 +253,7 @@ def test_one_sweep_at_a_time(store: Store, clock: HandClock) -> None:
     assert owner
     assert Sweep(store).run() is None
     clock.move(minutes=18)
-    assert Sweep(store).run() == {"messages": 0, "archived": 0, "attachments": 0}
-    assert Sweep(store).run() == {"messages": 0, "archived": 0, "attachments": 0}, "the lock was released"
+    assert Sweep(store).run() == {"messages": 0, "archived": 0, "attachments": 0, "audits": 0}
+    assert Sweep(store).run() == {"messages": 0, "archived": 0, "attachments": 0, "audits": 0}, (
+        "the lock was released"
+    )

@@ -47,9 +47,9 @@ def test_the_way_of_a_message_from_expiry_to_nothing(store: Store, make_user: Ma
     add(store, user, "d29ybGQ=")
     assert counts(store) == [2, 2]
     change(store, message, exp=True, rdate=milliseconds(clock.now) + 1)
-    assert Sweep(store).run() == {"messages": 0, "archived": 0, "attachments": 0}
+    assert Sweep(store).run() == {"messages": 0, "archived": 0, "attachments": 0, "audits": 0}
     clock.move(seconds=1)
-    assert Sweep(store).run() == {"messages": 1, "archived": 0, "attachments": 0}
+    assert Sweep(store).run() == {"messages": 1, "archived": 0, "attachments": 0, "audits": 0}
     assert (number(store, "messages"), number(store, "archived")) == (1, 1)
     assert counts(store) == [2, 2], "the archived one still has its files"
     journal = list(store.databases.main["journal"].find({"command": "EXPUNGE"}))
@@ -58,12 +58,12 @@ def test_the_way_of_a_message_from_expiry_to_nothing(store: Store, make_user: Ma
     assert left
     assert store.users.get(user)["storageUsed"] == left["size"]
     clock.move(days=25)
-    assert Sweep(store).run() == {"messages": 0, "archived": 1, "attachments": 0}
+    assert Sweep(store).run() == {"messages": 0, "archived": 1, "attachments": 0, "audits": 0}
     assert counts(store) == [0, 1], "a file that was used twice is given back twice"
     clock.move(hours=23)
-    assert Sweep(store).run() == {"messages": 0, "archived": 0, "attachments": 0}
+    assert Sweep(store).run() == {"messages": 0, "archived": 0, "attachments": 0, "audits": 0}
     clock.move(hours=2)
-    assert Sweep(store).run() == {"messages": 0, "archived": 0, "attachments": 1}
+    assert Sweep(store).run() == {"messages": 0, "archived": 0, "attachments": 1, "audits": 0}
     assert counts(store) == [1]
     chunks = store.databases.gridfs["attachments.chunks"]
     assert chunks.count_documents({}) == 1

@@ -137,6 +137,22 @@ def test_bodystructure(mixed: dict[str, Any]) -> None:
     assert rest[:2] == ["MIXED", ["BOUNDARY", b"b"]]
 
 
+def test_what_imap_has_no_form_for_is_not_kept_for_it() -> None:
+    """Texts that are no ASCII are bytes, and no string can end the line of the answer that it is quoted in."""
+    document = index(
+        "From: =?utf-8?q?a=0D=0AX=00?= <a@x>\r\nSubject: =?utf-8?q?b=00c?=\r\n"
+        "Content-Type: text/pläin; name==?utf-8?q?d=0D=0Ae?=\r\n"
+        "Content-Transfer-Encoding: ä\r\nContent-Disposition: ö\r\nContent-Language: ü\r\n\r\n".encode(),
+        NOW,
+    ).document
+    assert document["envelope"][1] == b"b c"
+    assert document["envelope"][2] == [[b"a X", None, b"a", b"x"]]
+    assert document["bodystructure"] == [
+        "TEXT", "PLÄIN".encode(), ["NAME", b"d e"], None, None, "Ä".encode(), 0, 0, None, ["Ö".encode(), None],
+        ["Ü".encode()], None,
+    ]  # fmt: skip
+
+
 def test_threads_follow_ids_and_subject() -> None:
     first, second = (
         index(MIXED, NOW),
@@ -191,6 +207,8 @@ def test_encoded_words(text: str, decoded: str) -> None:
         ("just a name", [{"name": "just a name", "address": ""}]),
         (",, ,", []),
         ("a <b", [{"name": "a <b", "address": ""}]),
+        ("J <@one.example,@two.example:john@example.com>", [{"name": "J", "address": "john@example.com"}]),
+        ("P <(box)pete@example.com(his host)>", [{"name": "P", "address": "pete@example.com"}]),
     ],
 )
 def test_addresses(text: str, expected: list[dict[str, Any]]) -> None:

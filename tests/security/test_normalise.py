@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from security.normalise import (
+    ascii_domain,
     is_plain,
     is_wildcard,
     lookup_address,
@@ -132,3 +133,17 @@ def test_what_is_no_address_any_more(address: str) -> None:
 def test_a_search_is_in_the_form_of_what_is_stored() -> None:
     assert search_text("A.B@XN--bcher-kva.de") == "a.b@bücher.de"
     assert search_text("Bu\u0308cher") == "bücher"
+
+
+@pytest.mark.parametrize(
+    ("domain", "ascii_form"),
+    [
+        ("example.com", "example.com"),
+        ("b\u00fccher.example", "xn--bcher-kva.example"),
+        ("\u0434\u043e\u043c\u0435\u043d.\u0440\u0444", "xn--d1acufc.xn--p1ai"),
+        ("*", "*"),
+    ],
+)
+def test_the_form_that_dns_knows(domain: str, ascii_form: str) -> None:
+    assert ascii_domain(domain) == ascii_form
+    assert normalise_domain(ascii_form) == domain

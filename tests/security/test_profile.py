@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from security.pem import UnusableKey
 from security.profile import (
     Account,
     ProfileRules,
     Server,
     Signer,
-    UnusableKey,
     build,
     load_signer,
     make_signer,

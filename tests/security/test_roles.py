@@ -19,7 +19,7 @@ def letters(role: str, resource: str, *, own: bool) -> str:
     [
         ("root", "users", "CRUD"),
         ("root", "asps", "CRD"),
-        ("root", "audit", ""),
+        ("root", "audit", "CRUD"),
         ("root", "export", ""),
         ("manager", "messages", ""),
         ("manager", "settings", ""),

@@ -1,4 +1,4 @@
-"""`mallard jobs list` and `retry`."""
+"""`mallard jobs list`, `show` and `retry`."""
 
 from __future__ import annotations
 
@@ -41,6 +41,9 @@ def test_a_failed_task_is_seen_and_started_again(mallard: Any, store: Store) -> 
     ]  # fmt: skip
     (row,) = json.loads(mallard("jobs", "list", "--json").stdout)
     assert (row["id"], row["status"], row["progress"]) == (str(task), "failed", {"done": 3, "total": 9})
+    assert mallard("jobs", "list").exit_code == 0
+    assert mallard("jobs", "list", "--failed").exit_code == 1
+    assert mallard("jobs", "list", "--failed").stdout == listed.stdout
     assert mallard("jobs", "retry", str(task)).exit_code == 0
     assert mallard("jobs", "retry", str(task)).exit_code == 1
     assert mallard("jobs", "retry", "nonsense").exit_code == 1
@@ -52,3 +55,38 @@ def test_a_failed_task_is_seen_and_started_again(mallard: Any, store: Store) -> 
 def test_nothing_to_do(mallard: Any) -> None:
     assert mallard("jobs", "list").stdout.strip() == ""
     assert json.loads(mallard("jobs", "list", "--json").stdout) == []
+    failed = mallard("jobs", "list", "--failed", "--json")
+    assert (failed.exit_code, json.loads(failed.stdout)) == (0, [])
+
+
+def test_one_task_in_full(mallard: Any, store: Store) -> None:
+    task = fail_for_good(store)
+    shown = mallard("jobs", "show", str(task))
+    assert shown.exit_code == 0
+    lines = shown.stdout.splitlines()
+    assert {f"id: {task}", "task: user-delete", "status: failed", "error: no room left"} <= set(lines)
+    assert 'progress: { "done": 3, "total": 9 }' in lines
+    row = json.loads(mallard("jobs", "show", str(task), "--json").stdout)
+    assert (row["id"], row["resume"], row["runs"]) == (str(task), {"step": 3}, 1)
+
+
+@pytest.mark.parametrize("task", ["nonsense", "5d48a1f5fd1a4d1be0d4a1ff"])
+def test_a_task_that_is_not_there(mallard: Any, task: str) -> None:
+    for words in (("show",), ("show", "--json"), ("retry",)):
+        answer = mallard("jobs", *words, task)
+        assert (answer.exit_code, answer.stdout) == (1, "")
+
+
+def test_what_was_done_can_be_seen_for_a_day(mallard: Any, store: Store) -> None:
+    task = store.tasks.add("quota", {})
+    held = store.tasks.claim(["quota"])
+    assert held
+    store.tasks.advance(held, {"after": 7}, 7, 9)
+    store.tasks.finish(held)
+    assert mallard("jobs", "list").stdout.strip() == ""
+    (row,) = json.loads(mallard("jobs", "list", "--finished", "--json").stdout)
+    assert (row["id"], row["status"], row["progress"]) == (str(task), "finished", {"done": 7, "total": 9})
+    assert mallard("jobs", "list", "--finished").stdout.split()[:3] == [str(task), "quota", "finished"]
+    assert json.loads(mallard("jobs", "show", str(task), "--json").stdout) == row
+    store.databases.main["finishedtasks"].update_many({}, {"$set": {"expires": store.clock()}})
+    assert mallard("jobs", "list", "--finished").stdout.strip() == ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from click.testing import CliRunner, Result
 
@@ -56,6 +59,14 @@ def test_a_wrong_setting_is_one_line_and_no_traceback(run: Run) -> None:
     assert "Traceback" not in failed.output
 
 
+def test_lmtp_says_why_it_can_not_listen(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        failed = run("lmtp", MALLARD_LMTP_BIND=bind)
+    assert (failed.exit_code, failed.stderr.count("\n")) == (1, 1)
+    assert failed.stderr.startswith(f"Error: MALLARD_LMTP_BIND is {bind}: ")
+
+
 def test_api_alone_needs_a_database(run: Run) -> None:
     failed = run("token", "list", MALLARD_MONGO_URI="")
     assert failed.exit_code == 1
@@ -87,6 +98,53 @@ def test_check_says_what_is_missing_and_goes_on(run: Run, monkeypatch: pytest.Mo
     assert "FAIL  gpg: not found" in checked.stdout
 
 
+def test_check_says_what_to_do_and_speaks_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = run("check", "--json", MALLARD_ACCESS_CONTROL="on")
+    assert checked.exit_code == 0, checked.output
+    told = orjson.loads(checked.stdout)
+    assert told["fine"] is True
+    by_name = {row["what"]: row for row in told["checks"]}
+    assert by_name.keys() == {
+        "contract", "database", "clock", "rights", "indexes", "address", "gpg", "files", "access", "secrets",
+    }  # fmt: skip
+    assert by_name["access"]["advice"] == "Set MALLARD_SECRET to a random text"
+    monkeypatch.setattr("server.checks._MOST_SECONDS_APART", -1)
+    failed = run("check")
+    assert failed.exit_code == 1
+    assert "FAIL  clock: " in failed.stdout
+    assert "run NTP on both machines" in failed.stdout
+
+
+def test_check_finds_missing_indexes_and_makes_none(run: Run, store: Store) -> None:
+    row = orjson.loads(run("check", "--json", MALLARD_DATABASE="test_unused").stdout)["checks"][4]
+    assert row["what"] == "indexes"
+    assert "missing" in row["detail"]
+    assert "mallard jobs" in row["advice"]
+    names = store.databases.client.list_database_names()
+    left = store.databases.client["test_unused"].list_collection_names() if "test_unused" in names else []
+    store.databases.client.drop_database("test_unused")
+    assert left == ["health"], "only what the write probe left empty"
+
+
+def test_check_finds_an_address_that_another_program_has(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        checked = run("check", MALLARD_BIND=bind)
+    assert checked.exit_code == 1
+    assert f"FAIL  address: {bind}: Address already in use" in checked.stdout
+    assert "or set MALLARD_BIND" in checked.stdout
+
+
+def test_check_knows_its_own(run: Run, address: str) -> None:
+    assert f"Mallard answers on {address}" in run("check", MALLARD_BIND=address).stdout
+
+
+def test_config_speaks_json(run: Run) -> None:
+    shown = orjson.loads(run("config", "--json", MALLARD_TOKEN="hush", MALLARD_WORKERS="2").stdout)
+    assert shown.keys() == Settings.__dataclass_fields__.keys()
+    assert (shown["token"], shown["workers"], shown["access_control"]) == ("***", 2, False)
+
+
 def test_a_token_from_its_making_to_its_end(run: Run, make_app: Callable[..., Any], store: Store) -> None:
     made = run("token", "provision", "webmail", "manager")
     assert made.exit_code == 0
@@ -106,6 +164,21 @@ def test_a_token_from_its_making_to_its_end(run: Run, make_app: Callable[..., An
     assert client.get("/users", headers={"X-Access-Token": text}).status_code == 403
     again = run("token", "delete", text)
     assert (again.exit_code, again.stderr) == (1, "Token not found\n")
+
+
+def test_a_token_is_ended_by_the_id_that_the_list_shows(run: Run, store: Store) -> None:
+    made = orjson.loads(run("token", "create", "panel", "manager", "--json").stdout)
+    assert made == {"user": "panel", "role": "manager", "token": made["token"]}
+    (row,) = orjson.loads(run("token", "list", "--json").stdout)
+    assert row.keys() == {"id", "user", "role", "created"}
+    assert run("token", "list").stdout.startswith(row["id"])
+    run("token", "create", "other", "manager")
+    ended = run("token", "revoke", row["id"], "--json")
+    assert (ended.exit_code, orjson.loads(ended.stdout)) == (0, {"deleted": 1})
+    assert [left["user"] for left in store.tokens.list()] == ["other"]
+    again = run("token", "revoke", row["id"], "--json")
+    assert (again.exit_code, orjson.loads(again.stdout)) == (1, {"deleted": 0})
+    assert orjson.loads(run("token", "clear", "other", "--json").stdout) == {"deleted": 1}
 
 
 def test_clear_ends_the_tokens_of_one_name(run: Run, store: Store) -> None:
@@ -165,3 +238,24 @@ def test_the_demo_makes_an_account_with_three_messages(run: Run, address: str, m
     twice = run("demo", "--address", "ada@example.com", MALLARD_BIND=address, MALLARD_TOKEN="static")
     assert twice.exit_code == 1
     assert twice.stderr.endswith("Error: POST /users: This username already exists\n")
+
+
+def test_secrets_are_counted_and_put_under_a_key(run: Run, store: Store) -> None:
+    store.databases.main["dkim"].insert_one({"domain": "example.com", "privateKey": "a private key"})
+    refused = run("secrets", "rotate")
+    assert (refused.exit_code, "MALLARD_ENCRYPTION_SECRET" in refused.stderr) == (1, True)
+    keys = {"MALLARD_ENCRYPTION_SECRET": "a new cat"}
+    assert json.loads(run("secrets", "list", "--json", **keys).stdout)[2] == {
+        "kind": "DKIM keys", "hasKey": True, "current": 0, "outdated": 0, "clear": 1, "unreadable": 0, "changed": 0,
+        "unreadableIds": [],
+    }  # fmt: skip
+    done = run("secrets", "rotate", **keys)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[3].split() == ["DKIM", "keys", "1", "0", "0", "0", "1"]
+    row = store.databases.main["dkim"].find_one({})
+    assert row
+    assert row["privateKey"].startswith("$wd01$")
+    lost = run("secrets", "list", MALLARD_ENCRYPTION_SECRET="another cat")
+    assert lost.exit_code == 1
+    assert f"can not be read: DKIM keys, {row['_id']}.privateKey" in lost.stdout
+    assert run("secrets", "rotate", MALLARD_ENCRYPTION_SECRET="another cat").exit_code == 1

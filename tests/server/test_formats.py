@@ -21,6 +21,8 @@ GOOD = {
     "target": ["ada@example.com", "smtp://mx.example.com:25", "smtps://u:p@10.0.0.1", "https://example.com/in",
                "smtp:x"],
     "host-name": ["example.com", "localhost", "bücher.example"],
+    "host-name-or-any": ["example.com", "*"],
+    "host-name-or-ip": ["mail.example.com", "localhost", "10.0.0.1", "2001:db8::7"],
     "cursor": ["eyIkb2lkIjoiNWRmMWZkMmQ3NzkyNTExOGI2MDdjNjg0In0"],
     "metadata": ['{"a": 1}', " {} "],
 }  # fmt: skip
@@ -39,6 +41,8 @@ BAD = {
     "uri": ["", "example.com", "http://a b", "https://host:port/"],
     "target": ["ada", "HTTPS://example.com", "ftp://example.com", "https://", "https://bü.example", "smtp://h:99999"],
     "host-name": ["", "-a.example", "a..b", "a b", "x" * 254],
+    "host-name-or-ip": ["", "*.example.com", "a_b.example", "fe80::1%eth0", "example.com."],
+    "host-name-or-any": ["", "*.example", "**", "a b"],
     "cursor": ["abc", "!!!", "bm90IGpzb24"],
     "metadata": ["", "[]", "null", "1", "{", '"x"'],
 }  # fmt: skip

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from delivery.recipients import CHECKS
 from security.secrets import KeyRing
 from server.settings import Settings, SettingsError
+from storage.messages_add import LARGEST
 
 
 def test_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
@@ -59,14 +61,17 @@ def test_a_wrong_value_is_named(name: str, value: str) -> None:
 def test_the_keys_of_secrets_at_rest(tmp_path: Path) -> None:
     environ = {
         "MALLARD_TOTP_SECRET": "for seeds",
+        "MALLARD_CERTS_SECRET": "for certificates",
         "MALLARD_ENCRYPTION_SECRET": "a secret cat",
         "MALLARD_ENCRYPTION_OLD_SECRETS": "an old cat\n\na dead cat\n",
     }
     settings = Settings.load(environ)
-    assert settings.key_ring() == KeyRing("a secret cat", ("an old cat", "a dead cat"))
-    own = KeyRing("for seeds", ("a secret cat", "an old cat", "a dead cat"))
-    assert settings.key_ring(settings.totp_secret) == own
-    assert not {"a secret cat", "for seeds", ("an old cat", "a dead cat")} & set(settings.shown().values())
+    older = ("a secret cat", "an old cat", "a dead cat")
+    assert settings.key_rings.dkim == KeyRing("a secret cat", ("an old cat", "a dead cat"))
+    assert settings.key_rings.totp == KeyRing("for seeds", older)
+    assert settings.key_rings.certs == KeyRing("for certificates", older)
+    secrets = {"a secret cat", "for seeds", "for certificates", ("an old cat", "a dead cat")}
+    assert not secrets & set(settings.shown().values())
 
 
 def test_unknown_settings_in_the_file_are_named(tmp_path: Path) -> None:
@@ -74,3 +79,19 @@ def test_unknown_settings_in_the_file_are_named(tmp_path: Path) -> None:
     file.write_text("databse = 'x'\n")
     with pytest.raises(SettingsError, match="databse"):
         Settings.load({"MALLARD_CONFIG": str(file)})
+
+
+def test_checks_of_recipients() -> None:
+    assert Settings.load({}).lmtp_checks == CHECKS
+    assert Settings.load({"MALLARD_LMTP_CHECKS": "quota, rate"}).lmtp_checks == ("quota", "rate")
+    assert Settings.load({"MALLARD_LMTP_CHECKS": "none"}).lmtp_checks == ()
+    with pytest.raises(
+        SettingsError, match="MALLARD_LMTP_CHECKS has quotas, which is none of disabled, quota, rate"
+    ):
+        Settings.load({"MALLARD_LMTP_CHECKS": "quotas"})
+
+
+def test_the_largest_mail_can_be_stored() -> None:
+    assert Settings.load({}).lmtp_max_size + 65_536 == LARGEST
+    with pytest.raises(SettingsError, match="is more than"):
+        Settings.load({"MALLARD_LMTP_MAX_SIZE": str(LARGEST)})

@@ -67,7 +67,7 @@ def test_a_deleted_one_makes_room(store: Store, user: ObjectId) -> None:
 
 def test_one_that_ended_is_none_before_it_is_swept(store: Store, user: ObjectId) -> None:
     now = store.clock()
-    asps = Asps(store.databases, lambda: now)
+    asps = Asps(store.databases, lambda: now, store.events)
     asp = asps.create(user, FIELDS, 60, 1)
     assert asps.of_user(user, temporary=False) == []
     assert [row["_id"] for row in asps.of_user(user, temporary=True)] == [asp]
@@ -80,7 +80,7 @@ def test_one_that_ended_is_none_before_it_is_swept(store: Store, user: ObjectId)
 
 def test_a_use_is_noted_and_lets_the_time_begin_anew(store: Store, user: ObjectId) -> None:
     now = store.clock()
-    asps = Asps(store.databases, lambda: now)
+    asps = Asps(store.databases, lambda: now, store.events)
     asps.create(user, FIELDS, 60, 5)
     now += timedelta(seconds=30)
     event = ObjectId()

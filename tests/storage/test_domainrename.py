@@ -40,7 +40,7 @@ def addresses_at(store: Store, here: str) -> list[Document]:
 
 def small(store: Store) -> DomainRename:
     """One with small batches."""
-    return DomainRename(store.databases, store.transactions, batch=10)
+    return DomainRename(store.databases, store.transactions, store.events, batch=10)
 
 
 def test_all_batches(account: Account) -> None:
@@ -75,7 +75,7 @@ class Stopped(DomainRename):
 def test_a_repeated_call_carries_on_after_a_crash(account: Account, batches: int) -> None:
     old, new = domain(), domain()
     fill(account, old, 35)
-    stopped = Stopped(account.store.databases, account.store.transactions, batch=10)
+    stopped = Stopped(account.store.databases, account.store.transactions, account.store.events, batch=10)
     stopped.after = batches
     with pytest.raises(AutoReconnect):
         stopped.run(old, new)
@@ -111,7 +111,7 @@ class Overtaken(DomainRename):
 def test_one_that_comes_meanwhile_is_kept_and_no_other_is_lost(account: Account) -> None:
     old, new = domain(), domain()
     fill(account, old, 35)
-    overtaken = Overtaken(account.store.databases, account.store.transactions, batch=10)
+    overtaken = Overtaken(account.store.databases, account.store.transactions, account.store.events, batch=10)
     with pytest.raises(Problem, match="AddressExistsError"):
         overtaken.run(old, new)
     rest, moved = addresses_at(account.store, old), addresses_at(account.store, new)

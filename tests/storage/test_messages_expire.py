@@ -10,15 +10,21 @@ from bson import ObjectId
 
 from storage import messages_expire
 from storage.uidset import UidSet
-from tests.storage.conftest import Account
+from tests.storage.conftest import Account, message
 
 HOUR = 3_600_000
+
+
+def date_all(ada: Account, mailbox: ObjectId, retention: int) -> None:
+    after = 0
+    while after := ada.store.messages.date_by_retention(mailbox, after, retention):
+        pass
 
 
 def with_retention(ada: Account, retention: int) -> ObjectId:
     ada.store.mailboxes.update(ada.box(), None, {"retention": retention})
     inbox = ada.box()["_id"]
-    ada.store.messages.renew_retention(ada.id, inbox)
+    date_all(ada, inbox, retention)
     return ObjectId(inbox)
 
 
@@ -56,14 +62,6 @@ def test_older_documents_tell_by_their_id_when_they_came(ada: Account) -> None:
     assert ada.all("messages")[0]["rdate"] == came + HOUR
 
 
-def test_a_mailbox_that_is_gone_ends_it_quietly(ada: Account) -> None:
-    ada.store.mailboxes.create(ada.id, "A", {"retention": HOUR}, 1500)
-    inbox = ada.add(path="A")["mailbox"]
-    ada.store.mailboxes.delete(ada.box("A"))
-    ada.store.messages.renew_retention(ada.id, inbox)
-    assert ada.all("messages")[0]["retention"] == HOUR
-
-
 def test_all_expire_first_and_are_not_searched(ada: Account) -> None:
     inbox = ada.add()["mailbox"]
     ada.add(path="Sent Mail")
@@ -73,3 +71,11 @@ def test_all_expire_first_and_are_not_searched(ada: Account) -> None:
     assert abs(first["rdate"] - (time.time() * 1000 - 24 * HOUR)) < 60_000
     assert "searchable" not in first
     assert (other["exp"], other["searchable"]) == (False, True)
+
+
+def test_a_message_joins_with_the_retention_of_that_moment(ada: Account) -> None:
+    """The mailbox was read before; what was set since then counts, as nothing dates the message again."""
+    old = ada.box()
+    ada.store.databases.main["mailboxes"].update_one({"_id": old["_id"]}, {"$set": {"retention": HOUR}})
+    row = ada.store.messages.add(ada.document, old, message(), meta={})
+    assert (row["retention"], row["rdate"], row["exp"]) == (HOUR, row["retentionTime"] + HOUR, True)

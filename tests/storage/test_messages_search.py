@@ -7,16 +7,13 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from storage.messages_search import search_order
 from storage.paging import Paging
 from storage.search.condition import condition
-from storage.search.fields import terms_of
-from storage.search.language import parse_query
-from storage.search.plan import Places, plan
-from storage.search.terms import All
+from storage.search.plan import Places
 from storage.store import Store
 from tests.storage.conftest import Account, message, with_attachment
 
@@ -244,39 +241,47 @@ FIELDS = st.fixed_dictionaries(
     optional={
         "from": WORDS, "to": WORDS, "subject": WORDS, "query": WORDS, "flagged": st.just(True),
         "attachments": st.just(True), "unseen": st.just(True), "minSize": st.integers(1, 999),
-        "maxSize": st.integers(1, 999), "datestart": st.just(START), "thread": st.just(ObjectId("5" * 24)),
+        "maxSize": st.integers(1, 999), "datestart": st.just(START), "dateend": st.just(START),
+        "thread": st.just(ObjectId("5" * 24)), "mailbox": st.just(ObjectId("6" * 24)),
+        "or": st.fixed_dictionaries({}, optional={"from": WORDS, "to": WORDS, "subject": WORDS, "query": WORDS}),
     },
 )  # fmt: skip
 
 
-def as_q(fields: dict[str, Any]) -> str:
-    keyword = {"query": "", "minSize": "minsize:", "maxSize": "maxsize:"}
-    value = {"datestart": START.isoformat()}
-    order = [
-        "thread",
-        "datestart",
-        "minSize",
-        "maxSize",
-        "flagged",
-        "attachments",
-        "unseen",
-        "from",
-        "to",
-        "subject",
-    ]
-    return " ".join(
-        f"{keyword.get(name, name + ':')}{value.get(name, str(fields[name]).lower())}"
-        for name in [*order, "query"]
+KEYWORDS = {
+    "mailbox": "mailbox:", "thread": "thread:", "datestart": "datestart:", "dateend": "dateend:",
+    "minSize": "minsize:", "maxSize": "maxsize:", "flagged": "flagged:", "attachments": "attachments:",
+    "unseen": "unseen:", "from": "from:", "to": "to:", "subject": "subject:", "query": "",
+}  # fmt: skip
+
+
+def as_q(fields: dict[str, Any], joint: str = " ") -> str:
+    """The same in one line. Parameters give words of their own a group only where there are none already."""
+    words = [
+        keyword + (START.isoformat() if fields[name] is START else str(fields[name]).lower())
+        for name, keyword in KEYWORDS.items()
         if name in fields
+    ]
+    group = {n: v for n, v in (fields.get("or") or {}).items() if n != "query" or "query" not in fields}
+    return joint.join([*words, *([f"({as_q(group, ' or ')})"] if group else [])])
+
+
+@settings(deadline=None)
+@given(FIELDS, st.booleans(), st.booleans())
+def test_q_and_parameters_have_the_same_plan(fields: dict[str, Any], every: bool, within: bool) -> None:
+    """Also with the two parameters that stand beside a query: `useAndSearch` and `searchable`."""
+    assume(as_q(fields))
+    user, places = ObjectId("1" * 24), Places(spam_and_trash=[ObjectId("7" * 24)])
+    beside = {"useAndSearch": every, "searchable": within and "mailbox" not in fields}
+    by_fields, by_q = (
+        condition(places, user, {**given, **beside}) for given in (fields, {"q": as_q(fields)})
     )
+    assert together_in_any_order(by_fields) == together_in_any_order(by_q)
 
 
-@given(FIELDS.filter(bool))
-def test_q_and_parameters_have_the_same_plan(fields: dict[str, Any]) -> None:
-    user = ObjectId("1" * 24)
-    assert plan(user, terms_of(fields), Places()) == plan(
-        user, All((parse_query(as_q(fields)),)), Places()
-    ) or (plan(user, terms_of(fields), Places()) == plan(user, parse_query(as_q(fields)), Places()))
+def together_in_any_order(plan: dict[str, Any]) -> tuple[Any, list[str]]:
+    """What the text index is asked for, and the conditions beside it."""
+    return [c for c in plan["$and"] if "$text" in c], sorted(map(repr, plan["$and"]))
 
 
 HEADER_TEXT = st.text(alphabet="abcXé .-_@<>\u0130ß", min_size=1, max_size=14)

@@ -36,3 +36,13 @@ def test_one_that_has_ended_comes_back_under_its_id(store: Store) -> None:
 def test_never_the_thread_of_another_account(store: Store) -> None:
     first, other = store.threads.join(ObjectId(), "Plan", ["a"]), ObjectId()
     assert store.threads.join_that(first, other, "Plan", ["a"]) != first
+
+
+def test_joined_through_the_index(store: Store) -> None:
+    user, threads = ObjectId(), store.databases.main["threads"]
+    threads.insert_many({"user": user, "ids": [f"id{n}"], "subject": "Plan"} for n in range(500))
+    before = store.databases.main.command("serverStatus")["metrics"]["queryExecutor"]["scannedObjects"]
+    first = store.threads.join(user, "Plan", ["id7", "new"])
+    after = store.databases.main.command("serverStatus")["metrics"]["queryExecutor"]["scannedObjects"]
+    assert (threads.find_one({"_id": first}) or {})["ids"] == ["id7", "new"]
+    assert after - before < 50

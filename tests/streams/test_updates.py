@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -388,3 +389,43 @@ def test_a_disabled_account(listen: Listen, store: Store, make_user: Callable[..
 def test_one_account_can_not_take_all_places(listen: Listen, user: User) -> None:
     statuses = [listen(user["_id"]).status for _ in range(101)]
     assert statuses == [200] * 100 + [429]
+
+
+def test_who_leaves_makes_room_at_once(listen: Listen, user: User) -> None:
+    for _ in range(2):
+        clients = [listen(user["_id"]).read(lambda c: bool(c.comments)) for _ in range(100)]
+        assert {client.status for client in clients} == {200}
+        for client in clients:
+            client.close()
+        time.sleep(1)
+
+
+def test_an_idle_stream_costs_a_few_kilobytes(
+    listen: Listen, api: Any, make_user: Callable[..., ObjectId]
+) -> None:
+    users = [make_user(f"u{number}") for number in range(6)]
+    for _ in range(90):
+        listen(users[0]).read(lambda c: bool(c.comments))
+    time.sleep(1)
+    before = memory(api.process.pid)
+    for user in users[1:]:
+        for _ in range(90):
+            listen(user).read(lambda c: bool(c.comments))
+    time.sleep(1)
+    assert (memory(api.process.pid) - before) / 450 < 6, "kB; with a greenlet for each it was 20"
+
+
+def test_a_client_of_http_1_0(api: Any, store: Store, user: User, inbox: User) -> None:
+    with socket.create_connection(("127.0.0.1", api.port), 10) as client:
+        client.sendall(
+            f"GET /users/{user['_id']}/updates HTTP/1.0\r\nX-Access-Token: {TOKEN}\r\n\r\n".encode()
+        )
+        data = b""
+        while b": idling 1" not in data:
+            data += client.recv(65536)
+        store.messages.add(user, inbox, RAW, meta={})
+        while b"COUNTERS" not in data:
+            data += client.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert b"chunked" not in head.lower()
+    assert body.startswith(b": idling 1\n\ndata: {")

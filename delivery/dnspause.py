@@ -1,0 +1,44 @@
+"""A DNS that is not asked for a while when it does not answer, so that mail does not wait for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from delivery.dns import Dns, DnsFault
+
+log = structlog.get_logger()
+
+_FAULTS_IN_A_ROW = 3
+_PAUSE_SECONDS = 60.0
+
+
+class PausingDns:
+    """Asks another DNS; after three faults in a row all questions fail at once, for a minute."""
+
+    def __init__(self, dns: Dns, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._dns = dns
+        self._monotonic = monotonic
+        self._faults = 0
+        self._not_before = 0.0
+
+    def lookup(self, name: str, kind: str) -> list[str]:
+        """See Dns."""
+        if self._monotonic() < self._not_before:
+            raise DnsFault("the DNS did not answer lately")
+        try:
+            found = self._dns.lookup(name, kind)
+        except DnsFault:
+            self._count_fault()
+            raise
+        self._faults = 0
+        return found
+
+    def _count_fault(self) -> None:
+        self._faults += 1
+        if self._faults >= _FAULTS_IN_A_ROW:
+            self._faults = 0
+            self._not_before = self._monotonic() + _PAUSE_SECONDS
+            log.warning("the DNS does not answer, mail is not verified for a while", pause=_PAUSE_SECONDS)

@@ -1,0 +1,1 @@
+"""Mail that moves in and out of an account in bulk."""

@@ -1,0 +1,159 @@
+"""The relay: claims what is due, has it delivered, and notes at once what became of it.
+
+What can happen to a message twice: a process that dies between a server's acceptance and our note of it sends to that
+one recipient again. Nothing is ever forgotten: until the note, the recipient stands in the queue, and the claim of a
+relay that is dead lapses.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+import structlog
+
+from delivery.relay.carrier import Carrier
+from delivery.relay.lease import Lease
+from delivery.relay.worker import Worker
+from storage.database import DatabaseError
+from storage.queue import Entry
+from storage.store import Store
+
+log = structlog.get_logger()
+
+_POLL_SECONDS = 1.0
+_SWEEP_SECONDS = 3600.0
+_TURN = 50
+"""How many messages a domain gets before others have their turn."""
+
+
+class Relay:
+    """Delivers the queue with up to `connections` at once, `per_domain` of them to one domain, until it is stopped.
+
+    Domains have their turns one after the other, so that a long queue for one does not hold up the rest.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        carrier: Carrier,
+        worker: Worker,
+        lease: Lease,
+        *,
+        connections: int = 20,
+        per_domain: int = 5,
+        poll: float = _POLL_SECONDS,
+    ) -> None:
+        self._store = store
+        self._carrier = carrier
+        self._worker = worker
+        self._lease = lease
+        self._connections = connections
+        self._per_domain = per_domain
+        self._poll = poll
+        self._pool = ThreadPoolExecutor(connections, thread_name_prefix="relay")
+        self._lock = threading.Lock()
+        self._at_work: Counter[str] = Counter()
+        self._working: set[Future[None]] = set()
+        self._last_domain = ""
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Deliver until `stop`; then finish what has begun."""
+        keeper = threading.Thread(target=self._keep_lease, name="relay-lease", daemon=True)
+        keeper.start()
+        while not self._stopping.is_set():
+            self._woken.clear()
+            self._carrier.sessions.look_after()
+            if not self._begin_one():
+                self._woken.wait(self._poll)
+        wait(list(self._working))
+        self._pool.shutdown()
+        self._carrier.sessions.close()
+        self._ended.set()
+        keeper.join()
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._stopping.set()
+        self._woken.set()
+
+    def abort(self) -> None:
+        """Cut all connections; what they were at is tried again later."""
+        self._carrier.sessions.abort()
+
+    def _keep_lease(self) -> None:
+        """Until the last has finished; a database that is away for a while ends nothing."""
+        sweep_at = time.monotonic()
+        while True:
+            try:
+                self._lease.renew()
+                if time.monotonic() >= sweep_at:
+                    sweep_at = time.monotonic() + _SWEEP_SECONDS
+                    self._store.outbound.sweep()
+            except DatabaseError as error:
+                log.error("the claims could not be renewed", reason=str(error)[:200])
+            if self._ended.wait(self._lease.span.total_seconds() / 4):
+                return
+
+    def _begin_one(self) -> bool:
+        """Give what is due to somebody who is free; whether there was both."""
+        try:
+            entry = self._claim()
+        except DatabaseError as error:
+            log.error("the queue can not be read", reason=str(error)[:200])
+            return False
+        if entry is None:
+            return False
+        self._last_domain = entry.domain
+        with self._lock:
+            self._at_work[entry.domain] += 1
+        work = self._pool.submit(self._serve, entry)
+        self._working.add(work)
+        work.add_done_callback(self._done)
+        return True
+
+    def _claim(self) -> Entry | None:
+        if len(self._working) >= self._connections or not self._lease.is_held:
+            return None
+        if not self._store.queue.has_due():
+            return None
+        with self._lock:
+            busy = [domain for domain, count in self._at_work.items() if count >= self._per_domain]
+        return self._store.queue.claim_next(
+            self._lease.owner, self._lease.span, after=self._last_domain, busy=busy
+        )
+
+    def _serve(self, entry: Entry) -> None:
+        """Deliver an entry, then others of the same domain, which go over the same connection."""
+        following: Entry | None = entry
+        left = _TURN
+        try:
+            while following:
+                self._worker.handle(following)
+                left -= 1
+                following = self._claim_more(entry.domain) if left else None
+        finally:
+            with self._lock:
+                self._at_work[entry.domain] -= 1
+                self._at_work += Counter()  # without those that are at zero
+
+    def _claim_more(self, domain: str) -> Entry | None:
+        if self._stopping.is_set() or not self._lease.is_held:
+            return None
+        try:
+            return self._store.queue.claim_of(self._lease.owner, self._lease.span, domain)
+        except DatabaseError as error:
+            log.error("the queue can not be read", reason=str(error)[:200])
+            return None
+
+    def _done(self, work: Future[None]) -> None:
+        """Called when a turn is over, whatever came of it."""
+        self._working.discard(work)
+        self._woken.set()
+        if error := work.exception():
+            log.error("a turn broke off", exc_info=error)

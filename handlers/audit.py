@@ -1,0 +1,83 @@
+"""Audit: copies of an account's mail, made for those who have to look into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import structlog
+from bson import ObjectId
+
+from handlers.answer import Stream
+from handlers.call import Call
+from mail import mbox
+from problems import InvalidInput
+from storage.audits import Actor, Span
+from storage.database import Document
+
+log = structlog.get_logger()
+
+_SHOWN = ("user", "start", "end", "expires", "notes", "meta", "deleted", "audited", "import")
+_LATER = ("deletedTime", "lastAuditedMessage")
+_WRITTEN_AT_ONCE = 64 * 1024
+
+
+def create_audit(call: Call, body: Document) -> Document:
+    """Start an audit; a job copies what is there."""
+    expires = body["expires"]
+    if not expires or expires <= call.now:
+        raise InvalidInput({"expires": '"expires" must be later than now'})
+    meta = body.get("meta") or {}
+    span = Span(body.get("start"), body.get("end"))
+    audit = call.store.audits.create(
+        body["user"], span, expires, body.get("notes") or None, meta, _actor(call)
+    )
+    log.info("an audit was started", audit=str(audit), user=str(body["user"]), by=call.caller.user)
+    return {"success": True, "id": audit}
+
+
+def get_audit(call: Call, audit: ObjectId) -> Document:
+    """What an audit covers and how far it has come."""
+    found = call.store.audits.get(audit)
+    shown = {name: found.get(name) for name in _SHOWN}
+    later = {name: found[name] for name in _LATER if found.get(name)}
+    return {"success": True, "id": audit, **shown, "meta": found.get("meta") or {}, **later}
+
+
+def get_audit_emails(call: Call, audit: ObjectId) -> Stream:
+    """All messages of an audit as one mbox file."""
+    call.store.audits.get(audit)
+    call.store.audits.note(audit, "export", _actor(call))
+    log.info("an audit was exported", audit=str(audit), by=call.caller.user)
+    headers = {"Content-Disposition": "attachment; filename=export.mbox"}
+    return Stream(_gathered(_entries(call, audit)), "application/mbox", headers)
+
+
+def _actor(call: Call) -> Actor:
+    return Actor(call.caller.user, call.caller.role, call.sess, call.ip)
+
+
+def _entries(call: Call, audit: ObjectId) -> Iterator[bytes]:
+    for file, pieces in call.store.auditfiles.export(audit):
+        metadata = file["metadata"]
+        info = metadata.get("info") or {}
+        time = info.get("time")
+        yield from mbox.entry(
+            pieces,
+            sender=str(info.get("from") or ""),
+            date=time if isinstance(time, datetime) else metadata["date"],
+            mailbox=metadata.get("mailboxPath") or "",
+            draft=bool(metadata.get("draft")),
+        )
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Small pieces together, as each of them is a write to the connection."""
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        if len(held) >= _WRITTEN_AT_ONCE:
+            yield bytes(held)
+            held.clear()
+    if held:
+        yield bytes(held)

@@ -1,0 +1,117 @@
+"""DKIM keys of domains. A private half goes in and never out."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import structlog
+from bson import ObjectId
+
+from handlers.call import Call
+from problems import InvalidInput
+from security.dkimkeys import RSA_BITS, KeyPair, dns_strings, dns_value, generate, read
+from security.normalise import ascii_domain, normalise_domain
+from security.pem import UnusableKey
+from storage.database import Document
+from storage.paging import Paging
+
+_LISTED = ("domain", "selector", "fingerprint", "created")
+_generating = threading.Lock()
+"""One key is made at a time: a caller who asks for many must not keep all threads from hashing passwords."""
+
+log = structlog.get_logger()
+
+
+def get_dkim_keys(call: Call, paging: Paging, query: str | None = None) -> Document:
+    """List keys by domain."""
+    page, total = call.store.dkim.page(normalise_domain(query or ""), paging)
+    return page.answer(map(_listed, page.rows), total=total, **({"query": query} if query else {}))
+
+
+def resolve_dkim(call: Call, domain: str) -> Document:
+    """The id of the key of this domain itself, not of the one that signs for it in its place."""
+    return {"success": True, "id": call.store.dkim.id_of(normalise_domain(domain))}
+
+
+def update_dkim_key(call: Call, body: Document) -> Document:
+    """Set the key of a domain, a given or a new one."""
+    domain, selector, description = (
+        normalise_domain(body["domain"]),
+        body["selector"],
+        body.get("description"),
+    )
+    pair = _pair(call, body)
+    if pair.bits and pair.bits < RSA_BITS:
+        log.warning("a short DKIM key, which some verifiers do not take", domain=domain, bits=pair.bits)
+    private = call.offload(call.store.dkim.keys.encrypt, pair.private)
+
+    def steps(session: Any) -> ObjectId:
+        key, is_first = call.store.dkim.put(domain, selector, pair, private, description or "", session)
+        row = {"_id": key, "domain": domain, "selector": selector, "fingerprint": pair.fingerprint}
+        _tell(call, "dkim.created" if is_first else "dkim.updated", row, session)
+        return key
+
+    key = call.store.events.run(None, steps)
+    return {
+        "success": True,
+        "id": key,
+        "domain": domain,
+        "selector": selector,
+        "description": description or "",
+        "fingerprint": pair.fingerprint,
+        "publicKey": pair.public,
+        "dnsTxt": _record(domain, selector, pair.public),
+    }
+
+
+def _tell(call: Call, kind: str, row: Document, session: Any) -> None:
+    about: Document = {name: row.get(name) or "" for name in ("domain", "selector", "fingerprint")}
+    call.store.events.tell(kind, session=session, dkim=row["_id"], **about)
+
+
+def _pair(call: Call, body: Document) -> KeyPair:
+    """Raises InvalidInput."""
+    given = (body.get("privateKey") or "").strip()
+    if given and "keyType" in body:
+        raise InvalidInput({"keyType": '"keyType" is for a key that is to be made; "privateKey" has a type'})
+    if not given:
+        with _generating:
+            made: KeyPair = call.offload(generate, body.get("keyType") or "rsa")
+        return made
+    try:
+        pair: KeyPair = call.offload(read, given)
+    except UnusableKey as error:
+        raise InvalidInput({"privateKey": f'"privateKey" {error}'}) from error
+    return pair
+
+
+def get_dkim_key(call: Call, dkim: ObjectId) -> Document:
+    """One key, with the DNS record to publish."""
+    row = call.store.dkim.get(dkim)
+    record = _record(row["domain"], row["selector"], row["publicKey"])
+    return {"success": True, **_listed(row), "publicKey": row["publicKey"], "dnsTxt": record}
+
+
+def delete_dkim_key(call: Call, dkim: ObjectId) -> Document:
+    """Mail of the domain goes out with the key of `*` from now on, or unsigned."""
+
+    def steps(session: Any) -> None:
+        _tell(call, "dkim.deleted", call.store.dkim.delete(dkim, session), session)
+
+    call.store.events.run(None, steps)
+    return {"success": True}
+
+
+def _listed(row: Document) -> Document:
+    return {
+        "id": row["_id"],
+        **{name: row[name] for name in _LISTED},
+        "description": row.get("description") or "",
+    }
+
+
+def _record(domain: str, selector: str, public: str) -> Document:
+    value = dns_value(public)
+    name = f"{selector}._domainkey.{ascii_domain(domain)}"
+    return {"name": name, "value": value, "strings": dns_strings(value)}

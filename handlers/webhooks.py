@@ -1,0 +1,54 @@
+"""Webhooks: who is told what happens."""
+
+from __future__ import annotations
+
+from bson import ObjectId
+
+from handlers.call import Call
+from problems import Problem
+from security.webhooks import hook_secret
+from storage.database import Document
+from storage.paging import Paging
+
+
+def get_webhooks(
+    call: Call, paging: Paging, type: str | None = None, user: ObjectId | None = None
+) -> Document:
+    """List hooks by id; who may only see the own ones gets these, whatever was asked for."""
+    account = call.own_only or user
+    page, total = call.store.webhooks.page(type, account, paging)
+    asked = {"type": type} if type else {}
+    return page.answer([_row(hook) for hook in page.rows], total=total, user=account, **asked)
+
+
+def _row(hook: Document) -> Document:
+    """Hooks of old WildDucks do not say when they were made, and those of others may lack more."""
+    return {
+        "id": hook["_id"],
+        "type": hook.get("type") or [],
+        "user": hook.get("user"),
+        "url": hook.get("url") or "",
+        "created": hook.get("created") or hook["_id"].generation_time,
+    }
+
+
+def create_webhook(call: Call, body: Document) -> Document:
+    """Have events sent to a URL, in force everywhere after some seconds."""
+    user = body.get("user")
+    if user:
+        call.store.users.require(user)
+    hook = call.store.webhooks.create(body["type"], body["url"], user)
+    secret = call.rules.webhook_secret
+    return {
+        "success": True,
+        "id": hook,
+        **({"secret": hook_secret(secret, str(hook))} if secret else {}),
+    }
+
+
+def delete_webhook(call: Call, webhook: ObjectId) -> Document:
+    """Send nothing there any more, not even what is queued."""
+    if not call.store.webhooks.delete(webhook):
+        raise Problem("WebhookNotFound")
+    call.store.webhookqueue.forget(webhook)
+    return {"success": True}

@@ -1,0 +1,92 @@
+"""What `mallard import` and `mallard export` do."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tarfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bson import ObjectId
+
+from delivery.moving.archive import Archive
+from delivery.moving.checkpoint import Checkpoint
+from delivery.moving.export import export
+from delivery.moving.imap import ImapAccount
+from delivery.moving.intake import Intake, Progress, Report
+from delivery.moving.maildir import Maildir
+from delivery.moving.mbox import MboxFiles
+from delivery.moving.source import Source, SourceError
+from problems import Problem
+from server.running import running_store
+from server.settings import Settings
+from storage.database import Document
+from storage.store import Store
+
+
+class AccountUnknown(Exception):
+    """There is no such account."""
+
+
+def open_source(text: str, folder: str, password: Callable[[str], str]) -> Source:
+    """The source that a text names; what it is shows in itself. Raises SourceError."""
+    if "://" in text:
+        return _open_url(text, password)
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise SourceError(f"There is no {path}")
+    if path.is_dir():
+        return Maildir(path, folder) if (path / "cur").is_dir() else MboxFiles(path, folder)
+    return Archive(path) if tarfile.is_tarfile(path) else MboxFiles(path, folder)
+
+
+def _open_url(text: str, password: Callable[[str], str]) -> Source:
+    parts = urlsplit(text)
+    if parts.scheme not in ("imap", "imaps"):
+        raise SourceError("An account on a server is imaps://user@host")
+    if parts.password:
+        raise SourceError(
+            "Leave the password out of the address: others see it there. Set MALLARD_IMPORT_PASSWORD"
+        )
+    return ImapAccount(text, password(f"{parts.username}@{parts.hostname}"))
+
+
+def import_from(
+    settings: Settings, account: str, source: Source, *, again: bool, progress: Progress
+) -> Report:
+    """Import into an account. Raises AccountUnknown, SourceError and ImportStopped."""
+    with closing(source), running_store(settings) as store:
+        user = find_account(store, account)
+        checkpoint = Checkpoint(settings.state_dir / "imports", source.name, str(user["_id"]))
+        if again:
+            checkpoint.forget()
+        return Intake(store, user, checkpoint, progress).run(source)
+
+
+def export_to(settings: Settings, account: str, target: Path | None, progress: Progress) -> dict[str, int]:
+    """Export an account to a file, which is there whole or not at all, or to standard output. Raises AccountUnknown."""
+    with running_store(settings) as store:
+        user = find_account(store, account)
+        if target is None:
+            return export(store, user, sys.stdout.buffer, progress)
+        part = target.with_name(f"{target.name}.part")
+        with open(part, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            totals = export(store, user, file, progress)
+        os.replace(part, target)
+        return totals
+
+
+def find_account(store: Store, text: str) -> Document:
+    """The account with this id, user name or address. Raises AccountUnknown."""
+    try:
+        if ObjectId.is_valid(text):
+            return store.users.get(ObjectId(text))
+        address = store.addresses.resolve(text) if "@" in text else None
+        if address and address.get("user"):
+            return store.users.get(address["user"])
+        return store.users.get(store.users.id_of(text))
+    except Problem as problem:
+        raise AccountUnknown(f"There is no account {text}") from problem

@@ -1,0 +1,258 @@
+"""Sinks, certificates, and a relay over them."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pymongo import MongoClient
+
+from delivery.queue import Submission, queueing
+from delivery.relay.carrier import Carrier
+from delivery.relay.hosts import Hosts
+from delivery.relay.lease import Lease
+from delivery.relay.message import Message, made_of, unsigned
+from delivery.relay.notes import Notes
+from delivery.relay.relay import Relay
+from delivery.relay.routes import Routes, SmartHost, Tls
+from delivery.relay.session import Opener, Timeouts
+from delivery.relay.source import Source
+from delivery.relay.worker import Worker
+from storage.database import DatabaseNames
+from storage.outbound import Delivery
+from storage.queue import Entry
+from storage.store import Store
+from tests.conftest import emptied
+from tests.delivery.relay.sinks import FakeDns, Scripted, Sink
+
+HEADER = (
+    b"From: ada@example.com\r\nTo: grace@example.org\r\nSubject: Hello\r\nMessage-ID: <1@example.com>\r\n"
+)
+RAW = HEADER + b"\r\nDear Grace\r\n.\r\n..\r\nAda\r\n"
+SHORT = Timeouts(connect=2.0, command=2.0, content=2.0)
+_carriers: list[Carrier] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_stays(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Carriers keep connections for a while."""
+    yield
+    while _carriers:
+        _carriers.pop().sessions.close()
+
+
+@pytest.fixture
+def sink() -> Iterator[Callable[..., Sink]]:
+    """`sink(rcpt=…)`: starts a server, which ends with the test."""
+    started: list[Sink] = []
+
+    def start(**options: Any) -> Sink:
+        started.append(Sink(**options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., Scripted]]:
+    """`scripted("220 hello", None)`: a server that follows a script."""
+    started: list[Scripted] = []
+
+    def start(*steps: Any, **options: Any) -> Scripted:
+        started.append(Scripted(steps, **options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+class Certificate:
+    """A certificate of its own making for `sink.example`, and contexts for both ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "sink.pem"
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sink.example")])
+        names: list[x509.GeneralName] = [
+            x509.DNSName("sink.example"),
+            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+        ]
+        now = datetime.now(UTC)
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=2))
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        self.file.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
+
+    def server(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.file)
+        return context
+
+    def trusting(self, verified: bool = True) -> ssl.SSLContext:
+        """A client's context that knows this certificate."""
+        context = ssl.create_default_context(cafile=str(self.file))
+        if not verified:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A self-signed certificate."""
+    return Certificate(tmp_path_factory.mktemp("certificate"))
+
+
+def message(raw: bytes = RAW, sender: str = "ada@example.com") -> Message:
+    """A message without a queue."""
+    header, _, body = raw.partition(b"\r\n\r\n")
+    lines = [{"key": "x", "line": line.decode("latin-1")} for line in header.split(b"\r\n")]
+    return made_of({"id": "0123456789abcdef01", "from": sender, "headers": lines}, body, unsigned)
+
+
+def entry(recipient: str = "grace@example.org", **options: Any) -> Entry:
+    """A recipient without a queue."""
+    domain = recipient.rpartition("@")[2].strip("[]")
+    return Entry(
+        ObjectId(), "0123456789abcdef01", "001", recipient, domain, datetime.now(UTC), options=options
+    )
+
+
+def nobody_here(address: str) -> bool:
+    return False
+
+
+def make_carrier(
+    dns: FakeDns,
+    *,
+    port: int = 25,
+    smart_host: SmartHost | None = None,
+    tls: Tls = Tls.OPPORTUNISTIC,
+    is_here: Callable[[str], bool] = nobody_here,
+    lmtp: tuple[str, int] | None = None,
+    allow_private: bool = True,
+    timeouts: Timeouts = SHORT,
+    **opener: Any,
+) -> Carrier:
+    """A carrier that asks a fake DNS."""
+    routes = Routes(is_here=is_here, lmtp=lmtp, smart_host=smart_host, tls=tls, port=port)
+    hosts = Hosts(dns, allow_private=allow_private)
+    _carriers.append(Carrier(routes, hosts, Opener("relay.example.com", timeouts, **opener)))
+    return _carriers[-1]
+
+
+def to_sinks(*sinks: Sink | Scripted, **options: Any) -> Carrier:
+    """A carrier for which `example.org` has these sinks as its only mail exchangers, in this order."""
+    hosts = [getattr(server, "host", "127.0.0.1") for server in sinks]
+    records: dict[tuple[str, str], list[str]] = {
+        ("example.org", "MX"): [f"{n} mx{n}.example.org." for n, _ in enumerate(hosts)]
+    }
+    for number, host in enumerate(hosts):
+        records[f"mx{number}.example.org", "AAAA" if ":" in host else "A"] = [host]
+    return make_carrier(FakeDns(records), port=sinks[0].port, **options)
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def queue_store(
+    mongo: MongoClient[dict[str, Any]], databases: DatabaseNames, clock: Clock
+) -> Iterator[Store]:
+    """A store whose clock stands."""
+    with emptied(mongo, databases):
+        yield Store(mongo, databases, clock)
+
+
+def put(
+    store: Store,
+    *recipients: str | Delivery,
+    sender: str = "ada@example.com",
+    raw: bytes = RAW,
+    send_at: datetime | None = None,
+    user: ObjectId | None = None,
+) -> str:
+    """Queue a message; its queue id."""
+    going = [r if isinstance(r, Delivery) else Delivery(r) for r in recipients]
+    submission = Submission(
+        user={"_id": user or ObjectId(), "username": "ada", "address": "ada@example.com"},
+        raw=raw,
+        sender=sender,
+        recipients=[delivery.recipient for delivery in going],
+        send_at=send_at or store.clock(),
+        parent=ObjectId(),
+        origin="127.0.0.1",
+        deliveries=going,
+    )
+    with queueing(store, submission) as queued:
+        queued.release()
+    return queued.id
+
+
+class Bench:
+    """A relay over a store, one round of which can be run."""
+
+    def __init__(self, store: Store, carrier: Carrier, **options: Any) -> None:
+        self.store = store
+        self.carrier = carrier
+        self.lease = Lease(store.queue, timedelta(seconds=options.pop("lease", 60)))
+        notes = Notes(store, self.lease, "relay.example.com", sleep=lambda seconds: None)
+        self.worker = Worker(Source(store), carrier, notes, self.lease)
+        self.relay = Relay(store, carrier, self.worker, self.lease, poll=0.02, **options)
+
+    def round(self) -> None:
+        """Deliver all that is due now, one after the other."""
+        while claimed := self.store.queue.claim_next(self.lease.owner, self.lease.span):
+            self.worker.handle(claimed)
+        self.carrier.sessions.close()
+
+
+def rows(store: Store) -> list[dict[str, Any]]:
+    """The recipients in the queue, in the order of their ids."""
+    return list(store.databases.sender["zone-queue"].find().sort([("id", 1), ("seq", 1)]))
+
+
+def files(store: Store) -> tuple[int, int]:
+    """How many messages and pieces of messages there are."""
+    sender = store.databases.sender
+    return sender["mail.files"].count_documents({}), sender["mail.chunks"].count_documents({})

@@ -1,0 +1,187 @@
+"""The job that copies what is there, taken up where it broke off; and the end of audits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from jobs.runner import Runner
+from jobs.sweep import Sweep
+from storage.audits import Actor, Span
+from storage.database import DatabaseError
+from storage.store import Store
+from storage.tasks import LEASE
+from tests.jobs.conftest import HandClock
+
+Make = Callable[..., ObjectId]
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+def add(store: Store, user: ObjectId, number: int) -> dict[str, Any]:
+    raw = f"From: <a@example.com>\r\nSubject: No {number}\r\n\r\nx".encode()
+    return store.messages.add(store.users.get(user), store.mailboxes.by_path(user, "INBOX"), raw, meta={})
+
+
+def begin(store: Store, user: ObjectId, clock: HandClock) -> ObjectId:
+    expires = clock.now + timedelta(days=30)
+    return store.audits.create(user, Span(), expires, None, {}, Actor("root", "root"))
+
+
+def subjects(store: Store, audit: ObjectId) -> list[bytes]:
+    found = [b"".join(pieces) for _, pieces in store.auditfiles.export(audit)]
+    return sorted(raw.split(b"Subject: ")[1].split(b"\r\n")[0] for raw in found)
+
+
+def state(store: Store, audit: ObjectId) -> tuple[str, int, int, int]:
+    row = store.audits.get(audit)
+    return row["import"]["status"], row["import"]["copied"], row["import"]["failed"], row["audited"]
+
+
+@pytest.fixture
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from storage import auditimport
+
+    monkeypatch.setattr(auditimport, "_THREADS_AT_ONCE", 3)
+    monkeypatch.setattr(auditimport, "_MESSAGES_AT_ONCE", 2)
+
+
+@pytest.mark.usefixtures("few_at_once")
+@pytest.mark.parametrize("crash_at", range(6))
+def test_a_crash_costs_nothing_and_copies_nothing_twice(
+    store: Store, make_user: Make, clock: HandClock, monkeypatch: pytest.MonkeyPatch, crash_at: int
+) -> None:
+    """Killed after a copy was made and before the step was noted; mail is stored and deleted meanwhile."""
+    user = make_user()
+    rows = [add(store, user, number) for number in range(9)]
+    store.messages.delete(user, rows[0]["mailbox"], rows[0]["uid"])
+    audit = begin(store, user, clock)
+    advance, calls = store.tasks.advance, list[Any]()
+
+    def crashing(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == crash_at + 1:
+            raise Crash
+        advance(*arguments)
+
+    monkeypatch.setattr(store.tasks, "advance", crashing)
+    with pytest.raises(Crash):
+        Runner(store).run_one()
+    assert state(store, audit)[0] == "importing"
+    store.messages.delete(user, rows[8]["mailbox"], rows[8]["uid"])
+    add(store, user, 9)
+    clock.now += LEASE
+    assert Runner(store).run_one()
+    assert subjects(store, audit) == [b"No %d" % number for number in range(10)]
+    assert state(store, audit) == ("imported", 9, 0, 10)
+    assert store.tasks.all() == []
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_what_is_restored_and_deleted_meanwhile_is_found(
+    store: Store, make_user: Make, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = make_user()
+    rows = [add(store, user, number) for number in range(8)]
+    store.messages.delete(user, rows[0]["mailbox"], rows[0]["uid"])
+    audit = begin(store, user, clock)
+    advance = store.tasks.advance
+
+    def delete(row: dict[str, Any]) -> None:
+        store.messages.delete(user, row["mailbox"], row["uid"])
+
+    moves = iter(
+        [partial(store.messages.restore, user, rows[0]["_id"]), *(partial(delete, row) for row in rows[1:])]
+    )
+
+    def moving(*arguments: Any) -> None:
+        if move := next(moves, None):
+            move()
+        advance(*arguments)
+
+    monkeypatch.setattr(store.tasks, "advance", moving)
+    assert Runner(store).run_one()
+    assert subjects(store, audit) == [b"No %d" % number for number in range(8)]
+
+
+def test_a_failure_is_told_until_the_next_attempt(
+    store: Store, make_user: Make, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = make_user()
+    add(store, user, 0)
+    audit = begin(store, user, clock)
+    with monkeypatch.context() as patch:
+        patch.setattr(store.auditfiles, "missing", lambda *_: 1 / 0)
+        assert Runner(store).run_one()
+    assert state(store, audit) == ("failed", 0, 0, 0)
+    clock.move(seconds=30)
+    assert Runner(store).run_one()
+    assert state(store, audit) == ("imported", 1, 0, 1)
+
+
+def test_a_bad_message_is_counted_once(store: Store, make_user: Make, clock: HandClock) -> None:
+    user = make_user()
+    bad = add(store, user, 0)
+    add(store, user, 1)
+    store.databases.main["messages"].update_one({"_id": bad["_id"]}, {"$set": {"mimeTree": {}}})
+    audit = begin(store, user, clock)
+    assert Runner(store).run_one()
+    assert state(store, audit) == ("imported", 1, 1, 1)
+
+
+def test_an_audit_that_is_over_needs_no_job(store: Store, make_user: Make, clock: HandClock) -> None:
+    user = make_user()
+    add(store, user, 0)
+    audit = begin(store, user, clock)
+    clock.move(days=31)
+    assert Runner(store).run_one()
+    assert state(store, audit) == ("queued", 0, 0, 0)
+    assert store.tasks.all() == []
+
+
+def test_the_sweep_removes_what_expired_and_that_alone(
+    store: Store, make_user: Make, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jobs import sweep
+
+    monkeypatch.setattr(sweep, "_AT_ONCE", 2)
+    user = make_user()
+    audit = begin(store, user, clock)
+    for number in range(5):
+        add(store, user, number)
+    clock.move(days=29)
+    later = begin(store, user, clock)
+    add(store, user, 5)
+    assert (Sweep(store).run() or {})["audits"] == 0
+    clock.move(days=1)
+    assert (Sweep(store).run() or {})["audits"] == 1
+    row = store.audits.get(audit)
+    assert (row["deleted"], row["deletedTime"], row["audited"]) == (True, clock.now, 6)
+    assert subjects(store, audit) == []
+    assert subjects(store, later) == [b"No 5"]
+    assert store.databases.gridfs["audit.chunks"].count_documents({}) == 1
+    assert (Sweep(store).run() or {})["audits"] == 0
+
+
+def test_an_audit_that_can_not_be_ended_keeps_none_of_the_others(
+    store: Store, make_user: Make, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audits = [begin(store, make_user(name), clock) for name in ("ada", "bob")]
+    clock.move(days=31)
+    close = store.audits.close
+
+    def broken(audit: ObjectId) -> bool:
+        if audit == audits[0]:
+            raise DatabaseError("no room left")
+        return close(audit)
+
+    monkeypatch.setattr(store.audits, "close", broken)
+    assert (Sweep(store).run() or {})["audits"] == 1
+    assert [store.audits.get(audit)["deleted"] for audit in audits] == [False, True]

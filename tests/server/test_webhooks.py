@@ -1,0 +1,127 @@
+"""`mallard webhooks`, and the page about events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from click.testing import CliRunner
+
+from jobs.webhooks.delivery import Delivery
+from jobs.webhooks.post import PostFailed
+from security.webhooks import hook_secret
+from server.cli import main
+from server.eventspage import page
+from server.mongod import Mongod
+from storage.eventcatalogue import CATALOGUE
+from storage.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Refusing:
+    """A target that refuses everything, or can not be reached."""
+
+    def __init__(self, status: int = 400) -> None:
+        self._status = status
+
+    def post(self, url: str, body: bytes, headers: Any) -> int:
+        if not self._status:
+            raise PostFailed("No answer in time")
+        return self._status
+
+
+@pytest.fixture
+def mallard(mongod: Mongod, store: Store, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs the command on the database of the test."""
+    monkeypatch.setenv("MALLARD_MONGO_URI", mongod.uri)
+    monkeypatch.setenv("MALLARD_DATABASE", store.databases.names.main)
+    return lambda *words: CliRunner().invoke(main, ["webhooks", *words])
+
+
+def attempt(store: Store, status: int, times: int = 1) -> None:
+    """That many attempts, the waits between them passed over."""
+    for _ in range(times):
+        store.webhookqueue.discover()
+        store.databases.main["webhooklanes"].update_many({}, {"$set": {"due": store.clock()}})
+        lane = store.webhookqueue.claim()
+        assert lane
+        Delivery(store, Refusing(status)).run(lane)
+
+
+@pytest.fixture
+def hook(store: Store) -> ObjectId:
+    """A hook with an event that waits for it."""
+    hook = store.webhooks.create(["mailbox.*", "user.*"], "https://u:secret@hooks.example.com/x", None)
+    store.events.tell("mailbox.created", user=ObjectId("a" * 24), mailbox=ObjectId(), path="Work")
+    return hook
+
+
+def test_hooks_and_what_waits_for_them(mallard: Any, store: Store, hook: ObjectId) -> None:
+    attempt(store, 0)
+    (row,) = json.loads(mallard("list", "--json").stdout)
+    assert {name: value for name, value in row.items() if name not in ("oldest", "next")} == {
+        "id": str(hook), "user": None, "type": ["mailbox.*", "user.*"], "url": "https://u:***@hooks.example.com/x",
+        "waiting": 1, "failures": 1, "error": "No answer in time",
+    }  # fmt: skip
+    line = mallard("list").stdout
+    assert line.startswith(
+        f"{hook}  https://u:***@hooks.example.com/x  mailbox.*,user.*  all accounts  1 waiting"
+    )
+    assert "1 failures" in line
+    assert "No answer in time" in line
+
+
+def test_nothing_to_show(mallard: Any) -> None:
+    assert mallard("list").stdout.strip() == ""
+    assert json.loads(mallard("dead", "--json").stdout) == []
+
+
+def test_a_dead_event_is_seen_and_sent_again(mallard: Any, store: Store, hook: ObjectId) -> None:
+    attempt(store, 400, times=10)
+    (row,) = json.loads(mallard("dead", "--json").stdout)
+    event = row["id"]
+    assert (row["hook"], row["type"], row["attempts"], row["error"]) == (
+        str(hook),
+        "mailbox.created",
+        10,
+        "HTTP 400",
+    )
+    assert row["body"]["path"] == "Work"
+    line = mallard("dead", str(hook)).stdout
+    assert line.split()[:4] == [event, str(hook), "mailbox.created", "a" * 24]
+    assert mallard("dead", str(ObjectId())).stdout.strip() == ""
+    again = mallard("retry", event)
+    assert (again.exit_code, again.stderr) == (0, "1 events queued again\n")
+    assert mallard("retry", event).exit_code == 1
+    attempt(store, 400, times=10)
+    assert mallard("retry", "--all").stderr == "1 events queued again\n"
+    assert mallard("retry", "--all").exit_code == 1
+    attempt(store, 200)
+    assert json.loads(mallard("list", "--json").stdout)[0]["waiting"] == 0
+
+
+@pytest.mark.parametrize(
+    "words", [("retry",), ("retry", "a" * 24, "--all"), ("retry", "x"), ("dead", "x"), ("secret",)]
+)
+def test_what_makes_no_sense(mallard: Any, words: tuple[str, ...]) -> None:
+    assert mallard(*words).exit_code == 2
+
+
+def test_the_secret_of_a_hook(mallard: Any, hook: ObjectId, monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = mallard("secret", str(hook))
+    assert unset.exit_code == 1
+    assert "MALLARD_WEBHOOK_SECRET is not set" in unset.stderr
+    monkeypatch.setenv("MALLARD_WEBHOOK_SECRET", "s")
+    assert mallard("secret", str(hook)).stdout.strip() == hook_secret("s", str(hook))
+    assert mallard("secret", "b" * 24).exit_code == 1
+
+
+def test_the_page_about_events_is_current() -> None:
+    """`make docs` writes it."""
+    assert (ROOT / "docs" / "events.md").read_text("utf-8") == page()
+    assert CliRunner().invoke(main, ["webhooks", "events"]).stdout == page()
+    assert all(f"\n## `{kind}`\n" in page() for kind in CATALOGUE)
