@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 T ?=
 
-.PHONY: help install run test lint format docs bench clean
+.PHONY: help install run test lint format contract docs bench clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -33,6 +33,9 @@ format: install  ## Put the code into shape
 
 docs: install    ## Make docs/events.md of the table of events
 	$(BIN)/mallard webhooks events > docs/events.md
+
+contract: install  ## A long run of made-up requests against the document
+	$(BIN)/python tests/contract/fuzz/run.py --seed 1 --max-examples 30 --phases examples,coverage,fuzzing,stateful
 
 bench: install   ## Measure against a bare WSGI application
 	$(BIN)/python -m bench

@@ -16,7 +16,6 @@ from connexion.resolver import Resolution, Resolver
 from flask import Response
 
 from handlers.call import Rules
-from handlers.pending import PENDING, not_implemented
 from jobs.streams import Streams
 from server.access import Gate
 from server.contract import Contract, Operation
@@ -27,8 +26,6 @@ from storage.store import Store
 
 def find_handler(operation: Operation) -> Callable[..., Any]:
     """The function of an operation. Raises AttributeError or ImportError: an operation without one is a fault."""
-    if operation.operation_id in PENDING:
-        return not_implemented
     module = importlib.import_module(operation.module)
     handler: Callable[..., Any] = getattr(module, operation.function)
     return handler

@@ -27,7 +27,6 @@ from server.wsgi import Answer
 from storage.store import Store
 
 Values = dict[str, Any]
-_LONGEST_PATH_PARAMETER = 196
 
 log = structlog.get_logger()
 
@@ -58,8 +57,6 @@ class Endpoint:
 
     def __call__(self, **path: str) -> Response:
         request = current_request()
-        if any(len(value) > _LONGEST_PATH_PARAMETER for value in path.values()):
-            raise Problem("ResourceNotFound", f"{request.path} does not exist")
         request.operation_id = self.operation.operation_id
         try:
             return self._answer(request, path)

@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -22,7 +22,10 @@ from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
 from server.outlet import HandedOver
+from server.refusals import refusal, status_of
 from server.tls import wrap_socket
+
+log = structlog.get_logger()
 
 _HEARTBEAT_SECONDS = 1.0
 _BEFORE_KILL_SECONDS = 0.5
@@ -48,6 +51,18 @@ class GracefulWorker(GeventWorker):  # type: ignore[misc]
         """SIGTERM."""
         super().handle_exit(sig, frame)
         self._stopping.set()
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, error: BaseException) -> None:
+        """Called by gunicorn for what is no request, and for a failure outside of the application."""
+        status = status_of(error)
+        if status == 500:
+            log.error("a connection failed", exc_info=error)
+        else:
+            log.info(
+                "not a request", client=addr[0] if addr else None, status=status, reason=str(error)[:200]
+            )
+        with suppress(OSError):
+            client.sendall(refusal(status, str(error)[:200]))
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:

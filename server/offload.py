@@ -6,6 +6,7 @@ import _thread
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
@@ -22,8 +23,18 @@ def offload(function: Callable[..., Result], *arguments: Any) -> Result:
     """Run `function` in a thread and wait for it; here, where gevent does not schedule."""
     if not is_module_patched("threading"):
         return function(*arguments)
-    result: Result = _pool().apply(_run_behind, (function, arguments))
+    outcome = _pool().apply(_run_behind, (function, arguments))
+    if isinstance(outcome, _Failed):
+        raise outcome.error
+    result: Result = outcome
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """What was raised in a thread, as a result: gevent writes every exception in one to the error output."""
+
+    error: Exception
 
 
 @cache
@@ -32,8 +43,11 @@ def _pool() -> ThreadPool:
     return ThreadPool(os.cpu_count() or 1, hub=gevent.get_hub())
 
 
-def _run_behind(function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
+def _run_behind(function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result | _Failed:
     """The event loop goes first where there are not enough processors for both. On Linux, threads have priorities."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, _thread.get_native_id(), _NICENESS)
-    return function(*arguments)
+    try:
+        return function(*arguments)
+    except Exception as error:
+        return _Failed(error)

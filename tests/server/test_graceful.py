@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -138,3 +139,25 @@ def test_a_request_that_does_not_end_is_cut_off_after_the_graceful_timeout(api: 
         api.stop()
         assert GRACE - 1 < api.ended_after() < GRACE + SOON
     assert "1 requests were cut off" in api.errors
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: mallard\r\n\r\n", 414, "UriTooLong"),
+        (b"GET / HTTP/1.1\r\nHost: mallard\r\nX: " + b"a" * 70000 + b"\r\n\r\n", 431, "RequestTooLarge"),
+        (b"GET / HTTP/1.1\r\nHost: mallard\r\nb@d: 1\r\n\r\n", 400, "InvalidContent"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", 400, "InvalidContent"),
+        (b"POST /users HTTP/1.1\r\nTransfer-Encoding: bz2\r\n\r\n", 501, "NotImplemented"),
+    ],
+)
+def test_what_is_no_request_is_refused_as_everything_else_is(
+    api: Api, sent: bytes, status: int, code: str
+) -> None:
+    with api.connect() as connection:
+        connection.sendall(sent)
+        with HTTPResponse(connection) as answer:
+            answer.begin()
+            body = json.loads(answer.read())
+    assert (answer.status, body["code"], body["error"]) == (status, code, body["message"])
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from handlers.pending import not_implemented
 from problems import InvalidInput
 from server.contract import Contract
 from server.inputs import Arguments, InputReader, snake_case
@@ -159,4 +158,4 @@ def test_a_handler_that_does_not_fit_is_found_at_start(contract: Contract) -> No
         Arguments(operation, no_body)
     with pytest.raises(TypeError, match=r"updateMailbox: the handler lacks the arguments \['mailbox'\]"):
         Arguments(operation, no_mailbox)
-    Arguments(operation, not_implemented)
+    Arguments(operation, lambda **_: None)
