@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from datetime import UTC, datetime
 
 import dkim
 import pytest
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from delivery.dns import DnsFault
 from delivery.verification import Peer, verify
+from mail.dkim import SigningKey, signature_header
 
 RAW = b"From: Grace <grace@mail.example.com>\r\nTo: ada@example.net\r\nSubject: Hello\r\n\r\nDear Ada\r\n"
 PEER = Peer("203.0.113.7", "mx.example.com", "bounce@example.com")
@@ -149,3 +151,24 @@ def test_a_dns_that_does_not_answer_vouches_for_nobody(key: rsa.RSAPrivateKey) -
 )
 def test_any_message_has_a_result(raw: bytes) -> None:
     assert verify(raw, Peer("2001:db8::1", "x", "nobody"), Records({})) == {"spf": False, "dkim": False}
+
+
+@pytest.mark.parametrize(
+    ("filler", "domain"),
+    [
+        (b" " * 2000, "example.com"),
+        (b"x" * 100_000, "example.com"),
+        (b" " * 20_000, False),
+        (b"\r\n" * 20_000, False),
+        ((b"\t" * 3000 + b"x") * 40, False),
+    ],
+    ids=["some blanks", "long", "a run of blanks", "empty lines", "many runs"],
+)
+def test_nobody_keeps_the_server_busy_with_blanks(
+    key: rsa.RSAPrivateKey, filler: bytes, domain: str | bool
+) -> None:
+    """The signature is good; it is not looked at where dkimpy would be at it for long."""
+    dns = Records({("s1._domainkey.example.com", "TXT"): [published(key)]})
+    raw = RAW + filler + b"end\r\n"
+    field = signature_header(raw, SigningKey("example.com", "s1", key), datetime.now(UTC))
+    assert verify(field + raw, PEER, dns)["dkim"] == domain
