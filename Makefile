@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 T ?=
+# Many tests wait for processes that they start, so there are more of them at a time than processors.
+WORKERS := $(shell echo $$((2 * $$(nproc))))
 
 .PHONY: help install run test lint format contract docs bench clean
 
@@ -20,7 +22,7 @@ run: install     ## Serve on http://127.0.0.1:8080 with a database of its own
 	$(BIN)/mallard serve
 
 test: install lint  ## Lint, types and all tests, against a real mongod
-	$(BIN)/python -m pytest -n auto --dist loadfile $(T)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(T)
 
 lint: install    ## Style and strict types
 	$(BIN)/ruff check .

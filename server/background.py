@@ -28,8 +28,6 @@ log = structlog.get_logger()
 def run_jobs(settings: Settings) -> None:
     """Run background work until SIGTERM or SIGINT; steps that have begun are finished."""
     store, metrics = open_part(settings)
-    if made := store.ensure_indexes():
-        log.info("indexes were made", indexes=made)
     on_end = metrics.job_ended if metrics else ignore
     parts = (Runner(store, sweeps=settings.sweep, on_end=on_end), _webhooks(store, settings))
     asked = threading.Event()

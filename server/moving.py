@@ -59,6 +59,7 @@ def import_from(
 ) -> Report:
     """Import into an account. Raises AccountUnknown, SourceError and ImportStopped."""
     with closing(source), running_store(settings) as store:
+        store.ensure_indexes()
         user = find_account(store, account)
         checkpoint = Checkpoint(settings.state_dir / "imports", source.name, str(user["_id"]))
         if again:

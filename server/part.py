@@ -1,6 +1,8 @@
-"""The store of a part that answers no HTTP, with its numbers where somebody asks for them."""
+"""The store as a part of Mallard opens it: with all indexes, and its numbers where somebody asks for them."""
 
 from __future__ import annotations
+
+import structlog
 
 from server.database import open_store
 from server.gauges import Gauges
@@ -9,11 +11,20 @@ from server.metricspage import serve_beside, shared_folder, wants_metrics
 from server.settings import Settings
 from storage.store import Store
 
+log = structlog.get_logger()
+
 
 def open_part(settings: Settings) -> tuple[Store, Metrics | None]:
-    """The store, and what it counts in; None where nobody asks."""
+    """The store of a part that answers no HTTP, and what it counts in; None where nobody asks."""
     metrics = Metrics(shared_folder()) if wants_metrics(settings) else None
     store = open_store(settings, metrics)
+    complete(store)
     if metrics and settings.metrics_bind:
         serve_beside(settings.metrics_bind, metrics, Gauges(store))
     return store, metrics
+
+
+def complete(store: Store) -> None:
+    """Make the indexes that are missing: reads and writes name those that they need."""
+    if made := store.ensure_indexes():
+        log.info("indexes were made", indexes=made)

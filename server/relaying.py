@@ -32,7 +32,6 @@ _EVERYWHERE = ("0.0.0.0", "::")
 def run_relay(settings: Settings) -> None:
     """Send until SIGTERM or SIGINT; what has begun is finished, within the time that a stop has."""
     store, _ = open_part(settings)
-    store.ensure_indexes()
     relay = make_relay(settings, store)
 
     def stop() -> None:

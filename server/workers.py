@@ -26,6 +26,7 @@ from server.metrics import Metrics
 from server.metricspage import OnAddress, shared_folder, wants_metrics
 from server.mongod import die_with_parent
 from server.outlet import Outlet
+from server.part import complete
 from server.settings import Settings
 
 _CONNECTIONS_PER_WORKER = 10_000
@@ -88,6 +89,7 @@ class Workers(BaseApplication):  # type: ignore[misc]
         logs.configure(self._settings.log_format, self._settings.log_level)
         metrics = Metrics(shared_folder()) if wants_metrics(self._settings) else None
         store = open_store(self._settings, metrics)
+        complete(store)
         app = create_app(self._settings, store, self._contract, metrics)
         if metrics and self._settings.metrics_bind:
             page = partial(metrics.page, Gauges(store))
