@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 import smtplib
-import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -28,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.mailbox import DATABASE, open_store
+from bench.serving import part
 from delivery.arrival import Envelope, Reading
 from delivery.inbound import Inbound
 from delivery.recipients import Recipients
@@ -77,20 +76,9 @@ def main() -> None:
 
 def start(uri: str) -> tuple[int, subprocess.Popen[bytes]]:
     """`mallard lmtp`."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    own = {
-        "MALLARD_MONGO_URI": uri, "MALLARD_DATABASE": DATABASE, "MALLARD_LMTP_BIND": f"127.0.0.1:{port}",
-        "MALLARD_LMTP_CHECKS": "disabled quota", "MALLARD_LOG_LEVEL": "warning",
-    }  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "server", "lmtp"], env={**os.environ, **own})
-    for _ in range(300):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return port, process
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("mallard lmtp did not start")
+    return part(
+        "lmtp", uri, "MALLARD_LMTP_BIND", MALLARD_LMTP_CHECKS="disabled quota", MALLARD_LOG_LEVEL="warning"
+    )
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.mailbox import Paths
+from bench.mailbox import DATABASE, Paths
 from server.mongod import Mongod
 
 
@@ -52,3 +52,13 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
             return
         time.sleep(0.1)
     raise SystemExit("the server under measurement did not start")
+
+
+def part(name: str, uri: str, bind: str, **settings: str) -> tuple[int, subprocess.Popen[bytes]]:
+    """`mallard NAME` on the database of the run, listening where the setting `bind` says; its port and process."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    own = {"MALLARD_MONGO_URI": uri, "MALLARD_DATABASE": DATABASE, bind: f"127.0.0.1:{port}", **settings}
+    process = subprocess.Popen([sys.executable, "-m", "server", name], env={**os.environ, **own})
+    wait_for(port, process)
+    return port, process

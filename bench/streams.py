@@ -12,7 +12,6 @@ import selectors
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -23,7 +22,8 @@ from typing import cast
 from bson import ObjectId
 
 from bench.filling import make_user
-from bench.mailbox import DATABASE, open_store
+from bench.mailbox import open_store
+from bench.serving import part
 from server.mongod import Mongod
 from storage.store import Store
 
@@ -51,20 +51,7 @@ def main() -> None:
 
 def start(uri: str) -> tuple[int, subprocess.Popen[bytes]]:
     """`mallard api` with one worker."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    own = {
-        "MALLARD_MONGO_URI": uri, "MALLARD_DATABASE": DATABASE, "MALLARD_BIND": f"127.0.0.1:{port}",
-        "MALLARD_WORKERS": "1", "MALLARD_LOG_LEVEL": "error",
-    }  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "server", "api"], env={**os.environ, **own})
-    for _ in range(300):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return port, process
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("mallard api did not start")
+    return part("api", uri, "MALLARD_BIND", MALLARD_WORKERS="1", MALLARD_LOG_LEVEL="error")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -144,7 +131,7 @@ def everybody(store: Store, users: list[ObjectId], clients: list[socket.socket])
             raise SystemExit(f"only {len(delays)} streams heard of their message")
         for key, _ in ready:
             client = cast(socket.socket, key.fileobj)
-            if b"EXISTS" in client.recv(65536):
+            if b"EXISTS" in client.recv(65536) and key.data in stored:  # not of an earlier message
                 delays.append((time.monotonic() - stored[key.data]) * 1000)
                 waiting.unregister(client)
     writer.join()
