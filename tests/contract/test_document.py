@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,24 @@ def is_there(operation: Operation, expression: str) -> bool:
     for part in expression.removeprefix("$response.body#/").split("/"):
         found = found.get(part, {})
     return found != {}
+
+
+def test_every_object_says_what_may_be_in_it(document: Any) -> None:
+    """A bare `type: object` is an object that must be empty to TypeScript."""
+    bare = [place for place, schema in objects(document.raw["components"]["schemas"]) if not contents(schema)]
+    assert bare == []
+
+
+def objects(part: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(part, dict):
+        if part.get("type") == "object":
+            yield place, part
+        for name in part.keys() - {"example", "default", "enum"}:
+            yield from objects(part[name], f"{place}/{name}")
+    elif isinstance(part, list):
+        for item in part:
+            yield from objects(item, place)
+
+
+def contents(schema: dict[str, Any]) -> set[str]:
+    return {"properties", "additionalProperties", "allOf"} & schema.keys()
