@@ -51,7 +51,7 @@ class Compiled:
 
 
 def inline(document: Schema, schema: Any) -> Any:
-    """A copy of `schema` without references. An `allOf` of one, which only adds words to it, becomes that one."""
+    """A copy of `schema` without references. An `allOf` of one becomes that one, joined with what is beside it."""
     if isinstance(schema, list):
         return [inline(document, part) for part in schema]
     if not isinstance(schema, Mapping):
@@ -60,8 +60,15 @@ def inline(document: Schema, schema: Any) -> Any:
         return inline(document, resolve(document, schema["$ref"]))
     inlined = {name: inline(document, part) for name, part in schema.items()}
     if len(inlined.get("allOf", ())) == 1:
-        return {**inlined["allOf"][0], **{name: part for name, part in inlined.items() if name != "allOf"}}
+        return _joined(inlined.pop("allOf")[0], inlined)
     return inlined
+
+
+def _joined(base: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, Any]:
+    joined = {**base, **beside}
+    if "properties" in base and "properties" in beside:
+        joined["properties"] = {**base["properties"], **beside["properties"]}
+    return joined
 
 
 def resolve(document: Schema, reference: str) -> Any:

@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 from bson import ObjectId
 
-from server.schemas import ABSENT, compile_schema
+from server.schemas import ABSENT, compile_schema, inline
 
 BOOLEAN = {"type": "boolean"}
 NUMBER = {"type": "number"}
@@ -134,4 +134,14 @@ def test_ids_are_converted_wherever_they_stand() -> None:
     assert convert({"files": [text], "mailbox": text}) == {
         "files": [ObjectId(text)],
         "mailbox": ObjectId(text),
+    }
+
+
+def test_what_stands_beside_an_allof_of_one_is_joined_to_it() -> None:
+    base = {"type": "object", "required": ["code"], "properties": {"code": {"type": "string"}, "id": {}}}
+    beside = {"allOf": [{"$ref": "#/Base"}], "description": "words", "properties": {"code": {"enum": ["A"]}}}
+    assert inline({"Base": base}, beside) == {
+        **base,
+        "description": "words",
+        "properties": {"code": {"enum": ["A"]}, "id": {}},
     }
