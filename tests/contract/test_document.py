@@ -118,6 +118,19 @@ def test_a_text_that_blanks_are_cut_of_says_whether_it_may_be_blank(contract: Co
             assert {"pattern", "format", "enum"} & schema.keys(), where
 
 
+def test_a_form_asks_for_what_json_asks_for(contract: Contract) -> None:
+    for operation in contract.operations:
+        form = operation.content_types.get("multipart/form-data", {"schema": {"properties": {}}})
+        fields = {n: s for n, s in form["schema"]["properties"].items() if s.get("format") != "binary"}
+        assert {name: wordless(schema) for name, schema in fields.items()} == {
+            name: wordless(operation.body_properties[name]) for name in fields
+        }
+
+
+def wordless(schema: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in schema.items() if name not in ("description", "example")}
+
+
 def input_schemas(contract: Contract) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every schema in a request, at any depth, with the operation and the field."""
     for operation in contract.operations:
@@ -244,9 +257,11 @@ def is_there(operation: Operation, expression: str) -> bool:
     if expression.startswith("$request.path."):
         name = expression.removeprefix("$request.path.")
         return any(p["name"] == name and p["in"] == "path" for p in operation.parameters)
+    if expression.startswith("$request.body#/"):
+        return expression.removeprefix("$request.body#/") in operation.body_properties
     found: Any = examples_of(operation.responses["200"]["content"]["application/json"])[0]
     for part in expression.removeprefix("$response.body#/").split("/"):
-        found = found.get(part, {})
+        found = found[int(part)] if isinstance(found, list) else found.get(part, {})
     return found != {}
 
 

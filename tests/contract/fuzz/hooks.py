@@ -88,10 +88,10 @@ RULES: dict[str, frozenset[str]] = {
     "renameDomain": frozenset({"newDomain"}),
     # deletes, or changes something, not both
     "searchApplyMessages": frozenset({"action"}),
-    # of a key that is to be made; one that is given has a type
-    "updateDkimKey": frozenset({"keyType"}),
-    # needed unless they are there already or `acme` gets them
-    "updateTLSCertificate": frozenset({"privateKey", "cert"}),
+    # a key that is given has a type; a key is one in PEM, or an Ed25519 seed
+    "updateDkimKey": frozenset({"keyType", "privateKey"}),
+    # needed unless they are there already or `acme` gets them; certificates and keys in PEM that fit each other
+    "updateTLSCertificate": frozenset({"privateKey", "cert", "ca"}),
     # stands in the body or in the path
     "updateMessage": frozenset({"message"}),
     # another address becomes the main one; it can not cease to be one
