@@ -10,12 +10,18 @@ from typing import Any
 
 import orjson
 import schemathesis
+from ground import Ground
 from hypothesis import strategies as st
-from leniency import CONTRACT, is_taken_leniently
+from leniency import CONTRACT, OPERATIONS, is_taken_leniently
 from schemathesis.core.failures import AcceptedNegativeData, Failure
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.generation import GenerationMode
+from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import AllowHeaderMismatch, RejectedPositiveData, UnsupportedMethodResponse
 
+from server.contract import Operation
 from server.formats import FORMATS as SERVER_FORMATS
+from tests.contract.world import Names, path_value, renamed
 
 _LETTERS = string.ascii_lowercase + string.digits
 _WORD = st.text(_LETTERS, min_size=1, max_size=12)
@@ -75,8 +81,8 @@ RULES: dict[str, frozenset[str]] = {
     # a `*` only where `allowWildcard` lets it, in the forms that the description tells; no label behind a `+`
     "createForwardedAddress": frozenset({"address"}),
     "createUserAddress": frozenset({"address"}),
-    # later than now
-    "createAudit": frozenset({"expires"}),
+    # later than now; keys and numbers that MongoDB can store
+    "createAudit": frozenset({"expires", "meta"}),
     # of another domain than itself
     "createDomainAlias": frozenset({"alias"}),
     # each setting has a type of its own
@@ -141,6 +147,37 @@ EXCLUSIONS = (
         ),
     ),
 )
+
+
+GROUND = Ground(OPERATIONS)
+ENDLESS = "getUpdates"  # a stream of an account that is there ends with the account
+STATELESS = {TestPhase.EXAMPLES, TestPhase.COVERAGE, TestPhase.FUZZING}
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
+    """Called for each request: ids that are of the right form become ids of things that are there."""
+    name = case.operation.definition.raw["operationId"]
+    if name == ENDLESS or not case.meta or case.meta.phase.name not in STATELESS:
+        return
+    names = GROUND.names(name)
+    if is_right(case, ParameterLocation.PATH):
+        case.path_parameters = {**case.path_parameters, **placed(OPERATIONS[name], names)}
+    if is_right(case, ParameterLocation.BODY):
+        case.body = renamed(case.body, names)
+    if case.method == "DELETE":
+        GROUND.wear_out(name)
+
+
+def is_right(case: Any, location: ParameterLocation) -> bool:
+    """Whether that part of the request is there and meant to be taken."""
+    part = case.meta.components.get(location)
+    return part is not None and part.mode is GenerationMode.POSITIVE
+
+
+def placed(operation: Operation, names: Names) -> dict[str, Any]:
+    """The values of the path."""
+    return {p["name"]: path_value(p, names) for p in operation.parameters if p["in"] == "path"}
 
 
 @schemathesis.hook
