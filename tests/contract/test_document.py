@@ -105,6 +105,37 @@ def test_every_body_has_an_example_that_the_server_takes(contract: Contract, doc
                     InputReader(operation).read(path, query, example, None)
 
 
+def test_every_number_of_an_input_has_limits(contract: Contract) -> None:
+    for where, schema in input_schemas(contract):
+        if schema.get("type") in ("integer", "number"):
+            assert {"minimum", "maximum"} <= schema.keys(), where
+
+
+def test_a_text_that_blanks_are_cut_of_says_whether_it_may_be_blank(contract: Contract) -> None:
+    """A limit on the length says nothing of a text of blanks, which is empty once they are cut."""
+    for where, schema in input_schemas(contract):
+        if schema.get("minLength") and "trim" in schema.get("x-normalize", ()):
+            assert {"pattern", "format", "enum"} & schema.keys(), where
+
+
+def input_schemas(contract: Contract) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema in a request, at any depth, with the operation and the field."""
+    for operation in contract.operations:
+        fields = {parameter["name"]: parameter["schema"] for parameter in operation.parameters}
+        for name, schema in [*fields.items(), *operation.body_properties.items()]:
+            for part in parts(schema):
+                yield f"{operation.operation_id} {name}", part
+
+
+def parts(schema: Any) -> Iterator[dict[str, Any]]:
+    """A schema and all that it is made of."""
+    if isinstance(schema, list):
+        yield from (part for item in schema for part in parts(item))
+    elif isinstance(schema, dict):
+        yield schema
+        yield from (part for item in schema.values() for part in parts(item))
+
+
 def needed(parameter: dict[str, Any]) -> bool:
     return parameter["in"] == "query" and bool(parameter.get("required"))
 

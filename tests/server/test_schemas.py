@@ -61,9 +61,14 @@ def compile_is_valid(schema: dict[str, Any], value: Any) -> bool:
     return bool(jsonschema_rs.Draft202012Validator(compile_schema(schema).json_schema).is_valid(value))
 
 
-def test_integers_beyond_the_safe_range_are_refused() -> None:
-    assert compile_is_valid(INTEGER, 2**53 - 1)
-    assert not compile_is_valid(INTEGER, 2**53)
+def test_unknown_properties_are_refused_or_dropped_at_every_level() -> None:
+    inner = {"type": "object", "properties": {"a": {"type": "string"}}}
+    schema = {"type": "object", "properties": {"list": {"type": "array", "items": inner}}}
+    given = {"list": [{"a": "x", "b": 1}], "c": 2}
+    assert not compile_is_valid(schema, given)
+    dropping = compile_schema(schema, drop_unknown=True)
+    assert dropping.coerce
+    assert dropping.coerce(given) == {"list": [{"a": "x"}]}
 
 
 def test_nested_fields_are_coerced_and_get_their_defaults() -> None:
