@@ -23,7 +23,7 @@ clients: $(NODE)/installed  ## Bring the Node tools that make clients of the doc
 
 # Where npm is missing, as it may be but in CI, those tests are skipped.
 $(NODE)/installed: tests/clients/package.json tests/clients/package-lock.json
-	if command -v npm >/dev/null; then cd tests/clients && npm ci --loglevel=error >/dev/null && touch node_modules/installed; fi
+	@if command -v npm >/dev/null; then cd tests/clients && npm ci --loglevel=error >/dev/null && touch node_modules/installed; fi
 
 run: install     ## Serve on http://127.0.0.1:8080 with a database of its own
 	$(BIN)/mallard serve
