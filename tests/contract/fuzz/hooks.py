@@ -59,6 +59,12 @@ for _name, _strategy in FORMATS.items():
     schemathesis.openapi.format(_name, _strategy)
 
 
+@schemathesis.serializer("message/rfc822")
+def _source(context: Any, value: Any) -> bytes:
+    """Made-up content is bytes, an example text."""
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Exclusion:
     """A finding that is none: `reason` for the reader, `applies(failure, case, body)` for the run."""
