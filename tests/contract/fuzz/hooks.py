@@ -74,40 +74,50 @@ class Exclusion:
 
 
 def _fields_at_fault(failure: Failure, body: Any) -> set[str]:
+    """`action.targets` of the text that `action,targets,0` has in an answer."""
     if not isinstance(failure, RejectedPositiveData) or body.get("code") != "InputValidationError":
         return set()
-    return {name.split(",")[0] for name in body.get("details") or ()}
+    paths = [name.split(",") for name in body.get("details") or ()]
+    return {".".join(part for part in path if not part.isdigit()) for path in paths}
 
 
 def _are_all_in(names: set[str], known: Set[str]) -> bool:
-    return bool(names) and names <= known
+    """Whether each name is one that is known, or within one."""
+    return bool(names) and all(any(f"{name}.".startswith(f"{own}.") for own in known) for name in names)
 
 
 RULES: dict[str, frozenset[str]] = {
-    # a `*` only where `allowWildcard` lets it, in the forms that the description tells; no label behind a `+`
-    "createForwardedAddress": frozenset({"address"}),
-    "createUserAddress": frozenset({"address"}),
     # later than now; keys and numbers that MongoDB can store
     "createAudit": frozenset({"expires", "meta"}),
     # of another domain than itself
     "createDomainAlias": frozenset({"alias"}),
+    # forwards to somebody else than its own account
+    "createFilter": frozenset({"action.targets"}),
+    "updateFilter": frozenset({"action.targets"}),
+    # a `*` only where `allowWildcard` lets it, in the forms that the description tells, and no label behind a `+`;
+    # forwards to another address than itself; an answer that ends after it begins
+    "createForwardedAddress": frozenset({"address", "targets", "autoreply.end"}),
+    "updateForwardedAddress": frozenset({"address", "targets", "autoreply.end"}),
     # each setting has a type of its own
     "createSetting": frozenset({"value"}),
     # no two mailboxes of one name; X.509 certificates that are fit for encryption
     "createUser": frozenset({"mailboxes", "smimeCerts"}),
     "updateUser": frozenset({"smimeCerts"}),
+    # as for forwarded ones; another address becomes the main one, and it can not cease to be one
+    "createUserAddress": frozenset({"address"}),
+    "updateUserAddress": frozenset({"address", "main"}),
     # another domain than the old one
     "renameDomain": frozenset({"newDomain"}),
     # deletes, or changes something, not both
     "searchApplyMessages": frozenset({"action"}),
+    # it ends after it begins
+    "updateAutoreply": frozenset({"end"}),
     # a key that is given has a type; a key is one in PEM, or an Ed25519 seed
     "updateDkimKey": frozenset({"keyType", "privateKey"}),
-    # needed unless they are there already or `acme` gets them; certificates and keys in PEM that fit each other
-    "updateTLSCertificate": frozenset({"privateKey", "cert", "ca"}),
     # stands in the body or in the path
     "updateMessage": frozenset({"message"}),
-    # another address becomes the main one; it can not cease to be one
-    "updateUserAddress": frozenset({"main"}),
+    # needed unless they are there already or `acme` gets them; certificates and keys in PEM that fit each other
+    "updateTLSCertificate": frozenset({"privateKey", "cert", "ca"}),
     # in the encoding that another field names
     "uploadFile": frozenset({"content"}),
 }
