@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,24 @@ def test_every_example_of_a_parameter_fits(contract: Contract) -> None:
                 example = str(parameter["example"])
                 value = compiled.coerce(example) if compiled.coerce else example
                 assert faults(compiled.json_schema, value) == [], operation.operation_id
+
+
+def test_every_example_of_a_field_fits(document: Any) -> None:
+    """Those of schemas: of a field, or of the items of a list."""
+    wrong = {
+        path: found
+        for path, schema in schemas_in(document.raw["components"]["schemas"], "")
+        if "example" in schema and (found := faults(document.inline(schema), schema["example"]))
+    }
+    assert wrong == {}
+
+
+def schemas_in(part: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(path, schema) of all that stand below."""
+    for name, below in part.items() if isinstance(part, dict) else ():
+        if isinstance(below, dict) and name not in ("example", "default"):
+            yield f"{path}/{name}", below
+            yield from schemas_in(below, f"{path}/{name}")
 
 
 def test_every_answer_has_an_example_that_fits(document: Any) -> None:
