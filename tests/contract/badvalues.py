@@ -9,6 +9,7 @@ from typing import Any
 Schema = Mapping[str, Any]
 Place = tuple[str, ...]
 
+NO_SUCH_FIELD = "noSuchField"
 _NO_FORM = "not of this form!"
 _NO_PATTERN = "a//b\r\nc!"
 _OF_NO_TYPE: Mapping[str, list[Any]] = {
@@ -33,10 +34,10 @@ def _of_wrong_type(schema: Schema) -> Iterator[tuple[Place, Any]]:
     kinds = {part.get("type") for part in (schema, *alternatives(schema))} - {None}
     if "x-type" in schema or not kinds:
         return
-    right = {str: "string", bool: "boolean", dict: "object", list: "array", float: "number", int: "number"}
-    for value in _OF_NO_TYPE[kinds.pop()] if len(kinds) == 1 else [["a list"], 5]:
-        if right.get(type(value)) not in kinds:
-            yield (), value
+    if len(kinds) == 1:
+        yield from (((), value) for value in _OF_NO_TYPE[kinds.pop()])
+    elif "array" not in kinds:
+        yield (), ["a list"]
 
 
 def alternatives(schema: Schema) -> list[Schema]:
@@ -68,7 +69,7 @@ def _inside(schema: Schema) -> Iterator[tuple[Place, Any]]:
         for place, value in bad_values(part):
             yield (name, *place), {name: value}
     if schema.get("properties") and schema.get("x-unknown") != "ignored":
-        yield ("noSuchField",), {"noSuchField": 1}
+        yield (NO_SUCH_FIELD,), {NO_SUCH_FIELD: 1}
     if schema.get("type") == "array":
         for place, value in bad_values(schema.get("items", {})):
             yield ("0", *place), [value]
