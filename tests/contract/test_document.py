@@ -136,6 +136,18 @@ def parts(schema: Any) -> Iterator[dict[str, Any]]:
         yield from (part for item in schema.values() for part in parts(item))
 
 
+def test_a_field_has_the_same_limits_in_each_form_that_a_body_may_have(contract: Contract) -> None:
+    for operation in contract.operations:
+        for media in operation.content_types.values():
+            for name, schema in media["schema"].get("properties", {}).items():
+                if schema.get("format") != "binary":
+                    assert limits(schema) == limits(operation.body_properties[name]), operation.operation_id
+
+
+def limits(schema: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in schema.items() if name not in ("description", "example", "x-empty")}
+
+
 def needed(parameter: dict[str, Any]) -> bool:
     return parameter["in"] == "query" and bool(parameter.get("required"))
 
