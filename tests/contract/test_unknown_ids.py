@@ -20,7 +20,7 @@ NO_IDS = {
     ("getBlockedDomain", "tag"): "likewise",
     ("createAllowedDomain", "tag"): "likewise",
     ("createBlockedDomain", "tag"): "likewise",
-    ("createSetting", "setting"): "settings that nobody knows may be kept",
+    ("createSetting", "setting"): "a key that there is not is bad input",
 }
 UNKNOWN: Mapping[str, Any] = {
     "message": 4_000_000_000, "attachment": "ATT99999", "queueId": "0" * 18, "username": "nobody",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # What there can be: the operation whose example makes it, the names its answer gives to paths and bodies,
@@ -169,10 +169,12 @@ _MADE: Mapping[str, Thing] = {
 NEEDED: Mapping[str, list[str]] = {line.split()[0]: line.split()[1:] for line in NEEDS.strip().splitlines()}
 
 
-def needed_by(operation: str) -> dict[str, Thing]:
-    """The things that must be there before an operation, in the order in which they can be made."""
+def needed_by(operation: str, also: Sequence[str] = ()) -> dict[str, Thing]:
+    """The things that must be there before an operation, and more, in the order in which they can be made."""
     found: dict[str, Thing] = {}
-    for name in NEEDED[operation]:
-        found |= needed_by(_MADE[name].operation) | found
+    for name in (*also, *NEEDED[operation]):
+        found |= {
+            thing: made for thing, made in needed_by(_MADE[name].operation).items() if thing not in found
+        }
         found.setdefault(name, _MADE[name])
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -13,6 +13,7 @@ import pyotp
 from bson import ObjectId
 from pymongo import MongoClient
 
+from server import logging as logs
 from server.app import create_app
 from server.contract import Contract, Operation
 from server.settings import Settings
@@ -48,7 +49,7 @@ class Request:
         """As `Client.request` takes them."""
         options: dict[str, Any] = {"query_string": dict(self.query), "headers": dict(self.headers)}
         if self.content_type == "multipart/form-data":
-            file = (BytesIO(self.body["content"].encode()), self.body["filename"])
+            file = (BytesIO(self.body["content"].encode()), self.body.get("filename", "file"))
             return {**options, "data": {**self.body, "content": file}, "content_type": self.content_type}
         if self.content_type in _RAW:
             options["headers"]["Content-Type"] = self.content_type
@@ -62,6 +63,7 @@ class World:
     def __init__(self, mongo: MongoClient[Document], databases: DatabaseNames, contract: Contract) -> None:
         self._later = timedelta()
         self.store = Store(mongo, databases, clock=lambda: utc_now() + self._later)
+        logs.configure("json", "error")
         settings = Settings(validate_responses=True, log_level="error", mongo_uri="mongodb://unused")
         self._app = create_app(settings, self.store, contract)
         self.client = Client(self._app)
@@ -73,11 +75,11 @@ class World:
         """End what listens for changes of the database."""
         self._app.extensions["streams"].shut_down()
 
-    def furnish(self, operation_id: str) -> Names:
-        """Remove all there is and make what the operation asks for; what the things made are called."""
+    def furnish(self, operation_id: str, *, also: Sequence[str] = ()) -> Names:
+        """Remove all there is and make what the operation asks for, and more; what the things made are called."""
         self.disk.restore(self._empty)
         names: Names = {}
-        for thing in needed_by(operation_id).values():
+        for thing in needed_by(operation_id, also).values():
             self._make(thing, names)
         return names
 

@@ -37,6 +37,7 @@ class Served:
             "MALLARD_BIND": f"127.0.0.1:{self.port}",
             "MALLARD_LMTP_BIND": f"127.0.0.1:{self.lmtp_port}",
             "MALLARD_WORKERS": "2",
+            "MALLARD_VALIDATE_RESPONSES": "on",
         }
         return {**clean, **own, "MALLARD_LOG_LEVEL": "warning", **self.settings}
 

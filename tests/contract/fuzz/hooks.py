@@ -58,6 +58,8 @@ assert FORMATS.keys() - {"object-id"} == SERVER_FORMATS.keys(), "each format of 
 for _name, _strategy in FORMATS.items():
     schemathesis.openapi.format(_name, _strategy)
 
+schemathesis.serializer.alias("message/rfc822", "application/octet-stream")
+
 
 @schemathesis.serializer("message/rfc822")
 def _source(context: Any, value: Any) -> bytes:

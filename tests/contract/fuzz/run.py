@@ -50,6 +50,7 @@ def served(state: Path, environ: dict[str, str]) -> Iterator[str]:
         "MALLARD_LOG_LEVEL": "error",
         "MALLARD_SEND": "off",
         "MALLARD_WORKERS": "1",
+        "MALLARD_VALIDATE_RESPONSES": "on",
     }
     server = subprocess.Popen([sys.executable, "-m", "server", "serve"], env={**environ, **own}, cwd=ROOT)
     try:
