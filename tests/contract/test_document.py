@@ -118,19 +118,6 @@ def test_a_text_that_blanks_are_cut_of_says_whether_it_may_be_blank(contract: Co
             assert {"pattern", "format", "enum"} & schema.keys(), where
 
 
-def test_a_form_asks_for_what_json_asks_for(contract: Contract) -> None:
-    for operation in contract.operations:
-        form = operation.content_types.get("multipart/form-data", {"schema": {"properties": {}}})
-        fields = {n: s for n, s in form["schema"]["properties"].items() if s.get("format") != "binary"}
-        assert {name: wordless(schema) for name, schema in fields.items()} == {
-            name: wordless(operation.body_properties[name]) for name in fields
-        }
-
-
-def wordless(schema: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in schema.items() if name not in ("description", "example")}
-
-
 def input_schemas(contract: Contract) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every schema in a request, at any depth, with the operation and the field."""
     for operation in contract.operations:
@@ -158,7 +145,9 @@ def test_a_field_has_the_same_limits_in_each_form_that_a_body_may_have(contract:
 
 
 def limits(schema: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in schema.items() if name not in ("description", "example", "x-empty")}
+    return {
+        name: value for name, value in schema.items() if name not in ("description", "example", "x-empty")
+    }
 
 
 def needed(parameter: dict[str, Any]) -> bool:

@@ -61,12 +61,6 @@ for _name, _strategy in FORMATS.items():
 schemathesis.serializer.alias("message/rfc822", "application/octet-stream")
 
 
-@schemathesis.serializer("message/rfc822")
-def _source(context: Any, value: Any) -> bytes:
-    """Made-up content is bytes, an example text."""
-    return value if isinstance(value, bytes) else str(value).encode()
-
-
 @dataclass(frozen=True, slots=True)
 class Exclusion:
     """A finding that is none: `reason` for the reader, `applies(failure, case, body)` for the run."""
