@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
+
 from storage.database import Document
 
 
@@ -13,7 +15,16 @@ def custom_data(stored: Any) -> Any:
     if not isinstance(stored, str):
         return stored or {}
     try:
-        return json.loads(stored) if stored else {}
+        return orjson.loads(stored) if stored else {}
+    except orjson.JSONDecodeError:
+        return _from_javascript(stored)
+
+
+def _from_javascript(stored: str) -> Any:
+    """JSON that JavaScript writes and no other takes: with halves of characters, or numbers beyond all limits."""
+    try:
+        value = json.loads(stored)
+        return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return stored
 
