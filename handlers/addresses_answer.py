@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from handlers.answers import custom_data, target_values
+from handlers.answers import target_values
 from handlers.call import Call
+from mail.customdata import custom_data
 from storage.database import Document
 
 DATA = ("metaData", "internalData")

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from handlers.answers import custom_data, enabled_2fa, target_values
+from handlers.answers import enabled_2fa, target_values
 from handlers.call import Call
+from mail.customdata import custom_data
 from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
 from storage.database import Document
 from storage.users import COUNTER_OF

@@ -1,4 +1,4 @@
-"""Shapes that several operations answer with."""
+"""Data of a caller's own, as a WildDuck may have stored it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from handlers.answers import custom_data
+from mail.customdata import custom_data
 from server.json import dumps
 
 
