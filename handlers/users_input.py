@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Mapping
 from typing import Any
 
 from handlers.call import Call
 from problems import InvalidInput, Problem
 from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
-from security.normalise import normalise_address
+from security.normalise import domain_of, is_plain, normalise_address
 from security.passwords import UnknownHash, check_hash, hash_password, verify_password
 from storage.database import Document
 from storage.mailboxes import normalise_path
 
 NO_SMIME = {"smimeCerts": [], "smimeCipher": "AES-CBC", "smimeKeyTransport": "PKCS#1 v1.5"}
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+
+
+def first_address(call: Call, body: Document) -> str:
+    """The given address, else the one that the user name makes; empty where none is wanted. Raises InvalidInput."""
+    if body.get("emptyAddress"):
+        return ""
+    given = body.get("address")
+    if given and "*" in given:
+        raise InvalidInput({"address": '"address" can not contain *'})
+    address = normalise_address(given or _derived(call, body["username"]), without_label=True)
+    if not is_plain(address):
+        text = (
+            '"address" must be a valid email'
+            if given
+            else '"username" makes no address, so "address" is required'
+        )
+        raise InvalidInput({"address": text})
+    if target := call.store.addresses.alias_targets([domain_of(address)]):
+        domain = next(iter(target.values()))
+        raise InvalidInput({"address": f"The domain is an alias, use the address at {domain}"})
+    return address
+
+
+def _derived(call: Call, username: str) -> str:
+    """The user name itself where a host stands behind its `@`, else what stands before that at our own domain."""
+    local, _, host = username.partition("@")
+    if _HOST_NAME.fullmatch(host):
+        return username
+    return f"{local}@{call.email_domain or socket.gethostname()}"
 
 
 def password_hash(call: Call, body: Document) -> str:
