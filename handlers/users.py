@@ -18,11 +18,11 @@ from handlers.users_deletion import delete_user as delete_user
 from handlers.users_deletion import restore_user as restore_user
 from handlers.users_deletion import restore_user_info as restore_user_info
 from handlers.users_input import (
+    check_existing_password,
     checked_keys,
     checked_names,
     first_address,
     password_hash,
-    password_matches,
     stored_input,
 )
 from handlers.users_upkeep import logout_user as logout_user
@@ -151,7 +151,7 @@ def get_user(call: Call, user: ObjectId) -> Document:
 def update_user(call: Call, user: ObjectId, body: Document) -> Document:
     """Change what is given of an account."""
     before = call.store.users.get(user)
-    _check_existing_password(call, before, body)
+    check_existing_password(call, before, body)
     fields = stored_input(body, leave_out=_NOT_STORED)
     more = checked_keys(fields)
     if body.get("disable2fa"):
@@ -204,15 +204,6 @@ def _new_targets(before: Document, body: Document) -> list[str]:
 def get_updates(call: Call, user: ObjectId, last_event_id: ObjectId | None = None) -> Stream:
     """Follow the changes of an account, from an event on or from now on."""
     return open_stream(call, user, last_event_id)
-
-
-def _check_existing_password(call: Call, user: Document, body: Document) -> None:
-    given = body.get("existingPassword")
-    if not given or not user.get("password"):
-        return
-    if not call.offload(password_matches, given, user["password"]):
-        call.log_event(user["_id"], "password change", result="fail", protocol=body.get("protocol", "API"))
-        raise Problem("AuthFailed")
 
 
 def _password_change(call: Call, user: Document, body: Document) -> Document:

@@ -253,6 +253,21 @@ def test_a_wrong_existing_password(client: Any) -> None:
     assert (answer.status_code, answer.json["code"]) == (403, "AuthFailed")
 
 
+def test_guesses_at_the_existing_password_are_limited_like_those_of_log_in(client: Any, store: Store) -> None:
+    user = create(client).json["id"]
+
+    def attempt(password: str) -> str:
+        change = {"existingPassword": password, "name": "Eve"}
+        return str(client.put(f"/users/{user}", json=change).json.get("code", "changed"))
+
+    assert [attempt("wrong") for _ in range(11)] == ["AuthFailed"] * 11
+    assert attempt("correct horse") == "changed", "and failures count anew"
+    assert [attempt("wrong") for _ in range(13)] == ["AuthFailed"] * 12 + ["RateLimitedError"]
+    assert attempt("correct horse") == "RateLimitedError"
+    login = {"username": "ada.l", "password": "correct horse"}
+    assert client.post("/authenticate", json=login).json["code"] == "RateLimitedError"
+
+
 def test_a_pgp_key_is_looked_at_once(client: Any, pgp_key: str) -> None:
     user = create(client, pubKey=pgp_key).json["id"]
     info = client.get(f"/users/{user}").json["keyInfo"]
