@@ -68,8 +68,7 @@ class Addresses:
             "created": self._clock(),
             **_stored(rest),
         }
-        if self._held.has_address(document["addrview"], session):
-            raise Problem("AddressExistsError")
+        self._refuse_held(document, session)
         try:
             self._collection.insert_one(document, session=session)
         except DuplicateKeyError as error:
@@ -86,11 +85,16 @@ class Addresses:
             changes[f"autoreply.{name}"] = value
         if not changes:
             return True
+        self._refuse_held(changes, session)
         try:
             changed = self._collection.update_one({"_id": address_id}, {"$set": changes}, session=session)
         except DuplicateKeyError as error:
             raise Problem("AddressExistsError") from error
         return changed.matched_count > 0
+
+    def _refuse_held(self, fields: Document, session: ClientSession | None) -> None:
+        if "addrview" in fields and self._held.has_address([fields["addrview"]], session):
+            raise Problem("AddressExistsError")
 
     def delete(self, address_id: ObjectId, session: ClientSession | None = None) -> bool:
         """Delete an address; whether it was there."""
