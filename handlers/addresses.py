@@ -69,7 +69,7 @@ def get_user_addresses(
     """All addresses of an account."""
     main = call.store.users.get(user, {"address": 1}).get("address")
     data = _wanted(meta_data, internal_data)
-    rows = [owned(address, main, data) for address in call.store.addresses.of_user(user)]
+    rows = [owned(address, main, data) for address in call.store.addresses.of_user(user, data)]
     return {"success": True, "results": rows}
 
 

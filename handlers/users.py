@@ -56,9 +56,9 @@ def get_users(
 ) -> Document:
     """List accounts by id."""
     fields = {"query": query, "forward": forward, "tags": tags, "requiredTags": required_tags}
-    page, total = call.store.users.page(listing_filter(fields, call.own_only), paging)
-    wanted = {"metaData": meta_data, "internalData": internal_data}
-    rows = [listed(call, user, wanted) for user in page.rows]
+    data = [name for name, wanted in (("metaData", meta_data), ("internalData", internal_data)) if wanted]
+    page, total = call.store.users.page(listing_filter(fields, call.own_only), paging, data)
+    rows = [listed(call, user, data) for user in page.rows]
     return page.answer(rows, total=total, **({"query": query} if query else {}))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -148,8 +148,8 @@ def _used(call: Call, counter: Mapping[str, Any] | None) -> Document:
     return {"used": counter["value"], "ttl": max(int((counter["expires"] - call.now).total_seconds()), 0)}
 
 
-def listed(call: Call, user: Document, fields: Document) -> Document:
-    """A row of getUsers."""
+def listed(call: Call, user: Document, data: Iterable[str]) -> Document:
+    """A row of getUsers; `data` are the fields of the caller's own, shown where they are set."""
     row: Document = {
         "id": user["_id"],
         "username": user["username"],
@@ -175,7 +175,4 @@ def listed(call: Call, user: Document, fields: Document) -> Document:
         },
         "hasPasswordSet": user["hasPassword"],
     }
-    for name in ("metaData", "internalData"):
-        if fields.get(name) and user.get(name):
-            row[name] = custom_data(user[name])
-    return row
+    return {**row, **{name: custom_data(user[name]) for name in data if user.get(name)}}

@@ -109,9 +109,10 @@ class Addresses:
         if "*" not in domain:
             self._domains.update_one({"domain": domain}, {"$setOnInsert": {"domain": domain}}, upsert=True)
 
-    def of_user(self, user: ObjectId) -> list[Document]:
-        """All addresses of an account, sorted."""
-        return list(self._collection.find({"user": user}, max_time_ms=_READ_MS).sort("addrview", 1))
+    def of_user(self, user: ObjectId, more: Iterable[str] = ()) -> list[Document]:
+        """All addresses of an account, sorted, with `more` fields beside the usual ones."""
+        rows = self._collection.find({"user": user}, listed(("created", *more)), max_time_ms=_READ_MS)
+        return list(rows.sort("addrview", 1))
 
     def owned(self, user: ObjectId, address: str) -> Document | None:
         """An account's own address by any spelling of it, no alias and no wildcard; None where it has none such."""
