@@ -26,7 +26,7 @@ _ANNOTATIONS = frozenset(
 )
 _TRUE = frozenset({"y", "true", "yes", "on", "1"})
 _FALSE = frozenset({"n", "false", "no", "off", "0"})
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def _split(text: str) -> list[str]:
