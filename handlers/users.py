@@ -64,7 +64,7 @@ def get_users(
 
 def create_user(call: Call, body: Document) -> Document:
     """Make an account with its mailboxes and its first address, all of it or nothing."""
-    names = checked_names(body.get("mailboxes") or {})
+    names = checked_names(body.get("mailboxes") or {}, body.get("language"))
     address = first_address(call, body)
     fields = stored_input(body, leave_out=_NOT_STORED)
     if fields.get("pubKey") and fields.get("smimeCerts"):

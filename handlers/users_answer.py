@@ -44,7 +44,7 @@ def account(call: Call, user: Document) -> Document:
         **_keys(call, user),
         "encryptMessages": bool(user.get("encryptMessages")),
         "encryptForwarded": bool(user.get("encryptForwarded")),
-        "spamLevel": user.get("spamLevel", 50),
+        "spamLevel": 50 if user.get("spamLevel") is None else user["spamLevel"],
         "uploadSentMessages": bool(user.get("uploadSentMessages")),
         "metaData": custom_data(user.get("metaData")),
         "internalData": custom_data(user.get("internalData")),

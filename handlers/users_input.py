@@ -15,7 +15,8 @@ from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
 from security.normalise import domain_of, is_plain, normalise_address
 from security.passwords import UnknownHash, check_hash, hash_password
 from storage.database import Document
-from storage.mailboxes import normalise_path
+from storage.mailboxnames import mailbox_names
+from storage.mailboxpaths import checked_path
 
 NO_SMIME = {"smimeCerts": [], "smimeCipher": "AES-CBC", "smimeKeyTransport": "PKCS#1 v1.5"}
 
@@ -96,15 +97,24 @@ def _refuse_pwned(call: Call, body: Document, password: str) -> None:
         raise Problem("InsecurePasswordError")
 
 
-def checked_names(names: Mapping[str, str]) -> dict[str, str]:
-    """The paths of the special-use mailboxes. Raises InvalidInput where two are the same or one is INBOX."""
-    paths = {use: normalise_path(path) for use, path in names.items() if path}
-    taken = {"INBOX"}
-    for use, path in paths.items():
-        if path in taken:
+def checked_names(names: Mapping[str, str], language: str | None) -> dict[str, str]:
+    """The paths of the special-use mailboxes that have one of their own.
+
+    Raises InvalidInput where one is too long, is INBOX, or is that of another one, given or in the language.
+    """
+    paths = {use: _checked_path(use, path) for use, path in names.items() if path}
+    taken = ["INBOX", *mailbox_names(language, paths).values()]
+    for use, path in reversed(paths.items()):
+        if taken.count(path) > 1:
             raise InvalidInput({f"mailboxes,{use}": f"Duplicate mailbox name: {path}"})
-        taken.add(path)
     return paths
+
+
+def _checked_path(use: str, path: str) -> str:
+    try:
+        return checked_path(path)
+    except Problem as problem:
+        raise InvalidInput({f"mailboxes,{use}": problem.text}) from problem
 
 
 def checked_whitelist(entries: list[str]) -> list[str]:
