@@ -219,7 +219,13 @@ class Users:
 
         The account is written to: a transaction that makes the address the main one runs before this one or after.
         """
-        wanted = {"_id": user, "address": {"$ne": address}}
+        return self._held_where({"_id": user, "address": {"$ne": address}}, session)
+
+    def hold(self, user: ObjectId, session: ClientSession | None = None) -> bool:
+        """Whether there is such an account; it can not be deleted before the transaction has ended."""
+        return self._held_where({"_id": user}, session)
+
+    def _held_where(self, wanted: Document, session: ClientSession | None) -> bool:
         held = self._collection.update_one(wanted, {"$inc": {"mallard.addressChanges": 1}}, session=session)
         return held.matched_count > 0
 
