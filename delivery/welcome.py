@@ -104,7 +104,7 @@ def fill_in(value: Any, tags: Mapping[str, str], key: str = "") -> Any:
 def tags_of(user: Document, now: datetime) -> dict[str, str]:
     """What stands for the tags in messages to an account."""
     address = user["address"]
-    name = user.get("name") or user["username"] or address
+    name = (user.get("name") or "").strip() or user["username"]
     words = name.split()
     domain = address.rpartition("@")[2]
     return {

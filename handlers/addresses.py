@@ -51,7 +51,12 @@ def create_user_address(call: Call, user: ObjectId, body: Document) -> Document:
 
 
 def _insert(call: Call, user: ObjectId, address: str, body: Document, session: Any) -> Document:
+    """The account may be deleted at this very moment: nobody's address would keep its name taken for ever."""
     document = call.store.addresses.create(user, address, body, session=session)
+    if not call.store.users.hold(user, session):
+        if session is None:
+            call.store.addresses.delete(document["_id"])
+        raise Problem("UserNotFound")
     if "*" not in address:
         call.store.users.set_address(user, address, only_if_none=not body.get("main"), session=session)
     _tell(call, "address.user.created", document, session)
@@ -69,7 +74,7 @@ def get_user_addresses(
     """All addresses of an account."""
     main = call.store.users.get(user, {"address": 1}).get("address")
     data = _wanted(meta_data, internal_data)
-    rows = [owned(address, main, data) for address in call.store.addresses.of_user(user)]
+    rows = [owned(address, main, data) for address in call.store.addresses.of_user(user, data)]
     return {"success": True, "results": rows}
 
 

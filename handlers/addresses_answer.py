@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from handlers.answers import custom_data, target_values
+from handlers.answers import target_values
 from handlers.call import Call
+from mail.customdata import custom_data
 from storage.database import Document
 
 DATA = ("metaData", "internalData")
@@ -60,6 +61,11 @@ def forwarding(call: Call, address: Document) -> Document:
     return {
         "targets": target_values(address),
         "limits": {"forwards": used},
-        "autoreply": {**_AUTOREPLY, **(address.get("autoreply") or {})},
+        "autoreply": {**_AUTOREPLY, **_known(address.get("autoreply") or {})},
         "forwardedDisabled": bool(address.get("forwardedDisabled")),
     }
+
+
+def _known(fields: Document) -> Document:
+    """WildDuck stores null for what was not given."""
+    return {name: value for name, value in fields.items() if value is not None}

@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from storage.database import Document
-
-
-def custom_data(stored: Any) -> Any:
-    """Data of the caller's own, which is stored as JSON; text that is none is handed out as it is."""
-    if not isinstance(stored, str):
-        return stored or {}
-    try:
-        return json.loads(stored) if stored else {}
-    except (ValueError, RecursionError):
-        return stored
 
 
 def enabled_2fa(user: Document) -> list[str]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from bson import ObjectId
 
@@ -56,9 +56,15 @@ def ip_limit(call: Call) -> Limit | None:
     """Of one client address, for all accounts together."""
     if not call.client_ip or not call.rules.ip_failures or _is_free(call):
         return None
-    address = ip_address(call.client_ip)
-    known_as = getattr(address, "ipv4_mapped", None) or address
-    return Limit(f"auth_ip:{known_as}", call.rules.ip_failures, _IP_WINDOW)
+    return Limit(f"auth_ip:{_known_as(call.client_ip)}", call.rules.ip_failures, _IP_WINDOW)
+
+
+def _known_as(ip: str) -> str:
+    """An IPv4 address, or the network of an IPv6 one: who has one of its addresses has all 2⁶⁴ (RFC 6177 §2)."""
+    address = ip_address(ip)
+    if isinstance(address, IPv6Address) and not address.ipv4_mapped:
+        return str(ip_network((int(address), 64), strict=False))
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _is_free(call: Call) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from handlers.answers import custom_data
+from mail.customdata import custom_data
 from security.targets import without_password
 from storage.database import Document
 

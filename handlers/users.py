@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,19 @@ from handlers.users_answer import account, listed
 from handlers.users_deletion import delete_user as delete_user
 from handlers.users_deletion import restore_user as restore_user
 from handlers.users_deletion import restore_user_info as restore_user_info
-from handlers.users_input import checked_keys, checked_names, password_hash, password_matches, stored_input
+from handlers.users_input import (
+    check_existing_password,
+    checked_keys,
+    checked_names,
+    first_address,
+    password_hash,
+    stored_input,
+)
 from handlers.users_upkeep import logout_user as logout_user
 from handlers.users_upkeep import recalculate_quota as recalculate_quota
 from handlers.users_upkeep import recalculate_quota_all_users as recalculate_quota_all_users
 from handlers.users_upkeep import reset_user_password as reset_user_password
 from problems import InvalidInput, Problem
-from security.normalise import domain_of, normalise_address
 from security.targets import without_password
 from storage.database import Document
 from storage.paging import Paging
@@ -51,41 +56,25 @@ def get_users(
 ) -> Document:
     """List accounts by id."""
     fields = {"query": query, "forward": forward, "tags": tags, "requiredTags": required_tags}
-    page, total = call.store.users.page(listing_filter(fields, call.own_only), paging)
-    wanted = {"metaData": meta_data, "internalData": internal_data}
-    rows = [listed(call, user, wanted) for user in page.rows]
+    data = [name for name, wanted in (("metaData", meta_data), ("internalData", internal_data)) if wanted]
+    page, total = call.store.users.page(listing_filter(fields, call.own_only), paging, data)
+    rows = [listed(call, user, data) for user in page.rows]
     return page.answer(rows, total=total, **({"query": query} if query else {}))
 
 
 def create_user(call: Call, body: Document) -> Document:
     """Make an account with its mailboxes and its first address, all of it or nothing."""
-    names = checked_names(body.get("mailboxes") or {})
-    address = _first_address(call, body)
+    names = checked_names(body.get("mailboxes") or {}, body.get("language"))
+    address = first_address(call, body)
     fields = stored_input(body, leave_out=_NOT_STORED)
     if fields.get("pubKey") and fields.get("smimeCerts"):
         raise InvalidInput({"smimeCerts": "An account has a PGP key or S/MIME certificates, not both"})
     fields.update(_dotted(checked_keys(fields)))
     fields.update(_first_password(call, body))
     fields["address"] = address
-    user = call.store.transactions.run(lambda session: _insert(call, body, fields, names, session))
+    user = _insert_whole(call, body, fields, names)
     _note_creation(call, user, body)
     return {"success": True, "id": user["_id"]}
-
-
-def _first_address(call: Call, body: Document) -> str:
-    """The given address, else the user name if it is one, else the user name at this service's domain."""
-    if body.get("emptyAddress"):
-        return ""
-    given = body.get("address")
-    if given and "*" in given:
-        raise InvalidInput({"address": '"address" can not contain *'})
-    username = body["username"]
-    derived = username if "@" in username else f"{username}@{call.email_domain or socket.gethostname()}"
-    address = normalise_address(given or derived, without_label=True)
-    if target := call.store.addresses.alias_targets([domain_of(address)]):
-        domain = next(iter(target.values()))
-        raise InvalidInput({"address": f"The domain is an alias, use the address at {domain}"})
-    return address
 
 
 def _first_password(call: Call, body: Document) -> Document:
@@ -101,6 +90,14 @@ def _dotted(fields: Document) -> Document:
     own = {name.partition(".")[2]: value for name, value in fields.items() if name.startswith("mallard.")}
     rest = {name: value for name, value in fields.items() if not name.startswith("mallard.")}
     return {**rest, **({"mallard": own} if own else {})}
+
+
+def _insert_whole(call: Call, body: Document, fields: Document, names: Document) -> Document:
+    """Clients that make many accounts at once are told whose name or address is taken."""
+    try:
+        return call.store.transactions.run(lambda session: _insert(call, body, fields, names, session))
+    except Problem as problem:
+        raise Problem(problem.code, username=body["username"]) from problem
 
 
 def _insert(call: Call, body: Document, fields: Document, names: Document, session: Any) -> Document:
@@ -154,7 +151,7 @@ def get_user(call: Call, user: ObjectId) -> Document:
 def update_user(call: Call, user: ObjectId, body: Document) -> Document:
     """Change what is given of an account."""
     before = call.store.users.get(user)
-    _check_existing_password(call, before, body)
+    check_existing_password(call, before, body)
     fields = stored_input(body, leave_out=_NOT_STORED)
     more = checked_keys(fields)
     if body.get("disable2fa"):
@@ -207,15 +204,6 @@ def _new_targets(before: Document, body: Document) -> list[str]:
 def get_updates(call: Call, user: ObjectId, last_event_id: ObjectId | None = None) -> Stream:
     """Follow the changes of an account, from an event on or from now on."""
     return open_stream(call, user, last_event_id)
-
-
-def _check_existing_password(call: Call, user: Document, body: Document) -> None:
-    given = body.get("existingPassword")
-    if not given or not user.get("password"):
-        return
-    if not call.offload(password_matches, given, user["password"]):
-        call.log_event(user["_id"], "password change", result="fail", protocol=body.get("protocol", "API"))
-        raise Problem("AuthFailed")
 
 
 def _password_change(call: Call, user: Document, body: Document) -> Document:

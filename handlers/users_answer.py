@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from handlers.answers import custom_data, enabled_2fa, target_values
+from handlers.answers import enabled_2fa, target_values
 from handlers.call import Call
+from mail.customdata import custom_data
 from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
 from storage.database import Document
 from storage.users import COUNTER_OF
@@ -43,7 +44,7 @@ def account(call: Call, user: Document) -> Document:
         **_keys(call, user),
         "encryptMessages": bool(user.get("encryptMessages")),
         "encryptForwarded": bool(user.get("encryptForwarded")),
-        "spamLevel": user.get("spamLevel", 50),
+        "spamLevel": 50 if user.get("spamLevel") is None else user["spamLevel"],
         "uploadSentMessages": bool(user.get("uploadSentMessages")),
         "metaData": custom_data(user.get("metaData")),
         "internalData": custom_data(user.get("internalData")),
@@ -147,8 +148,8 @@ def _used(call: Call, counter: Mapping[str, Any] | None) -> Document:
     return {"used": counter["value"], "ttl": max(int((counter["expires"] - call.now).total_seconds()), 0)}
 
 
-def listed(call: Call, user: Document, fields: Document) -> Document:
-    """A row of getUsers."""
+def listed(call: Call, user: Document, data: Iterable[str]) -> Document:
+    """A row of getUsers; `data` are the fields of the caller's own, shown where they are set."""
     row: Document = {
         "id": user["_id"],
         "username": user["username"],
@@ -174,7 +175,4 @@ def listed(call: Call, user: Document, fields: Document) -> Document:
         },
         "hasPasswordSet": user["hasPassword"],
     }
-    for name in ("metaData", "internalData"):
-        if fields.get(name) and user.get(name):
-            row[name] = custom_data(user[name])
-    return row
+    return {**row, **{name: custom_data(user[name]) for name in data if user.get(name)}}

@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Mapping
 from typing import Any
 
+from handlers.authentication_limits import begin_anew, limited, password_limit
 from handlers.call import Call
+from handlers.second_factor import is_password
 from problems import InvalidInput, Problem
 from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
-from security.normalise import normalise_address
-from security.passwords import UnknownHash, check_hash, hash_password, verify_password
+from security.normalise import domain_of, is_plain, normalise_address
+from security.passwords import UnknownHash, check_hash, hash_password
 from storage.database import Document
-from storage.mailboxes import normalise_path
+from storage.mailboxnames import mailbox_names
+from storage.mailboxpaths import checked_path
 
 NO_SMIME = {"smimeCerts": [], "smimeCipher": "AES-CBC", "smimeKeyTransport": "PKCS#1 v1.5"}
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+
+
+def first_address(call: Call, body: Document) -> str:
+    """The given address, else the one that the user name makes; empty where none is wanted. Raises InvalidInput."""
+    if body.get("emptyAddress"):
+        return ""
+    given = body.get("address")
+    if given and "*" in given:
+        raise InvalidInput({"address": '"address" can not contain *'})
+    address = normalise_address(given or _derived(call, body["username"]), without_label=True)
+    if not is_plain(address):
+        text = (
+            '"address" must be a valid email'
+            if given
+            else '"username" makes no address, so "address" is required'
+        )
+        raise InvalidInput({"address": text})
+    if target := call.store.addresses.alias_targets([domain_of(address)]):
+        domain = next(iter(target.values()))
+        raise InvalidInput({"address": f"The domain is an alias, use the address at {domain}"})
+    return address
+
+
+def _derived(call: Call, username: str) -> str:
+    """The user name itself where a host stands behind its `@`, else what stands before that at our own domain."""
+    local, _, host = username.partition("@")
+    if _HOST_NAME.fullmatch(host):
+        return username
+    return f"{local}@{call.email_domain or socket.gethostname()}"
 
 
 def password_hash(call: Call, body: Document) -> str:
@@ -31,12 +68,21 @@ def password_hash(call: Call, body: Document) -> str:
     return str(call.offload(hash_password, password, call.password_scheme))
 
 
-def password_matches(password: str, stored: str) -> bool:
-    """Whether the password is the one that was hashed. Raises Problem HashError."""
-    try:
-        return verify_password(password, stored)
-    except UnknownHash as error:
-        raise Problem("HashError") from error
+def check_existing_password(call: Call, user: Document, body: Document) -> None:
+    """A given one must be right, and counts as a guess: a stolen session is not to find out what the password is.
+
+    Raises Problem: AuthFailed, RateLimitedError.
+    """
+    given, stored = body.get("existingPassword"), user.get("password")
+    if not given or not stored:
+        return
+    with limited(call, password_limit(call, user["_id"])):
+        if not call.offload(is_password, given, stored):
+            call.log_event(
+                user["_id"], "password change", result="fail", protocol=body.get("protocol", "API")
+            )
+            raise Problem("AuthFailed")
+    begin_anew(call, user["_id"])
 
 
 def _refuse_pwned(call: Call, body: Document, password: str) -> None:
@@ -51,15 +97,24 @@ def _refuse_pwned(call: Call, body: Document, password: str) -> None:
         raise Problem("InsecurePasswordError")
 
 
-def checked_names(names: Mapping[str, str]) -> dict[str, str]:
-    """The paths of the special-use mailboxes. Raises InvalidInput where two are the same or one is INBOX."""
-    paths = {use: normalise_path(path) for use, path in names.items() if path}
-    taken = {"INBOX"}
-    for use, path in paths.items():
-        if path in taken:
+def checked_names(names: Mapping[str, str], language: str | None) -> dict[str, str]:
+    """The paths of the special-use mailboxes that have one of their own.
+
+    Raises InvalidInput where one is too long, is INBOX, or is that of another one, given or in the language.
+    """
+    paths = {use: _checked_path(use, path) for use, path in names.items() if path}
+    taken = ["INBOX", *mailbox_names(language, paths).values()]
+    for use, path in reversed(paths.items()):
+        if taken.count(path) > 1:
             raise InvalidInput({f"mailboxes,{use}": f"Duplicate mailbox name: {path}"})
-        taken.add(path)
     return paths
+
+
+def _checked_path(use: str, path: str) -> str:
+    try:
+        return checked_path(path)
+    except Problem as problem:
+        raise InvalidInput({f"mailboxes,{use}": problem.text}) from problem
 
 
 def _whitelist(entries: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import nh3
 
+from mail.customdata import custom_data
 from mail.headers import addresses, decoded_addresses
 from mail.html import html_to_text, text_to_html
 from mail.listing import (
@@ -16,7 +17,6 @@ from mail.listing import (
     content_type_of,
     flags_of,
     is_encrypted,
-    meta_data,
     references_of,
     sender_of,
 )
@@ -128,7 +128,7 @@ def shown(message: Mapping[str, Any], html: list[str]) -> dict[str, Any]:
         "text": (message.get("text") or "") + (message.get("textFooter") or ""),
         "attachments": attachments_of(message),
         "references": references_of(headers),
-        "metaData": meta_data(meta.get("custom") or ""),
+        "metaData": custom_data(meta.get("custom") or ""),
         "contentType": content_type_of(headers),
     }
     return answer | _optional(message, headers, meta, html)

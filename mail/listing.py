@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from mail.customdata import custom_data
 from mail.headers import decoded_addresses
 
 _ENVELOPED = frozenset({"enveloped-data", "authenveloped-data"})
@@ -40,7 +40,7 @@ def entry(
         row["encrypted"] = True
     custom = (message.get("meta") or {}).get("custom")
     if with_meta_data and custom:
-        row["metaData"] = meta_data(custom)
+        row["metaData"] = custom_data(custom)
     if with_headers:
         row["headers"] = _chosen(headers, with_headers)
     return row
@@ -104,16 +104,6 @@ def is_encrypted(headers: Mapping[str, Any]) -> bool:
     value = str(kind.get("value") or "").lower()
     smime = str((kind.get("params") or {}).get("smime-type") or "").lower()
     return value == "multipart/encrypted" or (value == "application/pkcs7-mime" and smime in _ENVELOPED)
-
-
-def meta_data(custom: Any) -> Any:
-    """The caller's own data, which is stored as JSON; text that is none is handed out as it is."""
-    if not isinstance(custom, str):
-        return custom or {}
-    try:
-        return json.loads(custom) if custom else {}
-    except (ValueError, RecursionError):
-        return custom
 
 
 def _chosen(headers: Mapping[str, Any], wanted: bool | frozenset[str]) -> dict[str, Any]:

@@ -79,10 +79,12 @@ class ContractApi(FlaskApi):  # type: ignore[misc]
 
     def _add_operation_internal(self, method: str, path: str, operation: Any) -> None:
         """A second path, which the original serves without documenting it, stands in `x-also-at`."""
-        for place in (path, operation._operation.get("x-also-at")):
+        raw = operation._operation
+        with_slashes = {p["name"] for p in raw.get("parameters", ()) if p.get("x-slashes")}
+        for place in (path, raw.get("x-also-at")):
             if place:
                 self.blueprint.add_url_rule(
-                    place.replace("{", "<").replace("}", ">"),
+                    _rule(place, with_slashes),
                     operation.operation_id,
                     operation._resolution.function,
                     methods=[method],
@@ -96,3 +98,10 @@ class ContractApi(FlaskApi):  # type: ignore[misc]
             f"{self.blueprint.name}_openapi_json",
             lambda: Response(self._document, mimetype="application/json"),
         )
+
+
+def _rule(path: str, with_slashes: set[str]) -> str:
+    """The path as Werkzeug writes it; a `%2F` in those parameters is no end of them, as it is in all others."""
+    for name in with_slashes:
+        path = path.replace(f"{{{name}}}", f"<path:{name}>")
+    return path.replace("{", "<").replace("}", ">")

@@ -26,6 +26,7 @@ Values = dict[str, Any]
 _PAGING = ("limit", "next", "previous", "page")
 _LABELS = ("sess", "ip")
 _SEVERAL = "array"
+_DEEPEST = 5
 
 
 class InputReader:
@@ -43,6 +44,7 @@ class InputReader:
         )
         self._arrays = frozenset(name for name, schema in schemas.items() if schema.get("type") == _SEVERAL)
         schemas.update(operation.body_properties)
+        self._data = frozenset(name for name, schema in schemas.items() if schema.get("x-type") == "metadata")
         compiled = {
             name: compile_schema(schema, drop_unknown=operation.ignores_unknown)
             for name, schema in schemas.items()
@@ -80,14 +82,14 @@ class InputReader:
         }
 
     def _placed(self, fields: Values) -> Values:
-        """`mailboxes.sent` goes into the object `mailboxes`; `or.from` is a name of its own."""
+        """`mailboxes.sent` goes into the object `mailboxes`, `metaData.a.b` two deep, `or.from` is its own name."""
         placed: Values = {}
         for name, value in fields.items():
             head, _, rest = name.partition(".")
             if rest and name not in self._known and head in self._objects:
-                holder = placed.setdefault(head, {})
-                if isinstance(holder, dict):
-                    holder[rest] = value
+                _put(placed, [head, rest], value)
+            elif rest and head in self._data and len(path := name.split(".")) <= _DEEPEST and all(path):
+                _put(placed, path, value)
             else:
                 placed[name] = value
         return placed
@@ -118,6 +120,15 @@ class InputReader:
             name: value for name, value in values.items() if name in self._body_names and name not in _LABELS
         }
         return arguments, body
+
+
+def _put(fields: Values, path: list[str], value: Any) -> None:
+    """Set what is within objects, and nothing where one on the way is no object."""
+    holder: Any = fields
+    for name in path[:-1]:
+        holder = holder.setdefault(name, {}) if isinstance(holder, dict) else None
+    if isinstance(holder, dict):
+        holder[path[-1]] = value
 
 
 def _validator(compiled: Mapping[str, Compiled], operation: Operation) -> Any:

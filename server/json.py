@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -15,11 +16,18 @@ _OPTIONS = (
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_NON_STR_KEYS
 )
+_WHOLE = re.compile(rb"\.0(?=,?\n)")
 
 
 def dumps(answer: Any) -> bytes:
-    """Encode an answer. Raises TypeError on a value that has no JSON form."""
-    return orjson.dumps(answer, default=_plain, option=_OPTIONS)
+    """Encode an answer. Raises TypeError on a value that has no JSON form.
+
+    Whole numbers have no `.0`: WildDuck stores those of more than 32 bits, a quota of 5 GiB or a retention of a month,
+    as floating-point ones, and clients of other languages refuse `5368709120.0` as a whole number. A `.0` before the
+    end of a line is never part of a text, in which a line's end is escaped, and which ends in a quotation mark.
+    """
+    data = orjson.dumps(answer, default=_plain, option=_OPTIONS)
+    return _WHOLE.sub(b"", data) if b".0\n" in data or b".0,\n" in data else data
 
 
 def _plain(value: Any) -> Any:

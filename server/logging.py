@@ -18,7 +18,7 @@ _SECRET_NAMES = frozenset(
     }
 )  # fmt: skip
 _MAIL = frozenset({"html", "raw", "text"})
-_PASSWORD_IN_URL = re.compile(r"(://)[^/?#\s]*@")
+_PASSWORD_IN_URL = re.compile(r"(://|\bsmtps?:)(?!//)[^/?#\s]*@", re.I)
 _LONGEST_VALUE = 128
 
 

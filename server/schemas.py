@@ -26,7 +26,7 @@ _ANNOTATIONS = frozenset(
 )
 _TRUE = frozenset({"y", "true", "yes", "on", "1"})
 _FALSE = frozenset({"n", "false", "no", "off", "0"})
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _BLANKS = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
     map(chr, range(0x2000, 0x200B))
 )

@@ -324,7 +324,7 @@ class Settings:
         100,
         _whole_number(0),
         "Failed log-ins within five minutes after which a client address is refused, 0 for any number. It is the "
-        "`ip` of requests that counts, from callers with another role than `user`.",
+        "`ip` of requests that counts, from callers with another role than `user`; of IPv6 the whole /64.",
     )
     auth_free_networks: tuple[str, ...] = _setting(
         (), _networks, "Client addresses, 192.0.2.1 or 2001:db8::/32, whose log-ins have no limit."

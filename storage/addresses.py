@@ -68,8 +68,7 @@ class Addresses:
             "created": self._clock(),
             **_stored(rest),
         }
-        if self._held.has_address(document["addrview"], session):
-            raise Problem("AddressExistsError")
+        self._refuse_held(document, session)
         try:
             self._collection.insert_one(document, session=session)
         except DuplicateKeyError as error:
@@ -86,11 +85,16 @@ class Addresses:
             changes[f"autoreply.{name}"] = value
         if not changes:
             return True
+        self._refuse_held(changes, session)
         try:
             changed = self._collection.update_one({"_id": address_id}, {"$set": changes}, session=session)
         except DuplicateKeyError as error:
             raise Problem("AddressExistsError") from error
         return changed.matched_count > 0
+
+    def _refuse_held(self, fields: Document, session: ClientSession | None) -> None:
+        if "addrview" in fields and self._held.has_address([fields["addrview"]], session):
+            raise Problem("AddressExistsError")
 
     def delete(self, address_id: ObjectId, session: ClientSession | None = None) -> bool:
         """Delete an address; whether it was there."""
@@ -105,9 +109,10 @@ class Addresses:
         if "*" not in domain:
             self._domains.update_one({"domain": domain}, {"$setOnInsert": {"domain": domain}}, upsert=True)
 
-    def of_user(self, user: ObjectId) -> list[Document]:
-        """All addresses of an account, sorted."""
-        return list(self._collection.find({"user": user}, max_time_ms=_READ_MS).sort("addrview", 1))
+    def of_user(self, user: ObjectId, more: Iterable[str] = ()) -> list[Document]:
+        """All addresses of an account, sorted, with `more` fields beside the usual ones."""
+        rows = self._collection.find({"user": user}, listed(("created", *more)), max_time_ms=_READ_MS)
+        return list(rows.sort("addrview", 1))
 
     def owned(self, user: ObjectId, address: str) -> Document | None:
         """An account's own address by any spelling of it, no alias and no wildcard; None where it has none such."""

@@ -14,8 +14,9 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from problems import Problem
-from storage.database import Databases, Document, Transactions
+from storage.database import Clock, Databases, Document, Transactions
 from storage.events import Events
+from storage.heldnames import HeldNames
 from storage.patterns import literal
 
 _SCAN_MS = 30_000
@@ -38,13 +39,19 @@ class DomainRename:
     """The one step that goes over the addresses of all accounts, `batch` of them at a time."""
 
     def __init__(
-        self, databases: Databases, transactions: Transactions, events: Events, batch: int = 500
+        self,
+        databases: Databases,
+        clock: Clock,
+        transactions: Transactions,
+        events: Events,
+        batch: int = 500,
     ) -> None:
         self._addresses = databases.users["addresses"]
         self._users = databases.users["users"]
         self._aliases = databases.users["domainaliases"]
         self._domains = databases.users["domaincache"]
         self._dkim = databases.main["dkim"]
+        self._held = HeldNames(databases, clock)
         self._transactions = transactions
         self._events = events
         self._size = batch
@@ -84,7 +91,8 @@ class DomainRename:
         self, batch: list[Document], new: str, session: ClientSession | None = None
     ) -> None:
         views = [_at(row["addrview"], new) for row in batch]
-        if self._addresses.find_one({"addrview": {"$in": views}}, {"_id": 1}, session=session):
+        taken = self._addresses.find_one({"addrview": {"$in": views}}, {"_id": 1}, session=session)
+        if taken or self._held.has_address(views, session):
             raise Problem("AddressExistsError")
 
     def _move(self, batch: list[Document], new: str) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pymongo.client_session import ClientSession
 
 from storage.database import Clock, Databases
@@ -19,12 +21,12 @@ class HeldNames:
 
     def has_username(self, unameview: str, session: ClientSession | None = None) -> bool:
         """Whether a user name, in the form to compare with, is held."""
-        return self._has("unameview", unameview, session)
+        return self._has("unameview", [unameview], session)
 
-    def has_address(self, addrview: str, session: ClientSession | None = None) -> bool:
-        """Whether an address, in the form to compare with, is held."""
-        return self._has("deleteInfo.addresses.addrview", addrview, session)
+    def has_address(self, addrviews: Sequence[str], session: ClientSession | None = None) -> bool:
+        """Whether one of some addresses, in the form to compare with, is held."""
+        return self._has("deleteInfo.addresses.addrview", addrviews, session)
 
-    def _has(self, name: str, value: str, session: ClientSession | None) -> bool:
-        wanted = {name: value, "deleteInfo.deleteAfter": {"$gt": self._clock()}}
+    def _has(self, name: str, values: Sequence[str], session: ClientSession | None) -> bool:
+        wanted = {name: {"$in": list(values)}, "deleteInfo.deleteAfter": {"$gt": self._clock()}}
         return self._collection.find_one(wanted, {"_id": 1}, session=session) is not None

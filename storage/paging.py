@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import bson
 import orjson
 from bson import ObjectId, json_util
 from bson.errors import BSONError
@@ -25,6 +26,7 @@ _MISSING = "__mixmax__undefined__"
 _SCALARS = (str, int, float, bool, datetime, ObjectId, type(None))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_LARGEST_PAGE = 2**53 - 2
 _OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.RELAXED, tz_aware=True)
 
 
@@ -131,8 +133,12 @@ def decode_cursor(cursor: str, order: Order) -> tuple[tuple[Any, ObjectId], int 
         ):
             inner, page = decoded
             decoded = json_util.loads(inner, json_options=_OPTIONS)
-        return _position(decoded, order), page
-    except (ValueError, TypeError, BSONError, binascii.Error, RecursionError, OverflowError) as error:
+        position = _position(decoded, order)
+        bson.encode(
+            {"": position[0]}
+        )  # what no query can hold ends here: too large numbers, halves of characters
+        return position, None if page is None else min(page, _LARGEST_PAGE)
+    except (ValueError, TypeError, ArithmeticError, BSONError, binascii.Error, RecursionError) as error:
         raise bad_cursor() from error
 
 

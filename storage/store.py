@@ -89,7 +89,7 @@ class Store:
         self.secondfactors = SecondFactors(self.databases, clock, self.events)
         self.logins = PendingLogins(self.databases, clock)
         self.addresses = Addresses(self.databases, clock)
-        self.domainrename = DomainRename(self.databases, self.transactions, self.events)
+        self.domainrename = DomainRename(self.databases, clock, self.transactions, self.events)
         self.addressregister = AddressRegister(self.databases, clock)
         self.domainaliases = DomainAliases(self.databases, clock, self.transactions, self.events)
         self.domainaccess = DomainAccess(self.databases)

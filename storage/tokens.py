@@ -110,11 +110,13 @@ class Tokens:
             self._collection.update_one({"_id": row["_id"]}, {"$max": {"expires": expires}})
 
     def refresh(self, session: str, user: Document, *, secret: str, ttl: int) -> None:
-        """Carry a session over a change of the account's `authVersion`."""
-        self._collection.update_one(
-            {"_id": session, "user": str(user["_id"])},
-            {"$set": self._session_fields(user, session, None, secret, ttl)},
-        )
+        """Carry a session over the one change of the account's `authVersion` that it has made itself.
+
+        Over no other: while a thief's session changes the password again and again, a reset by the operator ends it.
+        """
+        fields = self._session_fields(user, session, None, secret, ttl)
+        wanted = {"_id": session, "user": fields["user"], "authVersion": fields["authVersion"] - 1}
+        self._collection.update_one(wanted, {"$set": fields})
 
     def _session_fields(
         self, user: Document, record: str, text: str | None, secret: str, ttl: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -35,7 +35,7 @@ _SECRETS = ("password", "tempPassword", "oldPasswords", "seed", "pendingSeed", "
 _LISTED = dict.fromkeys(
     (
         "username", "name", "address", "tags", "targets", "enabled2fa", "autoreply", "encryptMessages",
-        "encryptForwarded", "quota", "storageUsed", "activated", "disabled", "suspended", "metaData", "internalData",
+        "encryptForwarded", "quota", "storageUsed", "activated", "disabled", "suspended",
     ),
     1,
 )  # fmt: skip
@@ -151,8 +151,12 @@ class Users:
         keys = [f"{name}:{user}" for name in COUNTER_OF.values()]
         return {"_id": {"$in": keys}, "expires": {"$gt": self._clock()}}
 
-    def page(self, wanted: Document, paging: Paging) -> tuple[Page, int]:
-        """A page of accounts by id, and how many there are. `wanted` comes from `listing_filter`."""
+    def page(self, wanted: Document, paging: Paging, more: Iterable[str] = ()) -> tuple[Page, int]:
+        """A page of accounts by id, with `more` fields beside the usual ones, and how many there are.
+
+        `wanted` comes from `listing_filter`.
+        """
+        shown = {**_LISTED, **dict.fromkeys(more, 1), "hasPassword": _HAS_PASSWORD}
         total = (
             self._collection.count_documents(wanted, maxTimeMS=_READ_MS)
             if wanted
@@ -164,7 +168,7 @@ class Users:
                 {"$match": {"$and": [wanted, condition]}},
                 {"$sort": sort},
                 {"$limit": limit},
-                {"$project": {**_LISTED, "hasPassword": _HAS_PASSWORD}},
+                {"$project": shown},
             ]
             return list(self._collection.aggregate(pipeline, maxTimeMS=_READ_MS))
 
@@ -215,7 +219,13 @@ class Users:
 
         The account is written to: a transaction that makes the address the main one runs before this one or after.
         """
-        wanted = {"_id": user, "address": {"$ne": address}}
+        return self._held_where({"_id": user, "address": {"$ne": address}}, session)
+
+    def hold(self, user: ObjectId, session: ClientSession | None = None) -> bool:
+        """Whether there is such an account; it can not be deleted before the transaction has ended."""
+        return self._held_where({"_id": user}, session)
+
+    def _held_where(self, wanted: Document, session: ClientSession | None) -> bool:
         held = self._collection.update_one(wanted, {"$inc": {"mallard.addressChanges": 1}}, session=session)
         return held.matched_count > 0
 

@@ -104,6 +104,12 @@ def test_none_for_an_account_without_an_address(client: Client, store: Store, fo
     assert found(client, store, emptyAddress=True) == []
 
 
+def test_a_name_of_blanks_is_none(client: Client, store: Store, folder: Path) -> None:
+    put(folder, "a", subject="Hello [NAME] [FNAME]")
+    ((message, _, _),) = found(client, store, name="  ")
+    assert message["subject"] == f"Hello {ACCOUNT['username']} {ACCOUNT['username']}"
+
+
 def test_a_folder_that_is_not_there_stops_nobody(client: Client, store: Store, folder: Path) -> None:
     folder.rmdir()
     assert found(client, store) == []

@@ -214,6 +214,14 @@ def test_text_and_html_are_emptied_together(client: Any) -> None:
     assert client.get(path).json["autoreply"] == SILENT
 
 
+def test_an_autoreply_that_a_wildduck_stored_with_nulls(client: Any, store: Store) -> None:
+    address = client.post("/addresses/forwarded", json={"address": "team@example.com"}).json["id"]
+    nulls = {"status": True, "name": None, "subject": "Away", "text": None, "start": None}
+    store.databases.users["addresses"].update_one({"_id": ObjectId(address)}, {"$set": {"autoreply": nulls}})
+    shown = client.get(f"/addresses/forwarded/{address}").json["autoreply"]
+    assert shown == {"status": True, "name": "", "subject": "Away", "text": "", "html": ""}
+
+
 def test_new_targets_replace_the_old_ones(client: Any, store: Store, ada: str) -> None:
     path = path_of(make(client, targets=TARGETS))
     old = document(store, path)["targets"]

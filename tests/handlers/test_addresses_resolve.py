@@ -105,6 +105,14 @@ def test_the_parts_that_a_wildcard_covers_are_32_characters_at_most(client: Any,
     assert resolve(client, "a" * 31 + "@example.com", allowWildcard=True).json["address"] == "*@example.com"
 
 
+def test_a_local_part_may_have_slashes(client: Any) -> None:
+    """RFC 5322 §3.2.3; clients send them as `%2F`."""
+    made = client.post("/addresses/forwarded", json={"address": "g=ada/s=king@example.com"}).json["id"]
+    assert resolve(client, "g=ada%2Fs=king%40example.com").json["id"] == made
+    assert resolve(client, "g=ada%2Fs=k%40example.com").json["code"] == "AddressNotFound"
+    assert client.get("/addresses/resolve/").json["code"] == "ResourceNotFound"
+
+
 def test_an_address_of_an_account(client: Any, ada: str) -> None:
     shown = resolve(client, "ADA+x@example.com").json
     assert resolve(client, shown["id"]).json == shown

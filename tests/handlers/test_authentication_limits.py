@@ -120,6 +120,14 @@ def test_one_address_is_limited_for_all_accounts_together(login: Login) -> None:
     assert at("192.0.2.2", 0, PASSWORD) == "in"
 
 
+def test_a_network_of_ipv6_is_one_address(login: Login) -> None:
+    rules = Rules(ip_failures=5)
+    outcomes = [login(WRONG, ip=f"2001:db8:1:2::{n:x}", rules=rules, username=f"nobody{n}") for n in range(7)]
+    assert outcomes == ["AuthFailed"] * 5 + ["RateLimitedError"] * 2
+    assert login(PASSWORD, ip="2001:db8:1:2:ffff::1", rules=rules) == "RateLimitedError"
+    assert login(PASSWORD, ip="2001:db8:1:3::1", rules=rules) == "in"
+
+
 def test_a_right_password_counts_nothing_against_its_address(login: Login, store: Store) -> None:
     rules = Rules(ip_failures=5)
     assert [login(PASSWORD, ip="192.0.2.1", rules=rules) for _ in range(8)] == ["in"] * 8

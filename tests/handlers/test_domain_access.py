@@ -28,6 +28,16 @@ def refusal(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json["code"]
 
 
+def test_a_tag_may_have_slashes(client: Any) -> None:
+    assert put(client, "a.example", tag="team%2Fnorth%2F1").status_code == 200
+    assert put(client, "b.example", tag="team").status_code == 200
+    assert (listed(client, "allow", "Team%2FNorth%2F1"), listed(client, "block", "team%2Fnorth%2F1")) == (
+        ["a.example"],
+        [],
+    )
+    assert client.get("/domainaccess/team/allow/").status_code == 404
+
+
 @pytest.mark.parametrize("action", ["allow", "block"])
 def test_an_entry_is_made_and_listed(client: Any, store: Store, action: str) -> None:
     answer = put(client, " XN--MNCHEN-3YA.example ", action)

@@ -69,6 +69,26 @@ def test_what_an_account_shows(client: Any) -> None:
     assert limits["filters"] == {"allowed": 400, "used": 0}
 
 
+def test_an_account_that_a_wildduck_made_of_less(client: Any, store: Store) -> None:
+    """What was not given is null, and large numbers are floating-point ones."""
+    made = {
+        "name": None,
+        "language": None,
+        "spamLevel": None,
+        "targets": None,
+        "tags": None,
+        "retention": 2.592e9,
+    }
+    user = create(client).json["id"]
+    store.databases.users["users"].update_one(
+        {"_id": ObjectId(user)}, {"$set": {**made, "quota": 5_368_709_120.0}}
+    )
+    answer = client.get(f"/users/{user}")
+    assert (answer.json["spamLevel"], answer.json["targets"], answer.json["tags"]) == (50, [], [])
+    assert b'"retention": 2592000000,' in answer.data
+    assert b'"allowed": 5368709120,' in answer.data
+
+
 @pytest.mark.parametrize(
     ("fields", "at_fault"),
     [
@@ -82,6 +102,10 @@ def test_what_an_account_shows(client: Any) -> None:
         ({"tags": ["x", " "]}, {"tags,1"}),
         ({"mailboxes": {"sent": "a//b"}}, {"mailboxes,sent"}),
         ({"mailboxes": {"sent": "X", "trash": "X"}}, {"mailboxes,trash"}),
+        ({"mailboxes": {"sent": "Trash"}}, {"mailboxes,sent"}),
+        ({"mailboxes": {"drafts": "Papierkorb"}, "language": "de"}, {"mailboxes,drafts"}),
+        ({"mailboxes": {"sent": "x" * 513}}, {"mailboxes,sent"}),
+        ({"mailboxes": {"sent": "a" + "/a" * 128}}, {"mailboxes,sent"}),
         ({"mailboxes": {"sent": "inbox"}}, {"mailboxes,sent"}),
         ({"mailboxes": {"inbox": "X"}}, {"mailboxes,inbox"}),
         ({"disabledScopes": ["imap", "imap"]}, {"disabledScopes"}),
@@ -251,6 +275,21 @@ def test_a_wrong_existing_password(client: Any) -> None:
     user = create(client).json["id"]
     answer = client.put(f"/users/{user}", json={"existingPassword": "wrong", "password": "new"})
     assert (answer.status_code, answer.json["code"]) == (403, "AuthFailed")
+
+
+def test_guesses_at_the_existing_password_are_limited_like_those_of_log_in(client: Any, store: Store) -> None:
+    user = create(client).json["id"]
+
+    def attempt(password: str) -> str:
+        change = {"existingPassword": password, "name": "Eve"}
+        return str(client.put(f"/users/{user}", json=change).json.get("code", "changed"))
+
+    assert [attempt("wrong") for _ in range(11)] == ["AuthFailed"] * 11
+    assert attempt("correct horse") == "changed", "and failures count anew"
+    assert [attempt("wrong") for _ in range(13)] == ["AuthFailed"] * 12 + ["RateLimitedError"]
+    assert attempt("correct horse") == "RateLimitedError"
+    login = {"username": "ada.l", "password": "correct horse"}
+    assert client.post("/authenticate", json=login).json["code"] == "RateLimitedError"
 
 
 def test_a_pgp_key_is_looked_at_once(client: Any, pgp_key: str) -> None:

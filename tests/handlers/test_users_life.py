@@ -237,6 +237,25 @@ def test_names_are_held_while_a_date_is_set(client: Any, ada: str) -> None:
         assert client.post("/users", json=body).status_code == 200
 
 
+def test_a_held_address_is_not_taken_by_another_that_is_renamed(
+    client: Any, ada: str, make_user: Any
+) -> None:
+    eve = make_user("eve")
+    (own,) = client.get(f"/users/{eve}/addresses").json["results"]
+    team = client.post("/addresses/forwarded", json={"address": "team@example.com"}).json["id"]
+    client.post("/addresses/forwarded", json={"address": "ada@example.org"})
+    renames: list[tuple[str, dict[str, str]]] = [
+        (f"/users/{eve}/addresses/{own['id']}", {"address": "a.da@example.com"}),
+        (f"/addresses/forwarded/{team}", {"address": "ada@example.com"}),
+        ("/addresses/renameDomain", {"oldDomain": "example.org", "newDomain": "example.com"}),
+    ]
+    client.delete(f"/users/{ada}", query_string={"deleteAfter": FOREVER})
+    for path, body in renames:
+        answer = client.put(path, json=body)
+        assert (answer.status_code, answer.json["code"]) == (400, "AddressExistsError"), path
+    assert client.post(f"/users/{ada}/restore").json["addresses"]["main"] == "ada@example.com"
+
+
 def test_what_others_took_meanwhile(client: Any, ada: str, make_user: Callable[..., ObjectId]) -> None:
     client.post(f"/users/{ada}/addresses", json={"address": "second@example.com"})
     client.delete(f"/users/{ada}")

@@ -60,7 +60,7 @@ def test_a_function_that_is_gone_stops_the_start(
 
 def test_routes_are_those_of_the_contract(app: Any, contract: Contract) -> None:
     routes = {
-        (method.lower(), rule.rule.replace("<", "{").replace(">", "}"))
+        (method.lower(), rule.rule.replace("<path:", "<").replace("<", "{").replace(">", "}"))
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
         if rule.endpoint.removeprefix("/.") in {o.operation_id for o in contract.operations}

@@ -111,6 +111,22 @@ def test_spellings_of_an_object(client: Any, query: str) -> None:
     assert "Gesendet" in paths
 
 
+@pytest.mark.parametrize(
+    ("query", "data"),
+    [
+        ("metaData[plan]=gold&metaData[owner][name]=Ada", {"plan": "gold", "owner": {"name": "Ada"}}),
+        ("metaData[tags][]=a", {"tags": ["a"]}),
+        ("metaData.plan=gold", {"plan": "gold"}),
+        ("metaData[a][b][c][d]=1", {"a": {"b": {"c": {"d": "1"}}}}),
+        ('metaData={"plan":"gold"}', {"plan": "gold"}),
+    ],
+)
+def test_spellings_of_free_data(client: Any, query: str, data: dict[str, Any]) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = client.post("/users", data=f"username=ada&password=correct+horse+battery&{query}", headers=form)
+    assert client.get(f"/users/{answer.json['id']}").json["metaData"] == data
+
+
 @pytest.mark.parametrize("query", ["or.from=grace", "or[from]=grace"])
 def test_a_dotted_name_of_the_contract_is_one_name(client: Any, make_user: Any, query: str) -> None:
     assert client.get(f"/users/{make_user('ada')}/search?{query}").status_code == 200
@@ -122,6 +138,9 @@ def test_a_dotted_name_of_the_contract_is_one_name(client: Any, make_user: Any, 
         "__proto__[x]=1",
         "constructor.prototype=1",
         "mailboxes[sent][x]=1",
+        "metaData[a][b][c][d][e]=1",
+        "metaData[]=1",
+        "metaData=1&metaData[a]=1",
         "a[b][c]=1",
         "[]=1",
         "=1",

@@ -95,4 +95,5 @@ def test_mail_and_structures_are_only_named_and_long_texts_cut() -> None:
 
 
 def test_a_password_is_masked_before_a_long_text_is_cut() -> None:
+    assert masked({"mtaRelay": f"smtp:ada:{HUSH}@mx.test"}) == {"mtaRelay": "smtp:***@mx.test"}
     assert masked({"mtaRelay": f"smtp://ada:{HUSH * 20}@mx.test"}) == {"mtaRelay": "smtp://***@mx.test"}

@@ -50,7 +50,7 @@ def test_numbers(value: Any, number: float) -> None:
     assert coerced(NUMBER, value) == number
 
 
-@pytest.mark.parametrize("value", ["", "0x10", "Infinity", "NaN", "1,000", None, True, "1e999"])
+@pytest.mark.parametrize("value", ["", "0x10", "Infinity", "NaN", "1,000", None, True, "1e999", "١٢"])
 def test_no_number_stays_for_validation_to_refuse(value: Any) -> None:
     assert not compile_is_valid(INTEGER, coerced(INTEGER, value))
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from bson import ObjectId
 
-from handlers.addresses import update_user_address
+from handlers.addresses import create_user_address, update_user_address
 from handlers.call import Call
 from problems import Problem
 from storage.store import Store
@@ -130,6 +130,20 @@ def test_a_rename_that_stopped_half_way_is_carried_on(lone_store: Store) -> None
     update_user_address(Call(store=lone_store), account.id, address_id, {"address": f"new@{here}"})
     assert account.document["address"] == f"new@{here}"
     assert lone_store.addresses.by_id(address_id)["address"] == f"new@{here}"
+
+
+@pytest.mark.parametrize("name", ["second", "*second"])
+def test_an_account_that_is_deleted_meanwhile_gets_no_more_addresses(
+    account: Account, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    store, body = account.store, {"address": f"{name}@{domain()}", "allowWildcard": True}
+    add(account, f"main@{domain()}")
+    monkeypatch.setattr(
+        store.addresses, "remember_domain", lambda _: store.deletedusers.bury(account.id, None)
+    )
+    with pytest.raises(Problem, match="UserNotFound"):
+        create_user_address(Call(store=store), account.id, body)
+    assert store.databases.users["addresses"].count_documents({"user": account.id}) == 0
 
 
 def test_a_held_address_is_not_the_main_one(ada: Account) -> None:

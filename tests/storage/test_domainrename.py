@@ -38,9 +38,9 @@ def addresses_at(store: Store, here: str) -> list[Document]:
     return list(store.databases.users["addresses"].find({"addrview": {"$regex": f"@{here}$"}}))
 
 
-def small(store: Store) -> DomainRename:
-    """One with small batches."""
-    return DomainRename(store.databases, store.transactions, store.events, batch=10)
+def small(store: Store, kind: type[DomainRename] = DomainRename) -> Any:
+    """One of this kind with small batches."""
+    return kind(store.databases, store.clock, store.transactions, store.events, batch=10)
 
 
 def test_all_batches(account: Account) -> None:
@@ -75,7 +75,7 @@ class Stopped(DomainRename):
 def test_a_repeated_call_carries_on_after_a_crash(account: Account, batches: int) -> None:
     old, new = domain(), domain()
     fill(account, old, 35)
-    stopped = Stopped(account.store.databases, account.store.transactions, account.store.events, batch=10)
+    stopped = small(account.store, Stopped)
     stopped.after = batches
     with pytest.raises(AutoReconnect):
         stopped.run(old, new)
@@ -111,7 +111,7 @@ class Overtaken(DomainRename):
 def test_one_that_comes_meanwhile_is_kept_and_no_other_is_lost(account: Account) -> None:
     old, new = domain(), domain()
     fill(account, old, 35)
-    overtaken = Overtaken(account.store.databases, account.store.transactions, account.store.events, batch=10)
+    overtaken = small(account.store, Overtaken)
     with pytest.raises(Problem, match="AddressExistsError"):
         overtaken.run(old, new)
     rest, moved = addresses_at(account.store, old), addresses_at(account.store, new)
@@ -119,7 +119,7 @@ def test_one_that_comes_meanwhile_is_kept_and_no_other_is_lost(account: Account)
     locals_ = sorted(row["addrview"].partition("@")[0] for row in rest + moved)
     assert locals_ == sorted([*(f"n{n}" for n in range(35)), "n5", "main"])
     assert account.document["address"] in {row["address"] for row in rest + moved}
-    account.store.addresses.delete(overtaken.made["_id"])  # type: ignore[index]
+    account.store.addresses.delete(overtaken.made["_id"])
     small(account.store).run(old, new)
     assert len(addresses_at(account.store, new)) == 36
 

@@ -124,10 +124,20 @@ def test_a_refresh_carries_one_session_over(ada: Account) -> None:
     assert find(ada.store, other) is None
 
 
+def test_a_refresh_carries_no_session_over_what_others_did_at_that_moment(ada: Account) -> None:
+    text = issue(ada)
+    for _ in ("the session's own change", "a reset by the operator"):
+        ada.store.users.update(ada.id, {}, increase={"authVersion": 1})
+    ada.store.tokens.refresh(token_hash(text), ada.document, secret=SECRET, ttl=TTL)
+    assert find(ada.store, text) is None
+
+
 def test_a_refresh_gives_nobody_a_session_of_another(ada: Account, store: Store) -> None:
     text = issue(ada)
     before = row(store, text)
-    store.tokens.refresh(token_hash(text), Account(store).document, secret=SECRET, ttl=TTL)
+    other = Account(store)
+    store.users.update(other.id, {}, increase={"authVersion": 1})
+    store.tokens.refresh(token_hash(text), other.document, secret=SECRET, ttl=TTL)
     assert row(store, text) == before
 
 

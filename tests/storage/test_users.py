@@ -140,6 +140,19 @@ def test_a_listing_of_the_own_account_shows_no_other(ada: Account, store: Store)
     assert ([row["_id"] for row in page.rows], total) == ([ada.id], 1)
 
 
+def test_a_listing_moves_no_data_that_is_not_asked_for(ada: Account) -> None:
+    """A megabyte of it may be there in each row."""
+    ada.store.users.update(ada.id, {"metaData": {"a": 1}, "internalData": {"b": 2}, "pubKey": "key"})
+    ada.store.addresses.create(
+        ada.id, f"{name()}@example.com", {"metaData": {"a": 1}, "internalData": {"b": 2}}
+    )
+    for more in ([], ["metaData"], ["metaData", "internalData"]):
+        (user,) = ada.store.users.page({"_id": ada.id}, Paging(), more)[0].rows
+        (address,) = ada.store.addresses.of_user(ada.id, more)
+        for row in (user, address):
+            assert {"metaData", "internalData", "pubKey"} & set(row) == set(more)
+
+
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
