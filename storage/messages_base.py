@@ -36,6 +36,10 @@ class MessagesBase:
         if session is None:
             self._store.mailboxes.distrust_counts(mailbox)
 
+    def is_alive(self, message: ObjectId, session: ClientSession | None = None) -> bool:
+        """Whether there is a message with this id, in whatever mailbox."""
+        return self._collection.find_one({"_id": message}, {"_id": 1}, session=session) is not None
+
     def tell_about(
         self,
         kind: str,
