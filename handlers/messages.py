@@ -67,7 +67,7 @@ def get_message(
     html = _safe_html(call, found.get("html") or [])
     if replace_cid_links:
         html = replace_links(html, f"/users/{user}/mailboxes/{mailbox}/messages/{message}")
-    answer = {"success": True, **shown(found, html)}
+    answer = {"success": True, **({"html": []} if replace_cid_links else {}), **shown(found, html)}
     add_logos(call, [found], [answer])
     if queued := call.store.outbound.entries(found.get("outbound") or ()):
         answer["outbound"] = queued
