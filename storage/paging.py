@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from bson import ObjectId, json_util
+from bson import ObjectId, encode, json_util
 from bson.errors import BSONError
 
 from problems import InvalidInput
@@ -23,6 +23,7 @@ from storage.database import Document
 ASCENDING, DESCENDING = 1, -1
 _MISSING = "__mixmax__undefined__"
 _SCALARS = (str, int, float, bool, datetime, ObjectId, type(None))
+_MOST_PAGES = 2**31
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _OPTIONS = json_util.JSONOptions(json_mode=json_util.JSONMode.RELAXED, tz_aware=True)
@@ -129,7 +130,7 @@ def decode_cursor(cursor: str, order: Order) -> tuple[tuple[Any, ObjectId], int 
             and type(decoded[1]) is int
             and isinstance(decoded[0], str)
         ):
-            inner, page = decoded
+            inner, page = decoded[0], _page_number(decoded[1])
             decoded = json_util.loads(inner, json_options=_OPTIONS)
         return _position(decoded, order), page
     except (ValueError, TypeError, BSONError, binascii.Error, RecursionError, OverflowError) as error:
@@ -149,7 +150,14 @@ def _position(decoded: Any, order: Order) -> tuple[Any, ObjectId]:
         row_id = ObjectId(row_id) if ObjectId.is_valid(row_id) else None
     if not isinstance(row_id, ObjectId) or not isinstance(value, _SCALARS):
         raise ValueError("not a position in this listing")
+    encode({"": value})  # raises what the database could not be asked with
     return (None if value == _MISSING else value), row_id
+
+
+def _page_number(number: int) -> int:
+    if not 0 <= number < _MOST_PAGES:
+        raise ValueError("no number of a page")
+    return number
 
 
 def read_page(
