@@ -5,7 +5,7 @@ from __future__ import annotations
 from bson import ObjectId
 
 from handlers.call import Call
-from handlers.messages_rows import Rows
+from handlers.messages_rows import Rows, add_logos
 from mail.listing import entry
 from problems import InvalidInput
 from storage.database import Document
@@ -39,6 +39,7 @@ def get_archived_messages(
         }
         for row in page.rows
     ]
+    add_logos(call, page.rows, found)
     if thread_counters and found:
         counts = call.store.archive.thread_counts(user, [row["thread"] for row in page.rows])
         for row in found:

@@ -9,6 +9,7 @@ from bson import ObjectId
 from handlers.call import Call
 from problems import InvalidInput, Problem
 from storage.database import Document
+from storage.mailboxpaths import LIMITS, is_within_limits
 
 _SETTINGS = frozenset({"hidden", "retention", "subscribed", "encryptMessages"})
 _PUNCTUATION, _DIGIT, _LETTER = range(3)
@@ -81,11 +82,17 @@ def _shown(mailbox: Document, counts: tuple[int, int]) -> Document:
 
 def create_mailbox(call: Call, user: ObjectId, body: Document) -> Document:
     """Make a mailbox; those above it in its path need not be there."""
+    _check_path(body["path"])
     account = call.store.users.get(user, {"retention": 1})
     fields = {name: value for name, value in body.items() if name in _SETTINGS}
     fields.setdefault("retention", account.get("retention") or 0)
     most = int(call.store.settings.get("const:max:mailboxes"))
     return {"success": True, "id": call.store.mailboxes.create(user, body["path"], fields, most)}
+
+
+def _check_path(path: str) -> None:
+    if not is_within_limits(path):
+        raise InvalidInput({"path": f'"path" must have {LIMITS}'})
 
 
 def get_mailbox(call: Call, user: ObjectId, mailbox: str, path: str | None = None) -> Document:
@@ -106,6 +113,7 @@ def update_mailbox(call: Call, user: ObjectId, mailbox: ObjectId, body: Document
     fields = {name: value for name, value in body.items() if name in _SETTINGS}
     if not fields and "path" not in body:
         raise Problem("NoUpdates")
+    _check_path(body.get("path", ""))
     found = call.store.mailboxes.get(user, mailbox)
     call.store.retentionchanges.apply(found, body.get("path"), fields)
     return {"success": True}

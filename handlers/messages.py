@@ -13,7 +13,7 @@ from handlers.messages_apply import search_apply_messages as search_apply_messag
 from handlers.messages_outbound import delete_outbound_message as delete_outbound_message
 from handlers.messages_outbound import forward_stored_message as forward_stored_message
 from handlers.messages_outbound import submit_stored_message as submit_stored_message
-from handlers.messages_rows import Rows, rows
+from handlers.messages_rows import Rows, add_logos, rows
 from handlers.messages_upload import upload
 from mail.charsets import decode as decode_charset
 from mail.display import replace_links, sanitise, shown
@@ -67,7 +67,8 @@ def get_message(
     html = _safe_html(call, found.get("html") or [])
     if replace_cid_links:
         html = replace_links(html, f"/users/{user}/mailboxes/{mailbox}/messages/{message}")
-    answer = {"success": True, **shown(found, html)}
+    answer = {"success": True, **({"html": []} if replace_cid_links else {}), **shown(found, html)}
+    add_logos(call, [found], [answer])
     if queued := call.store.outbound.entries(found.get("outbound") or ()):
         answer["outbound"] = queued
     return answer

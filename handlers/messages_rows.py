@@ -9,6 +9,8 @@ from bson import ObjectId
 
 from handlers.call import Call
 from mail.listing import entry
+from mail.logo import logo
+from storage.bimi import logo_of
 from storage.database import Document
 
 
@@ -45,6 +47,7 @@ def rows(call: Call, user: ObjectId, messages: list[Document], wanted: Rows) -> 
         entry(message, with_meta_data=wanted.meta_data, with_headers=wanted.header_names)
         for message in messages
     ]
+    add_logos(call, messages, found)
     threads = [message["thread"] for message in messages]
     if wanted.thread_counters and threads:
         counts = call.store.messages.thread_counts(user, threads)
@@ -53,6 +56,14 @@ def rows(call: Call, user: ObjectId, messages: list[Document], wanted: Rows) -> 
     if wanted.has_drafts and threads:
         _add_drafts(call, user, found, threads, collapsed=wanted.collapsed)
     return found
+
+
+def add_logos(call: Call, messages: list[Document], found: list[Document]) -> None:
+    """Add `bimi` to the rows of messages whose senders have a logo."""
+    logos = call.store.bimi.of(messages)
+    for message, row in zip(messages, found, strict=True):
+        if (logo_id := logo_of(message)) in logos:
+            row["bimi"] = logo(logos[logo_id])
 
 
 def _add_drafts(

@@ -1,4 +1,7 @@
-"""Bytes of any declared charset as text; nothing fails, foreign bytes become U+FFFD."""
+"""Bytes of any declared charset as text; nothing fails, foreign bytes become U+FFFD.
+
+Python knows codecs that are no charsets and refuse to pass over anything: these are as good as unknown.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,24 @@ _ALIASES = {
     "xsjis": "shift_jis",
     "xmacroman": "mac-roman",
     "ansix341968": "ascii",
+    "windows31j": "cp932",
+    "windows874": "cp874",
+    "xmaccyrillic": "mac-cyrillic",
 }
+# What mail programs write under a name is the wider charset that grew out of it (WHATWG Encoding §4.2).
+_WIDER = {
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "big5": "big5hkscs",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+    "iso2022_jp": "iso2022_jp_ext",
+}
+_NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"})
 _UTF8 = frozenset({"ascii", "us-ascii", "utf-8", "utf8"})
 
 
@@ -37,4 +57,6 @@ def _codec(charset: str) -> str | None:
         info = codecs.lookup(_ALIASES.get(key, charset))
     except (LookupError, ValueError):
         return None
-    return info.name if info._is_text_encoding else None
+    if not info._is_text_encoding or info.name in _NO_CHARSETS:
+        return None
+    return _WIDER.get(info.name, info.name)

@@ -111,15 +111,27 @@ class _Walk:
         if message and message["multipart"]:
             for child in message.get("childNodes", ()):
                 self.visit(child, alternative=alternative, related=related)
-        elif message and len(message["body"]) > LARGEST_INLINE:
-            self._move_out(message, content_type_of(message))
+        elif message:
+            self._keep_unseen(message)
+
+    def _keep_unseen(self, node: Node) -> None:
+        """Bodies that nobody is shown, as what holds them is shown; for the tree they are too large all the same."""
+        for child in (*node.get("childNodes", ()), *([node["message"]] if node.get("message") else [])):
+            self._keep_unseen(child)
+        if not node["multipart"] and node["body"]:
+            self._inline += node["size"]
+            if self._is_too_much(node):
+                self._move_out(node, content_type_of(node))
+
+    def _is_too_much(self, node: Node) -> bool:
+        return bool(node["size"] > LARGEST_INLINE or self._inline > MOST_INLINE)
 
     def _leaf(self, node: Node, kind: str, alternative: bool, related: bool) -> None:
         is_text = kind in _TEXT_TYPES and disposition_of(node) in ("", "inline")
         if is_text:
             self._read_text(node, kind, alternative)
         self._inline += node["size"] if is_text else 0
-        if not is_text or node["size"] > LARGEST_INLINE or self._inline > MOST_INLINE:
+        if not is_text or self._is_too_much(node):
             body = self._move_out(node, kind)
             if not is_text:
                 self.content.attachments.append(_attachment(node, body, related))

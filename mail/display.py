@@ -46,6 +46,7 @@ _SAFE_DATA = re.compile(r"data:image/(?:png|jpe?g|gif|webp);base64,[A-Za-z0-9+/=
 _IGNORED_IN_URLS = re.compile(r"[\x00-\x20]+")
 _ACTIVE_STYLE = re.compile(r"url|expression|import|behavior|binding|javascript|[\\@<>{}]|/\*", re.I)
 _LINK = re.compile(r"attachment:(?:[0-9a-f]{24}/)?(ATT\d+)")
+_BARE_URI = re.compile(r"(?<![^\s,])([a-z][a-z0-9+.\-]*:[^\s<>\",;]+)(?![^\s,])", re.I)
 _LAST_MOMENT = 253_402_300_799_000  # of the year 9999
 _DOTS_AND_LABEL = re.compile(r"\+.*$")
 
@@ -173,7 +174,9 @@ def _envelope(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _formatted(address: str) -> str:
-    local, _, domain = address.lower().rpartition("@")
+    local, at, domain = address.lower().rpartition("@")
+    if not at:
+        return address.lower()
     plain = _DOTS_AND_LABEL.sub("", local).replace(".", "")
     return str(decoded_addresses([{"address": f"{plain}@{domain}"}])[0]["address"])
 
@@ -196,9 +199,10 @@ def _first(value: Any) -> dict[str, Any] | None:
 
 
 def _urls(value: Any) -> list[dict[str, Any]]:
+    """What stands in angles; a URI may stand there bare, whose scheme would be read as the name of a group."""
     if not value:
         return []
-    found = decoded_addresses(addresses(_last(value)))
+    found = decoded_addresses(addresses(_BARE_URI.sub(r"<\1>", _last(value))))
     return [
         entry if entry.get("address") else {"name": "", "address": entry["name"]}
         for entry in found

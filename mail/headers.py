@@ -7,6 +7,7 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from quopri import decodestring
 from typing import Any
 
@@ -33,7 +34,7 @@ _INDEXED = frozenset(
     }
 )
 _MOST_INDEXED_BYTES = 880
-_MOST_ADDRESSES = 2000
+MOST_ADDRESSES = 2000
 LONGEST_VALUE = 64 * 1024
 
 _WORD_BEGIN = re.compile(r"=\?([\w.:\-]+?)(?:\*[\w\-]*)?\?([BbQq])\?")
@@ -107,11 +108,11 @@ def _clean(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
-def addresses(text: str) -> list[Address]:
-    """The addresses of a header as `{name, address}`, groups as `{name, group}`; names are not decoded."""
+def addresses(text: str, most: int = MOST_ADDRESSES) -> list[Address]:
+    """The first addresses of a header as `{name, address}`, groups as `{name, group}`; names are not decoded."""
     found: list[Address] = []
     members: list[Address] | None = None
-    for mark, entry in _entries(unfold(text[: LONGEST_VALUE * 4])):
+    for mark, entry in islice(_entries(unfold(text[: LONGEST_VALUE * 4])), max(min(most, MOST_ADDRESSES), 0)):
         if mark == ":" and members is None:
             members = []
             found.append({"name": entry["name"] or entry["address"], "group": members})
@@ -119,9 +120,12 @@ def addresses(text: str) -> list[Address]:
             (found if members is None else members).append(entry)
         if mark == ";":
             members = None
-        if len(found) >= _MOST_ADDRESSES or (members is not None and len(members) >= _MOST_ADDRESSES):
-            break
     return found
+
+
+def count(entries: Iterable[Mapping[str, Any]]) -> int:
+    """How many addresses and groups a header has."""
+    return sum(1 + len(entry.get("group", ())) for entry in entries)
 
 
 def _entries(text: str) -> Iterator[tuple[str, Address]]:

@@ -14,6 +14,7 @@ from mail.content import Body, encoding_of, extract, stored_apart, text_fields
 from mail.headers import indexed, read_date, subject_text
 from mail.imap import bodystructure, envelope
 from mail.mimetree import Node, Parsed, normalise, parse
+from mail.mimetree import sparing as sparing_budget
 from mail.source import Layout
 from mail.threads import normalise_subject, thread_ids
 
@@ -36,9 +37,12 @@ class Indexed:
     layout: Layout | None
 
 
-def index(raw: bytes, received: datetime) -> Indexed:
-    """Index any bytes; never fails. `received` stands in for a Date that is missing or unreadable."""
-    parsed = parse(raw)
+def index(raw: bytes, received: datetime, *, sparing: bool = False) -> Indexed:
+    """Index any bytes; never fails. `received` stands in for a Date that is missing or unreadable.
+
+    A `sparing` index has less of the structure where there is very much of it.
+    """
+    parsed = parse(raw, sparing_budget() if sparing else None)
     tree = parsed.root
     fields = {"envelope": envelope(tree["parsedHeader"]), "bodystructure": bodystructure(tree)}
     content = extract(tree)

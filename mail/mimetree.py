@@ -1,7 +1,7 @@
 """Bytes of a message → the MIME tree that is stored, and where in the bytes each body stands (RFC 2045, 2046).
 
-Any bytes parse: depth, number of parts and size of the headers in the tree are bounded, and what lies beyond a
-bound stays part of the body around it.
+Any bytes parse: depth, number of parts and what headers and preambles add to the tree are bounded, and what lies beyond
+a bound stays part of the body around it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from mail.headers import ADDRESS_HEADERS, LONGEST_VALUE, addresses, unfold
+from mail.headers import ADDRESS_HEADERS, LONGEST_VALUE, MOST_ADDRESSES, addresses, count, unfold
 from mail.parameters import parse as parse_parameters
 
 Node = dict[str, Any]
 
 DEEPEST = 25
-MOST_PARTS = 1000
-MOST_HEADER_BYTES = 2 * 1024 * 1024
 LARGEST_OUTSIDE = 64 * 1024
 LARGEST_COPY = 300 * 1024
 
@@ -53,23 +51,35 @@ class Parsed:
 
 
 @dataclass(slots=True)
-class _Budget:
-    parts: int = MOST_PARTS
-    header_bytes: int = MOST_HEADER_BYTES
+class Budget:
+    """What a tree may still take in: parts, addresses, and bytes of headers, beside parts, and of messages within."""
+
+    parts: int = 1000
+    header_bytes: int = 2 * 1024 * 1024
+    addresses: int = 20_000
+    outside: int = 1024 * 1024
+    embedded: int = 64 * 1024 * 1024
 
 
-def parse(raw: bytes) -> Parsed:
+def sparing() -> Budget:
+    """A budget with which no message makes a tree that is too large to be stored."""
+    return Budget(
+        parts=50, header_bytes=64 * 1024, addresses=2000, outside=256 * 1024, embedded=2 * 1024 * 1024
+    )
+
+
+def parse(raw: bytes, budget: Budget | None = None) -> Parsed:
     """Parse a message. Never fails. Where a body is large, the tree has a view of the source and no copy."""
     source = normalise(raw)
     parsed = Parsed({}, source)
-    parser = _Parser(source, _Budget(), parsed.leaves)
+    parser = _Parser(source, budget or Budget(), parsed.leaves)
     parsed.root = parser.node(0, len(source), 0)
     parsed.fields = list(header_fields(parsed.root["header"]))
     return parsed
 
 
 class _Parser:
-    def __init__(self, source: bytes, budget: _Budget, leaves: list[tuple[Node, int, int]]) -> None:
+    def __init__(self, source: bytes, budget: Budget, leaves: list[tuple[Node, int, int]]) -> None:
         self._source = source
         self._budget = budget
         self._leaves = leaves
@@ -78,7 +88,8 @@ class _Parser:
         """The node of these bytes. Preamble and epilogue of a multipart together are its body."""
         body = self._body_start(start, end)
         header = self._header(start, body)
-        parsed = parsed_header(header)
+        parsed = parsed_header(header, self._budget.addresses)
+        self._budget.addresses -= sum(count(parsed[name]) for name in ADDRESS_HEADERS & parsed.keys())
         kind = parsed["content-type"]
         boundary = str(kind["params"].get("boundary") or "")
         is_multipart = kind["type"] == "multipart" and bool(boundary) and depth < DEEPEST
@@ -94,9 +105,10 @@ class _Parser:
             node.update(multipart=False, boundary=False)
             self._leaf(node, body, end, depth)
             return node
-        most = LARGEST_OUTSIDE
+        most = min(LARGEST_OUTSIDE, self._budget.outside)
         outside = self._source[body : min(preamble_end, body + most)]
         outside = (outside + self._source[epilogue : min(end, epilogue + most)])[:most]
+        self._budget.outside -= len(outside)
         node["body"] = outside + b"\r\n" if outside and not outside.endswith(b"\n") else outside
         node.update(lineCount=node["body"].count(b"\n"), size=len(node["body"]))
         node["childNodes"] = [self.node(*part, depth + 1) for part in ranges]
@@ -148,8 +160,9 @@ class _Parser:
             kind["value"].lower() == "message/rfc822"
             and encoding in _IDENTITY
             and depth < DEEPEST
-            and node["body"]
+            and 0 < end - start <= self._budget.embedded
         ):
+            self._budget.embedded -= end - start
             node["message"] = _Parser(self._source, self._budget, []).node(start, end, depth + 1)
 
 
@@ -166,13 +179,15 @@ def header_fields(header: list[str]) -> Iterator[tuple[str, str]]:
         yield name.strip().lower(), value.encode("latin-1").decode("utf-8", "replace").strip()
 
 
-def parsed_header(header: list[str]) -> dict[str, Any]:
+def parsed_header(header: list[str], most_addresses: int = MOST_ADDRESSES) -> dict[str, Any]:
     """The fields by name: text, a list of texts where a field is repeated, addresses, or type with parameters."""
     values: dict[str, list[str]] = {}
     for name, value in header_fields(header):
         if _KEY.fullmatch(name) or not name:
             values.setdefault(name, []).append(value[:LONGEST_VALUE])
-    parsed = {name: _value(name, given) for name, given in values.items() if name not in _STRUCTURED}
+    parsed = {
+        name: _value(name, given, most_addresses) for name, given in values.items() if name not in _STRUCTURED
+    }
     parsed["content-type"] = parse_parameters(_last(values, "content-type") or "text/plain")
     if disposition := _last(values, "content-disposition"):
         parsed["content-disposition"] = parse_parameters(disposition)
@@ -183,9 +198,9 @@ def _last(values: dict[str, list[str]], name: str) -> str:
     return values[name][-1] if name in values else ""
 
 
-def _value(name: str, given: list[str]) -> Any:
+def _value(name: str, given: list[str], most_addresses: int) -> Any:
     if name in ADDRESS_HEADERS:
-        return addresses(", ".join(given))
+        return addresses(", ".join(given), most_addresses)
     if len(given) == 1 or name in _SINGLE:
         return unfold(given[-1])
     return [*given[:-1], unfold(given[-1])]

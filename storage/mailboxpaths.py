@@ -14,14 +14,21 @@ def normalise_path(path: str) -> str:
     return ("INBOX" if first.lower() == "inbox" else first) + slash + rest
 
 
+LIMITS = f"{_MOST_SEGMENTS} levels at most, each of {_LONGEST_SEGMENT} characters at most"
+
+
 def checked_path(path: str) -> str:
     """The normalised path. Raises Problem DisallowedMailboxMethod when it is too deep or a name too long."""
     path = normalise_path(path)
-    segments = path.split("/")
-    if len(segments) > _MOST_SEGMENTS or any(_units(segment) > _LONGEST_SEGMENT for segment in segments):
-        text = f"A path has {_MOST_SEGMENTS} levels at most, each of {_LONGEST_SEGMENT} characters at most"
-        raise Problem("DisallowedMailboxMethod", text)
+    if not is_within_limits(path):
+        raise Problem("DisallowedMailboxMethod", f"A path has {LIMITS}")
     return path
+
+
+def is_within_limits(path: str) -> bool:
+    """Whether a path is not too deep and no name in it too long."""
+    segments = normalise_path(path).split("/")
+    return len(segments) <= _MOST_SEGMENTS and all(_units(name) <= _LONGEST_SEGMENT for name in segments)
 
 
 def _units(text: str) -> int:

@@ -18,7 +18,7 @@ from mail.threads import normalise_subject
 from problems import Problem
 from storage.database import Document, may_be_committed
 from storage.journal import exists
-from storage.messages_base import own_fields
+from storage.messages_base import own_fields, to_fit
 from storage.messages_encrypt import EncryptMessages
 from storage.retention import retention_fields
 
@@ -72,6 +72,7 @@ class AddMessages(EncryptMessages):
         now = self._store.clock()
         indexed = known if known and stored is raw else None
         indexed = indexed or (offload if len(stored) > _OFFLOADED else _run)(index, stored, date or now)
+        indexed = to_fit(indexed, stored, date or now)
         self._check_quota(user, indexed.document["size"])
         magic = random.randrange(65536)
         hashes = self._store.attachments.store(indexed.bodies, magic)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+import bson
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 
 from mail.marked import FIELDS, of_message
-from mail.message import Indexed
+from mail.message import Indexed, index
 from mail.searchtokens import search_tokens
 from storage.database import Document
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from storage.store import Store
 
 READ_MS = 120_000
+_MAY_NOT_FIT = 1024 * 1024
+_LARGEST_DOCUMENT = 15 * 1024 * 1024  # leaves room for what is added later, as by the archive
 
 
 class MessagesBase:
@@ -32,6 +36,10 @@ class MessagesBase:
         if session is None:
             self._store.mailboxes.distrust_counts(mailbox)
 
+    def is_alive(self, message: ObjectId, session: ClientSession | None = None) -> bool:
+        """Whether there is a message with this id, in whatever mailbox."""
+        return self._collection.find_one({"_id": message}, {"_id": 1}, session=session) is not None
+
     def tell_about(
         self,
         kind: str,
@@ -46,6 +54,13 @@ class MessagesBase:
             wanted = {"_id": {"$in": list(messages)}, "mailbox": mailbox}
             rows = self._collection.find(wanted, FIELDS, session=session).sort("uid", 1)
             events.tell_all(kind, user, map(of_message, rows), session)
+
+
+def to_fit(indexed: Indexed, raw: bytes, received: datetime) -> Indexed:
+    """The index of a message, a sparing one where a document can not hold all of it (16 MiB of BSON)."""
+    if len(raw) < _MAY_NOT_FIT or len(bson.encode(indexed.document)) <= _LARGEST_DOCUMENT:
+        return indexed
+    return index(raw, received, sparing=True)
 
 
 def own_fields(indexed: Indexed) -> Document:

@@ -16,8 +16,8 @@ from mail.mimetree import normalise, parse
 from mail.rewrite import split
 from problems import Problem
 from security.encryption import EncryptionFailed, encrypt_pgp, encrypt_smime
-from storage.database import Document
-from storage.messages_base import MessagesBase, own_fields
+from storage.database import Document, may_be_committed
+from storage.messages_base import MessagesBase, own_fields, to_fit
 
 log = structlog.get_logger()
 
@@ -60,7 +60,8 @@ class EncryptMessages(MessagesBase):
         """Replace a message by its encrypted form; its references to attachments move with it, once each."""
         store, magic = self._store, message["magic"]
         raw = b"".join(store.messages.source(message))
-        indexed = index(self._for_owner(user, place, raw, lambda f, *given: f(*given)), message["idate"])
+        encrypted = self._for_owner(user, place, raw, lambda f, *given: f(*given))
+        indexed = to_fit(index(encrypted, message["idate"]), encrypted, message["idate"])
         store.attachments.store(indexed.bodies, magic)
         fresh = [body.hash for body in indexed.bodies]
         stale = list((message["mimeTree"].get("attachmentMap") or {}).values())
@@ -68,8 +69,9 @@ class EncryptMessages(MessagesBase):
             replaced = store.transactions.run(
                 lambda session: self._replace(user["_id"], message, indexed, session)
             )
-        except Exception:
-            store.attachments.release(fresh, magic)
+        except Exception as error:
+            if not may_be_committed(error):
+                store.attachments.release(fresh, magic)
             raise
         store.attachments.release(stale if replaced else fresh, magic)
 

@@ -83,7 +83,9 @@ class ExpireMessages(DeleteMessages):
         return True
 
     def _purge(self, copy: ObjectId, session: ClientSession | None) -> None:
-        if row := self._store.archive.purge(copy, session=session):
+        """The references of a copy whose message is there are that message's."""
+        row = self._store.archive.purge(copy, session=session)
+        if row and not self.is_alive(copy, session):
             self.release_files(row, session)
 
     def date_by_retention(self, mailbox: ObjectId, after: int, retention: int) -> int:

@@ -21,7 +21,8 @@ LISTED = dict.fromkeys(
     (
         "uid", "mailbox", "thread", "msgid", "subject", "idate", "hdate", "intro", "ha", "attachments", "size",
         "unseen",
-        "undeleted", "flagged", "draft", "flags", "meta.from", "meta.custom", "mimeTree.attachmentMap",
+        "undeleted", "flagged", "draft", "flags", "meta.from", "meta.custom", "verificationResults.bimi",
+        "mimeTree.attachmentMap",
         "mimeTree.parsedHeader.from", "mimeTree.parsedHeader.sender", "mimeTree.parsedHeader.to",
         "mimeTree.parsedHeader.cc", "mimeTree.parsedHeader.bcc", "mimeTree.parsedHeader.references",
         "mimeTree.parsedHeader.content-type",

@@ -29,9 +29,13 @@ class RestoreMessages(MessagesBase):
     ) -> tuple[Document, int]:
         """Put an archived message into a mailbox, else where it came from, else into INBOX; mailbox and new UID.
 
+        A copy whose message is there, which a WildDuck that ended between two steps leaves, is none any more.
         Raises Problem MessageNotFound, NoSuchMailbox or OverQuotaError.
         """
         archived = self._store.archive.get(user, copy)
+        if self.is_alive(copy):
+            self._store.archive.discard([copy])
+            raise Problem("MessageNotFound")
         place = self._target(user, mailbox, archived["mailbox"])
         row = self._store.transactions.run(lambda session: self._put_back(archived, place, session))
         return place, int(row["uid"])

@@ -18,6 +18,7 @@ from storage.authlog import AuthLog
 from storage.autoreplies import Autoreplies
 from storage.backlog import Backlog, read_backlog
 from storage.belongings import Belongings
+from storage.bimi import Bimi
 from storage.certs import Certs
 from storage.counters import Counters
 from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
@@ -104,6 +105,7 @@ class Store:
         self.mailboxes = Mailboxes(self.databases, clock, self.journal, self.notices, self.events)
         self.retentionchanges = RetentionChanges(self.mailboxes, self.tasks, self.transactions, clock)
         self.attachments = Attachments(self.databases, clock)
+        self.bimi = Bimi(self.databases)
         self.files = Files(self.databases, clock)
         self.threads = Threads(self.databases, clock)
         self.archive = Archive(self.databases, clock, self.settings)

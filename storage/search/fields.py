@@ -14,6 +14,7 @@ from storage.search.terms import (
     Header,
     InMailbox,
     InThread,
+    NotDeleted,
     NotSpamOrTrash,
     Size,
     Some,
@@ -37,6 +38,8 @@ def _of_place(fields: Document) -> Iterator[Term]:
         yield InMailbox(mailbox)
         if fields.get("id"):
             yield Uids(UidSet.parse(fields["id"]))
+        if fields.get("searchable"):
+            yield NotDeleted()
     elif fields.get("searchable"):
         yield NotSpamOrTrash()
     if thread := fields.get("thread"):

@@ -103,12 +103,16 @@ def read_day(value: str) -> datetime | None:
     if match := _DAY.fullmatch(value):
         year, month, day = (int(part or 1) for part in match.groups())
         return _checked(lambda: datetime(year, month, day, tzinfo=UTC))
-    if date := _checked(lambda: datetime.fromisoformat(value)):
-        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    if date := _checked(lambda: _in_utc(datetime.fromisoformat(value))):
+        return date
     for form in _DAY_MONTH_YEAR:
         if date := _checked(lambda form=form: datetime.strptime(value, form).replace(tzinfo=UTC)):  # type: ignore[misc]
             return date
     return None
+
+
+def _in_utc(date: datetime) -> datetime:
+    return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
 
 
 def _checked(read: Callable[[], datetime]) -> datetime | None:

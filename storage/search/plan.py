@@ -28,6 +28,7 @@ from storage.search.terms import (
     InThread,
     Named,
     Not,
+    NotDeleted,
     NotSpamOrTrash,
     Phrase,
     Size,
@@ -202,6 +203,8 @@ def _field(term: Term) -> Document:
             return {"flagged": True}
         case HasAttachments():
             return {"ha": True}
+        case NotDeleted():
+            return {"searchable": True}
     raise TypeError(f"no condition for {term}")
 
 

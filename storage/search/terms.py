@@ -123,6 +123,11 @@ class HasAttachments:
 
 
 @dataclass(frozen=True, slots=True)
+class NotDeleted:
+    """Is not marked as deleted."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotSpamOrTrash:
     """Is neither in Junk nor in Trash."""
 
@@ -144,6 +149,7 @@ Term = (
     | Unseen
     | Flagged
     | HasAttachments
+    | NotDeleted
     | NotSpamOrTrash
 )
 

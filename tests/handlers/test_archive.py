@@ -126,6 +126,20 @@ def test_of_many_at_once_one_restores(app: Any, ada: str, store: Store, archived
     assert used(store, ada) == row["size"]
 
 
+def test_what_is_there_is_not_restored(client: Any, store: Store, ada: str, put: Callable[..., int]) -> None:
+    """A WildDuck that ended while it deleted or restored a message leaves both."""
+    put()
+    database = store.databases.main
+    message = database["messages"].find_one({})
+    assert message
+    database["archived"].insert_one({**message, "archived": message["idate"], "exp": True, "rdate": 1e15})
+    answer = client.post(f"/users/{ada}/archived/messages/{message['_id']}/restore", json={})
+    assert (answer.status_code, answer.json["code"]) == (404, "MessageNotFound")
+    assert database["archived"].count_documents({}) == 0
+    assert database["messages"].find_one({}) == message
+    assert used(store, ada) == message["size"]
+
+
 def test_a_full_account_gets_nothing_back(
     client: Any, store: Store, ada: str, archived: Callable[..., str]
 ) -> None:

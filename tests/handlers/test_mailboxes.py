@@ -169,7 +169,7 @@ def test_the_path_is_required(client: Any, ada: str) -> None:
 @pytest.mark.parametrize("path", ["/".join("a" * 129), "x" * 513])
 def test_paths_too_deep_or_too_long(client: Any, ada: str, make: Make, path: str) -> None:
     other = make("Work")
-    refused = (400, "DisallowedMailboxMethod")
+    refused = (400, "InputValidationError")
     assert failure(client.post(f"/users/{ada}/mailboxes", json={"path": path})) == refused
     assert failure(client.put(other, json={"path": path})) == refused
 

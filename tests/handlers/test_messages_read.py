@@ -80,13 +80,16 @@ def test_read_is_only_what_was_marked(client: Any, store: Store, box: Box, put: 
     assert client.get(box("INBOX")).json["unseen"] == 0
 
 
-def test_links_to_parts(client: Any, box: Box) -> None:
+def test_links_to_parts(client: Any, box: Box, store_raw: Callable[[bytes], str]) -> None:
     picture = {"content": "iVBORw0=", "contentType": "image/png", "cid": "logo@x", "filename": "logo.png"}
     body = {"html": '<img src="cid:logo@x">', "attachments": [picture]}
     uid = client.post(f"{box('INBOX')}/messages", json=body).json["message"]["id"]
     path = f"{box('INBOX')}/messages/{uid}"
     assert 'src="attachment:ATT00001"' in client.get(path).json["html"][0]
     html = client.get(f"{path}?replaceCidLinks=1").json["html"][0]
+    empty = store_raw(b"From: g@x.org\r\n\r\n")
+    assert client.get(f"{empty}?replaceCidLinks=1").json["html"] == []
+    assert "html" not in client.get(empty).json
     assert f'src="{path}/attachments/ATT00001"' in html
     assert client.get(f"{path}/attachments/ATT00001").data == b"\x89PNG\r"
 

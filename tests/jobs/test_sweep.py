@@ -41,6 +41,14 @@ def number(store: Store, collection: str) -> int:
     return store.databases.main[collection].count_documents({})
 
 
+def test_a_copy_takes_no_files_from_a_message_that_is_there(store: Store, make_user: Make) -> None:
+    """A WildDuck that ended while it deleted or restored a message leaves both, with one reference."""
+    message = add(store, make_user())
+    store.databases.main["archived"].insert_one({**message, "exp": True, "rdate": 1})
+    assert Sweep(store).run() == {"messages": 0, "archived": 1, "attachments": 0, "audits": 0}
+    assert counts(store) == [1]
+
+
 def test_the_way_of_a_message_from_expiry_to_nothing(store: Store, make_user: Make, clock: HandClock) -> None:
     user = make_user()
     message = add(store, user, "aGVsbG8=", "aGVsbG8=", "d29ybGQ=")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
-from mail.display import sanitise
+from mail.display import sanitise, shown
 
 HARMFUL = re.compile(
     r"<\s*(?:script|style|svg|math|iframe|object|embed|form|input|button|meta|link|base|template|frame|video|audio)\b"
@@ -68,6 +69,32 @@ def test_nothing_runs(html: str) -> None:
 )
 def test_what_people_write_stays(html: str, shown: str) -> None:
     assert sanitise(html) == shown
+
+
+@pytest.mark.parametrize(
+    ("header", "addresses"),
+    [
+        ("<https://x.example/out?a=b>, <mailto:out@x.example>", ["https://x.example/out?a=b", "mailto:out@x.example"]),
+        ("https://x.example/out, <mailto:out@x.example>", ["https://x.example/out", "mailto:out@x.example"]),
+        ("mailto:out@x.example", ["mailto:out@x.example"]),
+    ],
+)  # fmt: skip
+def test_ways_out_of_a_mailing_list(header: str, addresses: list[str]) -> None:
+    found = shown(message({"list-unsubscribe": header}), [])["list"]["unsubscribe"]
+    assert found == [{"name": "", "address": address} for address in addresses]
+
+
+@pytest.mark.parametrize(
+    ("recipient", "formatted"), [("A.da+x@Example.com", "ada@example.com"), ("Postmaster", "postmaster")]
+)
+def test_a_recipient_in_the_form_that_addresses_are_compared_in(recipient: str, formatted: str) -> None:
+    envelope = shown({**message({}), "meta": {"to": recipient}}, [])["envelope"]
+    assert envelope["rcpt"] == [{"value": recipient, "formatted": formatted}]
+
+
+def message(headers: dict[str, Any]) -> dict[str, Any]:
+    fields = dict.fromkeys(("uid", "mailbox", "thread", "user", "msgid", "size"), 1)
+    return {**fields, "mimeTree": {"parsedHeader": headers}}
 
 
 def test_a_large_table_stays_a_table() -> None:

@@ -29,6 +29,8 @@ MESSAGES = {
     "a thousand levels of messages": b"Content-Type: message/rfc822\r\n\r\n" * 1000 + b"x",
     "parts without number": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n" * 100_000,
     "a header of a megabyte": b"X: " + b"a" * 1_048_576 + b"\r\n\r\n",
+    "messages without number, each from everybody": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    + (b"--b\r\nContent-Type: message/rfc822\r\n\r\nFrom: " + b"a@b," * 500 + b"\r\n\r\nx\r\n") * 1000,
     "fields without number": b"To: b@x,\r\n" * 50_000 + b"\r\n",
 }
 

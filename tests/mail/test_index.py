@@ -263,6 +263,16 @@ def test_file_names(header: str, name: str) -> None:
         (b"\xa4", "iso-8859-15", "€"),
         (b"x", "base64", "x"),
         (b"\xe4", "no-such-charset", "ä"),
+        (b"\xe4", "idna", "ä"),
+        (b"\xe4", "undefined", "ä"),
+        (b"\xe4-", "punycode", "ä-"),
+        (b"\\u0041", "unicode_escape", "\\u0041"),
+        (b"\x93hi\x94 \x80", "iso-8859-1", "“hi” €"),
+        ("镕".encode("gbk"), "gb2312", "镕"),
+        ("똠".encode("cp949"), "ks_c_5601-1987", "똠"),
+        ("①".encode("cp932"), "shift_jis", "①"),
+        (b"\xf9\xd6", "big5", "碁"),
+        (b"\x1b(I1\x1b(B", "iso-2022-jp", "ｱ"),
     ],
 )
 def test_charsets(data: bytes, charset: str, text: str) -> None:

@@ -167,6 +167,33 @@ def test_files_stay_when_nobody_knows_whether_the_message_is_stored(
     assert references(ada)[0] == 1
 
 
+MIXED = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+WITHIN = b"Content-Type: message/rfc822\r\n\r\n"
+LINES = (b"word " * 14 + b"\r\n") * 280
+
+
+def parts(part: bytes, number: int) -> bytes:
+    return MIXED + (b"--b\r\n" + part + b"\r\n") * number + b"--b--\r\n"
+
+
+LARGE = {
+    "messages forwarded as attachments": parts(WITHIN + b"Subject: s\r\n\r\n" + LINES * 14, 60),
+    "a message within a message within": parts(
+        WITHIN * 2 + MIXED.replace(b"=b", b"=c") + b"--c\r\nContent-Type: a/b\r\n\r\n" + b"x" * 17_000_000, 1
+    ),
+    "headers without number, and text": b"Subject: x\r\n" * 170_000
+    + parts(b"Content-Type: text/plain\r\n\r\n" + LINES * 12, 25),
+}
+
+
+@pytest.mark.parametrize("name", list(LARGE))
+def test_what_is_too_much_for_a_document_is_kept_beside_it(ada: Account, name: str) -> None:
+    stored = ada.add(LARGE[name])
+    found = ada.store.messages.find(ada.id, stored["mailbox"], stored["uid"])
+    assert b"".join(ada.store.messages.source(found)) == LARGE[name]
+    ada.check()
+
+
 def test_attachments_are_shared_and_know_their_hash(ada: Account) -> None:
     raw = with_attachment(content=ObjectId().binary.hex() + "AAAA")
     first, second = ada.add(raw), ada.add(raw)

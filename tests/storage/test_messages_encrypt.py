@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 
 import gnupg
 import pytest
+from pymongo.errors import OperationFailure
 
 from problems import Problem
 from storage.store import Store
@@ -95,3 +97,22 @@ def test_a_move_that_can_not_be_encrypted_moves_nothing(account: Account) -> Non
         account.store.messages.move(account.id, first["mailbox"], secret, UidSet.parse("1"), {})
     assert account.all("messages")[0]["mailbox"] == first["mailbox"]
     account.check()
+
+
+def test_files_stay_when_nobody_knows_whether_the_encrypted_form_is_stored(
+    store: Store, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit whose answer was lost may have happened; the text of the message must not be cleaned away."""
+    ada, run = Account(store, pubKey=key), store.transactions.run
+    secret = store.mailboxes.create(ada.id, "Secret", {"encryptMessages": True}, 100)
+    first = ada.add()
+
+    def lose_the_answer(steps: Callable[..., Any]) -> None:
+        run(steps)
+        raise OperationFailure("lost", 64, {"errorLabels": ["UnknownTransactionCommitResult"]})
+
+    monkeypatch.setattr(store.transactions, "run", lose_the_answer)
+    with pytest.raises(OperationFailure):
+        store.messages.move(ada.id, first["mailbox"], secret, UidSet.parse("1"), {})
+    files = ada.all("messages")[0]["mimeTree"]["attachmentMap"].values()
+    assert [store.attachments.file(file_id)["metadata"]["c"] > 0 for file_id in files] == [True, True]

@@ -99,6 +99,7 @@ def test_in_a_mailbox(ada: Account) -> None:
     assert search(ada, mailbox=inbox) == "ABD"
     assert search(ada, mailbox=inbox, id="2:*") == "BD"
     assert search(ada, mailbox=trash, searchable=True) == "G"
+    assert search(ada, mailbox=inbox, searchable=True) == "AB", "without the one that is marked as deleted"
     assert search(ada, mailbox=ObjectId()) == ""
 
 

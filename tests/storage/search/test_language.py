@@ -89,6 +89,7 @@ TO = ("to", "cc", "bcc")
         ('newer:"1 jan 2020"', Arrived(since=datetime(2020, 1, 1, tzinfo=UTC))),
         ("datestart:2024-01-02T03:04:05+02:00", Arrived(since=datetime(2024, 1, 2, 1, 4, 5, tzinfo=UTC))),
         ("after:7d", None),
+        ("after:9999-12-31T23:59:59-10:00", None),
         ("after:2024-13-01", None),
         ("minsize:10 maxsize:20", All((Size(least=10), Size(most=20)))),
         ("minsize:x", None),
