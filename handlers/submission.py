@@ -73,7 +73,7 @@ def _compose(call: Call, user: ObjectId, body: Document) -> Outgoing:
     header_sender, envelope_sender = _senders(call, account, body)
     send_at = sending_time(body.get("sendTime"), call.now)
     composed = build(
-        body,
+        _addressed(body),
         sender=header_sender,
         date=send_at,
         keep_bcc=True,
@@ -83,6 +83,14 @@ def _compose(call: Call, user: ObjectId, body: Document) -> Outgoing:
     )
     recipients = _recipients(body, composed)
     return Outgoing(account, place, body, composed, envelope_sender, recipients, source, send_at)
+
+
+def _addressed(body: Document) -> Document:
+    """With `to` absent where an answer goes to whom it answers: an empty one names nobody, but an envelope may."""
+    if body.get("to"):
+        return body
+    rest = {name: value for name, value in body.items() if name != "to"}
+    return {**rest, "to": []} if (body.get("envelope") or {}).get("to") else rest
 
 
 def _place(call: Call, user: ObjectId, body: Document) -> Document:

@@ -116,6 +116,30 @@ def test_an_answer_follows_the_message_it_answers(
     assert queue(store)[0]["recipient"] == "list@example.org"
 
 
+@pytest.mark.parametrize(
+    ("fields", "to"),
+    [
+        ({"to": []}, "grace@example.com"),
+        ({"to": [], "envelope": {"to": []}}, "grace@example.com"),
+        ({"to": [{"address": "none"}]}, None),
+        ({"bcc": [GRACE]}, None),
+        ({"envelope": {"to": [GRACE]}}, None),
+    ],
+)
+def test_an_answer_goes_to_its_sender_where_nobody_is_named(
+    client: Any,
+    ada: str,
+    put: Callable[..., int],
+    box: Callable[[str], str],
+    submit: Callable[..., Any],
+    fields: Any,
+    to: str | None,
+) -> None:
+    reference = {"mailbox": box("INBOX").rpartition("/")[2], "id": put("Minutes"), "action": "reply"}
+    copy = copy_of(client, ada, submit(reference=reference, text="Yes", **fields))
+    assert copy["To"] == (to and f"Grace <{to}>")
+
+
 def test_a_foreign_sender_is_replaced(client: Any, ada: str, submit: Callable[..., Any]) -> None:
     answer = submit(**{"from": {"name": "Boss", "address": "boss@example.net"}}, to=[GRACE], text="x")
     assert copy_of(client, ada, answer)["From"] == "Boss <ada@example.com>"
