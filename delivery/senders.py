@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from mail.compose import Mailbox, mailbox_field
+from mail.headers import decoded_addresses, flat_addresses
+from mail.mimetree import header_lines, parsed_header
+from mail.rewrite import count, with_field
 from security.normalise import lookup_address, normalise_address
 from storage.database import Document
 from storage.store import Store
@@ -20,6 +24,29 @@ def permitted_sender(store: Store, user: Document, address: str) -> str:
         return given
     found = store.addresses.resolve(given)
     return given if found and found.get("user") == user["_id"] else main
+
+
+def under_own_name(store: Store, user: Document, header: bytes) -> tuple[bytes, str]:
+    """A header section that is from nobody but whom the account may write as, and the address of the first of these.
+
+    All of From is looked at, however many fields and addresses there are. Raises ComposeError.
+    """
+    parsed = parsed_header([line.decode("latin-1") for line in header_lines(header)])
+    people = list(flat_addresses(decoded_addresses(parsed.get("from") or ())))
+    first = people[0] if people else {}
+    allowed = permitted_sender(store, user, str(first.get("address") or ""))
+    if (
+        people
+        and count(header, "From") == 1
+        and all(_is_permitted(store, user, p["address"]) for p in people)
+    ):
+        return header, allowed
+    author = Mailbox(str(first.get("name") or ""), allowed)
+    return with_field(header, "From", mailbox_field(author)), allowed
+
+
+def _is_permitted(store: Store, user: Document, address: str) -> bool:
+    return permitted_sender(store, user, address) == normalise_address(address)
 
 
 def _matches(entry: str, address: str) -> bool:

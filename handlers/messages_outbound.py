@@ -18,14 +18,14 @@ from delivery.limits import (
     reserve_recipients,
     sending_time,
 )
-from delivery.queue import Submission, queueing
-from delivery.senders import permitted_sender
+from delivery.queue import Submission, queueing, with_id
+from delivery.senders import permitted_sender, under_own_name
 from delivery.targets import deliveries
 from handlers.call import Call
-from mail.compose import Mailbox, mailbox_field
-from mail.headers import decoded_addresses, flat_addresses
+from mail.compose import ComposeError
+from mail.headers import flat_addresses
 from mail.rewrite import split, with_field
-from problems import Problem
+from problems import InvalidInput, Problem
 from storage.database import DatabaseError, Document
 from storage.messages_read import OF_SENDING
 
@@ -67,17 +67,18 @@ def submit_stored_message(
 
 def _composed(call: Call, account: Document, draft: Document, send_at: datetime) -> Composed:
     """The draft with the date of its sending and a sender that the account may use, and whom it goes to."""
-    headers = draft["mimeTree"]["parsedHeader"]
     envelope = (draft.get("meta") or {}).get("envelope") or {}
-    given = next(iter(decoded_addresses(list(flat_addresses(headers.get("from"))))), {})
-    named = Mailbox(str(given.get("name") or ""), str(given.get("address") or ""))
-    allowed = permitted_sender(call.store, account, named.address)
     header, body = split(b"".join(call.store.messages.source(draft)))
-    header = with_field(header, "Date", format_datetime(send_at))
-    if allowed != named.address:
-        header = with_field(header, "From", mailbox_field(Mailbox(named.name, allowed)))
-    sender = permitted_sender(call.store, account, str(envelope.get("from") or named.address))
-    return Composed(header + b"\r\n" + body, sender, _recipients(headers, envelope))
+    try:
+        header, author = under_own_name(
+            call.store, account, with_field(header, "Date", format_datetime(send_at))
+        )
+    except ComposeError as error:
+        raise InvalidInput({error.path: str(error)}) from error
+    sender = permitted_sender(call.store, account, str(envelope.get("from") or author))
+    header = with_id(header, sender)
+    recipients = _recipients(draft["mimeTree"]["parsedHeader"], envelope)
+    return Composed(header + b"\r\n" + body, sender, recipients)
 
 
 def _recipients(headers: Document, envelope: Document) -> list[str]:

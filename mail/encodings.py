@@ -24,4 +24,6 @@ def decode_content(content: str, encoding: str, path: str) -> bytes:
                 return content.encode("utf-16-le")
     except ValueError as error:
         raise ComposeError(path, f"is not valid {encoding}") from error
-    raise ComposeError(path, "must be one of [base64, base64url, hex, utf8, ascii, latin1, binary, utf16le]")
+    raise ComposeError(
+        path, "must be one of [base64, base64url, hex, utf8, utf-8, ascii, latin1, binary, utf16le]"
+    )

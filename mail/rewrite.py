@@ -30,6 +30,11 @@ def with_field(header: bytes, name: str, value: str) -> bytes:
     return header[: match.start()] + line + without(header[match.end() :], name)
 
 
+def count(header: bytes, name: str) -> int:
+    """How many fields of a name a header section has."""
+    return len(_fields(name).findall(header))
+
+
 @lru_cache(maxsize=64)
 def _fields(name: str) -> re.Pattern[bytes]:
     """Whole fields of a name, folded lines included."""

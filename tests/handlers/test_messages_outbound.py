@@ -116,6 +116,44 @@ def test_a_draft_of_a_foreign_sender_goes_out_under_the_own_name(
     assert (found["from"], found["to"], found["bodySize"]) == ("ada@example.com", ["g@example.org"], 5)
 
 
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        ("From: ada@example.com\r\nFrom: boss@example.net\r\n", ["ada@example.com"]),
+        ("From: ada@example.com, boss@example.net\r\n", ["ada@example.com"]),
+        ("From: Us: ada@example.com, boss@example.net;\r\n", ["ada@example.com"]),
+        ("From : boss@example.net\r\n", ["ada@example.com"]),
+        ("", ["ada@example.com"]),
+        ("From: Ada <a.da+news@EXAMPLE.com>\r\n", ["Ada <a.da+news@EXAMPLE.com>"]),
+    ],
+)
+def test_every_sender_of_a_draft_is_looked_at(
+    client: Any, store: Store, box: Callable[[str], str], header: str, wanted: list[str]
+) -> None:
+    raw = f"{header}To: g@example.org\r\nSubject: x\r\n\r\nHello".encode()
+    made = client.post(
+        f"{box('Drafts')}/messages?draft=true", data=raw, headers={"Content-Type": "message/rfc822"}
+    )
+    answer = client.post(f"{box('Drafts')}/messages/{made.json['message']['id']}/submit", json={})
+    found = headers(store, answer.json["queueId"])
+    assert found["from"] == wanted
+    assert envelope(store, answer.json["queueId"])["from"].startswith("a")
+    sent = client.get(f"{box('Sent Mail')}/messages/{answer.json['message']['id']}").json
+    assert [sent["messageId"]] == found["message-id"], "the copy is the message that was sent"
+
+
+def test_an_own_name_that_no_header_can_have_is_told(
+    client: Any, store: Store, ada: str, box: Callable[[str], str]
+) -> None:
+    store.databases.users["users"].update_one({}, {"$set": {"address": "ädä@example.com"}})
+    raw = b"From: boss@example.net\r\nTo: g@example.org\r\n\r\nHello"
+    made = client.post(
+        f"{box('Drafts')}/messages?draft=true", data=raw, headers={"Content-Type": "message/rfc822"}
+    )
+    answer = client.post(f"{box('Drafts')}/messages/{made.json['message']['id']}/submit", json={})
+    assert (answer.status_code, list(answer.json["details"])) == (400, ["from"])
+
+
 def test_the_message_answered_is_flagged(
     client: Any, put: Callable[..., int], box: Callable[[str], str], draft: Callable[..., str]
 ) -> None:
@@ -214,6 +252,8 @@ def test_a_message_is_forwarded_as_it_came(
     assert (found["interface"], found["reason"], found["userId"]) == ("forwarder", "forward", ada)
     assert "passwordType" not in found
     assert headers(store, queue_id)["subject"] == ["Minutes"]
+    assert headers(store, queue_id)["message-id"] == [found["messageId"]], "no server takes mail without"
+    assert headers(store, queue_id)["date"] == [found["date"]]
     assert client.get(path).json["outbound"][0]["queueId"] == queue_id
     assert client.get(f"/users/{ada}").json["limits"]["forwards"]["used"] == 2
 

@@ -253,6 +253,8 @@ def test_no_field_adds_a_header(client: Any, ada: str, submit: Callable[..., Any
     ("body", "field"),
     [
         ({"cc": [{"address": "nobody"}]}, "cc,0,address"),
+        ({"from": {"address": "nobody"}}, "from,address"),
+        ({"from": {"name": "Ada"}}, "from,address"),
         ({"subject": 5}, "subject"),
         ({"sendTime": "soon"}, "sendTime"),
         ({"sendTime": "2199-01-01T00:00:00Z"}, "sendTime"),
