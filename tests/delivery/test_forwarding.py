@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 from bson import ObjectId
 
@@ -13,6 +15,7 @@ from handlers.addresses import create_forwarded_address
 from handlers.call import Call
 from handlers.filters import create_filter
 from handlers.users import update_user
+from server.settings import Settings
 from storage.store import Store
 
 Document = dict[str, Any]
@@ -130,6 +133,29 @@ class TestLoops:
         lmtp.send(returned, "ada@example.com")
         assert len(inboxes.messages(ada)) == 2
         assert len(inboxes.queued()) == 1
+
+    @pytest.mark.parametrize("place", range(3))
+    def test_the_mark_of_a_wildduck_with_the_same_secret(
+        self, lmtp: Any, inboxes: Any, settings: Settings, make_user: MakeUser, place: int
+    ) -> None:
+        """It signs the text of its deliveries, so their form and order is what is agreed on."""
+        server = {"mxAuth": {"user": "u", "pass": "p"}, "mxSecure": True}
+        exchange = {"priority": 0, "mx": True, "exchange": "10.0.0.1", "A": ["10.0.0.1"], "AAAA": []}
+        relay = {"mx": [exchange], "mxPort": "465", **server, "skipSRS": True, "skipSTS": True}
+        to, ada = {"to": "ada@example.com"}, {"forwardedFor": "ada@example.com"}
+        target, text = [
+            ("x@y.example", [{"to": "x@y.example", **ada, **relay}]),
+            ("smtps://u:p@10.0.0.1:465", [{**to, **relay, **ada}]),
+            ("https://h.example/", [
+                {**to, "http": True, "targetUrl": "https://h.example/", "skipSRS": True, "skipSTS": True, **ada}
+            ]),
+        ][place]  # fmt: skip
+        relay_of_own = {} if place else {"mtaRelay": "smtps://u:p@10.0.0.1:465"}
+        forwarding(make_user, target, **relay_of_own)
+        salted = b"0123456789ab" + orjson.dumps(text)
+        mark = b"0123456789ab" + hmac.digest(settings.secret.encode(), salted, "sha256").hex().encode()
+        lmtp.send(b"X-WildDuck-Seen: " + mark + b"\r\n" + RAW, "ada@example.com")
+        assert inboxes.queued() == []
 
     def test_another_account_may_forward_it_still(self, lmtp: Any, inboxes: Any, make_user: MakeUser) -> None:
         forwarding(make_user, "bob@example.com")
