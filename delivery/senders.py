@@ -10,6 +10,8 @@ from security.normalise import lookup_address, normalise_address
 from storage.database import Document
 from storage.store import Store
 
+_MOST_AUTHORS = 10  # each is looked up
+
 
 def permitted_sender(store: Store, user: Document, address: str) -> str:
     """The address to send as: the given one if the account may use it, else the account's main address.

@@ -31,7 +31,7 @@ class Delivery:
     """One recipient; `options` are further fields of its queue document, such as those of a relay."""
 
     recipient: str
-    options: Document = field(default_factory=dict)
+    options: Document = field(default_factory=dict, repr=False)
 
     @property
     def domain(self) -> str:
