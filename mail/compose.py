@@ -24,6 +24,7 @@ _HEADER_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,100}")
 _LONGEST_QUOTED, _LONGEST_MAILBOX = 48, 60
 _LONGEST_WORD = 900  # what can not be folded must still fit into a line (RFC 5322 §2.1.1)
 _STRUCTURAL = frozenset({"mime-version", "bcc"})
+_SINGLE = frozenset({"message-id", "in-reply-to", "references"})
 _OF_FIELDS = frozenset({"from", "sender", "to", "cc", "reply-to", "subject", "date"})
 
 
@@ -96,10 +97,18 @@ def _fields(draft: Draft) -> list[tuple[str, str]]:
         ("Subject", _unstructured("Subject", draft.subject)),
         ("Date", format_datetime(draft.date.astimezone(UTC))),
     ]
-    custom = [(name, value) for name, value in map(_custom, draft.headers) if value and _is_free(name)]
+    custom = _once([(name, value) for name, value in map(_custom, draft.headers) if value and _is_free(name)])
     if not any(name.lower() == "message-id" for name, _ in custom):
         own.append(("Message-ID", draft.message_id or new_message_id(draft.sender.address)))
     return custom + [(name, value) for name, value in own if value]
+
+
+def _once(fields: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Of those that a message may have once (RFC 5322 §3.6) the first: what follows from an answer comes before."""
+    first = {name.lower(): number for number, (name, _) in reversed(list(enumerate(fields)))}
+    return [
+        f for number, f in enumerate(fields) if f[0].lower() not in _SINGLE or first[f[0].lower()] == number
+    ]
 
 
 def _answers_to(draft: Draft) -> list[Mailbox]:

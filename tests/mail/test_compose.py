@@ -255,6 +255,12 @@ def test_a_message_id_of_the_callers() -> None:
         assert parsed(headers=[("Message-Id", own)])["Message-ID"] == "<own@example.com>"
 
 
+def test_identification_fields_are_there_once() -> None:
+    names = ("Message-ID", "References", "In-Reply-To", "X-Own")
+    found = parsed(headers=[(name, f"<{n}@x>") for n in (1, 2) for name in names])
+    assert [found.get_all(name) for name in names] == [["<1@x>"], ["<1@x>"], ["<1@x>"], ["<1@x>", "<2@x>"]]
+
+
 def test_international_domains_are_sent_in_ascii() -> None:
     assert parsed(to=[Mailbox("", "a@grün.example")])["To"] == ("a@xn--grn-ioa.example")
     with pytest.raises(ComposeError):
