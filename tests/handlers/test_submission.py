@@ -116,6 +116,16 @@ def test_an_answer_follows_the_message_it_answers(
     assert queue(store)[0]["recipient"] == "list@example.org"
 
 
+@pytest.mark.parametrize("encoding", ["BASE64", " base64 ", "UTF-8", "utf8"])
+def test_encodings_are_named_in_any_way(
+    client: Any, ada: str, submit: Callable[..., Any], encoding: str
+) -> None:
+    attachment = {"content": "aGk=", "encoding": encoding, "contentType": "text/calendar; method=REQUEST"}
+    (part,) = copy_of(client, ada, submit(text="x", attachments=[attachment])).iter_attachments()
+    assert part.get_content().strip() == ("hi" if "64" in encoding else "aGk=")
+    assert part["Content-Type"].params["method"] == "REQUEST"
+
+
 @pytest.mark.parametrize(
     ("fields", "to"),
     [
