@@ -31,7 +31,7 @@ def permitted_sender(store: Store, user: Document, address: str) -> str:
 def under_own_name(store: Store, user: Document, header: bytes) -> tuple[bytes, str]:
     """A header section that is from nobody but whom the account may write as, and the address of the first of these.
 
-    All of From is looked at, however many fields and addresses there are. Raises ComposeError.
+    All of From is looked at, however many fields and addresses there are.
     """
     parsed = parsed_header([line.decode("latin-1") for line in header_lines(header)])
     people = list(flat_addresses(decoded_addresses(parsed.get("from") or ())))

@@ -22,10 +22,9 @@ from delivery.queue import Submission, queueing, with_id
 from delivery.senders import permitted_sender, under_own_name
 from delivery.targets import deliveries
 from handlers.call import Call
-from mail.compose import ComposeError
 from mail.headers import flat_addresses
 from mail.rewrite import split, with_field
-from problems import InvalidInput, Problem
+from problems import Problem
 from storage.database import DatabaseError, Document
 from storage.messages_read import OF_SENDING
 
@@ -69,12 +68,7 @@ def _composed(call: Call, account: Document, draft: Document, send_at: datetime)
     """The draft with the date of its sending and a sender that the account may use, and whom it goes to."""
     envelope = (draft.get("meta") or {}).get("envelope") or {}
     header, body = split(b"".join(call.store.messages.source(draft)))
-    try:
-        header, author = under_own_name(
-            call.store, account, with_field(header, "Date", format_datetime(send_at))
-        )
-    except ComposeError as error:
-        raise InvalidInput({error.path: str(error)}) from error
+    header, author = under_own_name(call.store, account, with_field(header, "Date", format_datetime(send_at)))
     sender = permitted_sender(call.store, account, str(envelope.get("from") or author))
     header = with_id(header, sender)
     recipients = _recipients(draft["mimeTree"]["parsedHeader"], envelope)

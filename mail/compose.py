@@ -77,7 +77,7 @@ def compose(draft: Draft) -> bytes:
     """The message, lines ended by CRLF. Raises ComposeError."""
     root = _body(draft)
     lines = [*_fields(draft), ("MIME-Version", "1.0")]
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines).encode("ascii")
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines).encode()
     return head + root.as_bytes(policy=_POLICY)
 
 
@@ -89,11 +89,11 @@ def new_message_id(address: str) -> str:
 
 def _fields(draft: Draft) -> list[tuple[str, str]]:
     own: list[tuple[str, str]] = [
-        ("From", _mailboxes([draft.sender], "from")),
-        ("To", _mailboxes(draft.to, "to")),
-        ("Cc", _mailboxes(draft.cc, "cc")),
-        ("Bcc", _mailboxes(draft.bcc, "bcc")),
-        ("Reply-To", _mailboxes([draft.reply_to] if draft.reply_to else _answers_to(draft), "replyTo")),
+        ("From", _mailboxes([draft.sender])),
+        ("To", _mailboxes(draft.to)),
+        ("Cc", _mailboxes(draft.cc)),
+        ("Bcc", _mailboxes(draft.bcc)),
+        ("Reply-To", _mailboxes([draft.reply_to] if draft.reply_to else _answers_to(draft))),
         ("Subject", _unstructured("Subject", draft.subject)),
         ("Date", format_datetime(draft.date.astimezone(UTC))),
     ]
@@ -148,15 +148,14 @@ def _unstructured(name: str, text: str) -> str:
     return words.encode(linesep="\r\n", splitchars=" ,;")
 
 
-def _mailboxes(mailboxes: Sequence[Mailbox], path: str) -> str:
+def _mailboxes(mailboxes: Sequence[Mailbox]) -> str:
     """An address list, one address a line where there are several."""
-    return ",\r\n ".join(_mailbox(mailbox, path) for mailbox in mailboxes if mailbox.address)
+    return ",\r\n ".join(mailbox_field(mailbox) for mailbox in mailboxes if mailbox.address)
 
 
-def _mailbox(mailbox: Mailbox, path: str) -> str:
+def mailbox_field(mailbox: Mailbox) -> str:
+    """The body of a From field. A local part that is no ASCII makes the header one of RFC 6532."""
     address, name = ascii_address(plain(mailbox.address)), plain(mailbox.name)
-    if not address.isascii():
-        raise ComposeError(path, f"{mailbox.address} needs SMTPUTF8, which is not offered everywhere")
     if not name:
         return address
     if name.isascii() and "=?" not in name and len(name) <= _LONGEST_QUOTED:
@@ -167,11 +166,6 @@ def _mailbox(mailbox: Mailbox, path: str) -> str:
     last = phrase.rpartition("\r\n")[2]
     break_ = "\r\n" if len(last) + len(address) > _LONGEST_MAILBOX else ""
     return f"{phrase}{break_} <{address}>"
-
-
-def mailbox_field(mailbox: Mailbox) -> str:
-    """The body of a From field. Raises ComposeError."""
-    return _mailbox(mailbox, "from")
 
 
 def ascii_address(address: str) -> str:

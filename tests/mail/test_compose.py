@@ -263,8 +263,16 @@ def test_identification_fields_are_there_once() -> None:
 
 def test_international_domains_are_sent_in_ascii() -> None:
     assert parsed(to=[Mailbox("", "a@grün.example")])["To"] == ("a@xn--grn-ioa.example")
-    with pytest.raises(ComposeError):
-        compose(draft(to=[Mailbox("", "grüße@example.org")]))
+
+
+def test_a_local_part_that_is_no_ascii_stays_as_it_is() -> None:
+    """RFC 6532: it has no other form, and the relay asks for SMTPUTF8."""
+    raw = compose(
+        draft(sender=Mailbox("Jürgen", "jürgen@grün.example"), to=[Mailbox("", "grüße@example.org")])
+    )
+    header = raw.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+    assert "From: =?utf-8?q?J=C3=BCrgen?= <jürgen@xn--grn-ioa.example>" in header
+    assert "To: grüße@example.org" in header
 
 
 @pytest.mark.parametrize(
