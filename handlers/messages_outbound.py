@@ -25,7 +25,7 @@ from handlers.call import Call
 from mail.headers import flat_addresses
 from mail.rewrite import split, with_field
 from problems import Problem
-from storage.database import DatabaseError, Document
+from storage.database import Document
 from storage.messages_read import OF_SENDING
 
 log = structlog.get_logger()
@@ -109,7 +109,7 @@ def _send_draft(
                 place,
                 composed.raw,
                 flags=["\\Seen", *(f for f in draft["flags"] if f not in ("\\Seen", "\\Draft"))],
-                meta={**draft["meta"], "from": composed.sender, "to": composed.recipients},
+                meta={**(draft.get("meta") or {}), "from": composed.sender, "to": composed.recipients},
                 outbound=[*(draft.get("outbound") or ()), queued.id],
                 thread_of=draft,
                 message_id=copy_id,
@@ -125,8 +125,11 @@ def _send_draft(
 def _after_sending(
     call: Call, user: ObjectId, draft: Document, recipients: Sequence[str], *, delete_files: bool
 ) -> None:
-    """The message is on its way by now, so a failure here must not tell the caller that it is not."""
-    store, meta = call.store, draft["meta"]
+    """The message is on its way by now, so a failure here must not tell the caller that it is not.
+
+    What is remembered of the draft may be another program's, and anything.
+    """
+    store, meta = call.store, draft.get("meta") or {}
     try:
         store.messages.release_files(draft)
         store.addressregister.note(user, dict.fromkeys(recipients, ""))
@@ -134,8 +137,8 @@ def _after_sending(
             mark_reference(call, user, meta["reference"])
         if delete_files:
             store.files.delete_all(user, [ObjectId(file["id"]) for file in meta.get("files") or ()])
-    except (DatabaseError, Problem) as error:
-        log.warning("a draft was sent but not noted", user=str(user), reason=str(error)[:200])
+    except Exception:
+        log.exception("a draft was sent but not noted", user=str(user))
 
 
 def mark_reference(call: Call, user: ObjectId, reference: Document) -> None:

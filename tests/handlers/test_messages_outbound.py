@@ -160,6 +160,25 @@ def test_an_account_with_an_international_name_sends(
         assert shown["from"]["address"] == "ädä@example.com"
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"$unset": {"meta": ""}},
+        {"$set": {"meta.reference": {"action": "shout", "mailbox": "x"}}},
+        {"$set": {"meta.files": [{"id": "x"}, {}]}},
+    ],
+)
+def test_whatever_is_remembered_of_a_draft_it_is_sent(
+    client: Any, store: Store, draft: Callable[..., str], change: dict[str, Any]
+) -> None:
+    """An answer of 500 would have the caller send it once more."""
+    path = draft()
+    store.databases.main["messages"].update_one({}, change)
+    answer = client.post(f"{path}/submit", json={"deleteFiles": True})
+    assert answer.status_code == 200, answer.json
+    assert [row["recipient"] for row in queue(store)] == ["grace@example.org"]
+
+
 def test_the_message_answered_is_flagged(
     client: Any, put: Callable[..., int], box: Callable[[str], str], draft: Callable[..., str]
 ) -> None:
