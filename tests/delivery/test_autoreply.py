@@ -140,6 +140,15 @@ def test_no_reason_to_be_silent(
 HOUR = timedelta(hours=1)
 
 
+@pytest.mark.parametrize(("policy", "count"), [("none", 1), ("quarantine", 0), ("reject", 0)])
+def test_who_is_forged_gets_none(lmtp: Any, inboxes: Any, ada: ObjectId, policy: str, count: int) -> None:
+    """It would go to somebody who never wrote."""
+    lmtp.dns.records["_dmarc.example.org", "TXT"] = [f"v=DMARC1; p={policy}"]
+    lmtp.send(message(), "ada@example.com", sender=SENDER)
+    assert len(inboxes.messages(ada)) == 1
+    assert len(answers(inboxes)) == count
+
+
 @pytest.mark.parametrize(
     ("fields", "count"),
     [
