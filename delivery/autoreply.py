@@ -33,7 +33,6 @@ _MACHINE = re.compile(
 )
 _BULK = ("list", "junk", "bulk")
 _SUPPRESSING = re.compile(r"\b(?:OOF|AutoReply|All)\b", re.I)
-_DISOWNING = ("quarantine", "reject")
 _ANSWERED = "x-wd-autoreply-for"
 
 
@@ -155,13 +154,7 @@ def _unanswerable(arrival: Arrival) -> str:
         return "mailing list"
     if any(_SUPPRESSING.search(value) for value in arrival.values("x-auto-response-suppress")):
         return "answers are suppressed"
-    return "sender is forged" if _is_forged(arrival) else ""
-
-
-def _is_forged(arrival: Arrival) -> bool:
-    """The domain named in From says that this is not from it: an answer would reach somebody who never wrote."""
-    dmarc = (arrival.verification or {}).get("dmarc") or {}
-    return not dmarc.get("domain") and dmarc.get("policy") in _DISOWNING
+    return "sender is forged" if arrival.is_disowned else ""
 
 
 def _draft(answer: Answer, arrival: Arrival, recipient: Recipient, parent: ObjectId, now: datetime) -> Draft:

@@ -78,6 +78,7 @@ class Forwarding:
             parent=parent,
             origin=arrival.envelope.peer,
             deliveries=going,
+            unreported=arrival.is_disowned,
         )
         return stack.enter_context(queueing(self._store, submission))
 

@@ -33,7 +33,8 @@ class Submission:
     """A message to be sent, on behalf of an account or a forwarded address, not before `send_at`.
 
     It goes to the `recipients` of its envelope, or, when it is forwarded, to `deliveries` in their stead. An
-    `automatic` one is an answer that nobody wrote.
+    `automatic` one is an answer that nobody wrote. Of one that is `unreported` nobody is told that it can not be
+    delivered: who stands for its sender did not send it.
     """
 
     user: Document
@@ -45,6 +46,7 @@ class Submission:
     origin: str
     deliveries: Sequence[Delivery] = ()
     automatic: bool = False
+    unreported: bool = False
 
     @property
     def owner(self) -> Document:
@@ -151,6 +153,7 @@ def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime)
         "messageId": str(parsed.get("message-id") or ""),
         "date": str(parsed.get("date") or ""),
         "bodySize": len(body),
+        **({"mallard": {"unreported": True}} if submission.unreported else {}),
     }
 
 

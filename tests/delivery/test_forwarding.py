@@ -66,6 +66,28 @@ def test_an_address_a_server_and_a_url(lmtp: Any, inboxes: Any, make_user: MakeU
     assert "Return-Path" not in head
 
 
+@pytest.mark.parametrize(
+    ("records", "unreported"),
+    [
+        ({}, False),
+        ({"_dmarc.example.org": "v=DMARC1; p=none"}, False),
+        ({"_dmarc.example.org": "v=DMARC1; p=reject"}, True),
+        ({"_dmarc.example.org": "v=DMARC1; p=reject", "list.example": "v=spf1 ip4:192.0.2.1 -all"}, False),
+    ],
+)
+def test_nobody_is_told_of_what_he_did_not_send(
+    lmtp: Any, inboxes: Any, make_user: MakeUser, records: dict[str, str], unreported: bool
+) -> None:
+    """A server that refuses the forward would have the report go to whoever was named as its sender."""
+    forwarding(make_user, "x@y.example")
+    lmtp.dns.records.update({(name, "TXT"): [text] for name, text in records.items()})
+    received = b"Received: from mx.list.example ([192.0.2.1]) by mx.example.net; now\r\n"
+    lmtp.send(received + RAW, "ada@example.com", sender="bounces@list.example")
+    (entry,) = inboxes.queued()
+    assert bool(entry["data"].get("mallard", {}).get("unreported")) is unreported
+    assert entry["data"]["from"] == "bounces@list.example"
+
+
 def test_targets_of_filters_and_of_the_account_are_united(
     lmtp: Any, inboxes: Any, call: Call, make_user: MakeUser
 ) -> None:
