@@ -5,12 +5,13 @@ from __future__ import annotations
 from mail.compose import Mailbox, mailbox_field
 from mail.headers import decoded_addresses, flat_addresses
 from mail.mimetree import header_lines, parsed_header
-from mail.rewrite import count, with_field
+from mail.rewrite import fields_of, with_field
 from security.normalise import lookup_address, normalise_address
 from storage.database import Document
 from storage.store import Store
 
 _MOST_AUTHORS = 10  # each is looked up
+_LONGEST_FROM = 4096  # of a field beyond all measure, not all is read
 
 
 def permitted_sender(store: Store, user: Document, address: str) -> str:
@@ -37,11 +38,9 @@ def under_own_name(store: Store, user: Document, header: bytes) -> tuple[bytes, 
     people = list(flat_addresses(decoded_addresses(parsed.get("from") or ())))
     first = people[0] if people else {}
     allowed = permitted_sender(store, user, str(first.get("address") or ""))
-    if (
-        people
-        and count(header, "From") == 1
-        and all(_is_permitted(store, user, p["address"]) for p in people)
-    ):
+    fields = fields_of(header, "From")
+    is_plain = len(fields) == 1 and len(fields[0]) < _LONGEST_FROM and 0 < len(people) <= _MOST_AUTHORS
+    if is_plain and all(_is_permitted(store, user, person["address"]) for person in people):
         return header, allowed
     author = Mailbox(str(first.get("name") or ""), allowed)
     return with_field(header, "From", mailbox_field(author)), allowed

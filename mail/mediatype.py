@@ -11,9 +11,8 @@ _ANY = "application/octet-stream"
 _KIND = re.compile(r"[\w.+\-]+/[\w.+\-]+", re.A)
 _NAME = re.compile(r"[a-z0-9\-]{1,64}")
 _VALUE = re.compile(r"[\x20-\x7e]{1,255}")
-_NOT_TAKEN = frozenset(
-    {"name", "boundary"}
-)  # the disposition has the name; nothing but a multipart has a boundary
+# The disposition has the name; nothing but a multipart has a boundary.
+_NOT_TAKEN = frozenset({"name", "boundary"})
 
 
 def media_type(given: str, filename: str) -> tuple[str, dict[str, str]]:

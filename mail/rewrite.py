@@ -30,9 +30,9 @@ def with_field(header: bytes, name: str, value: str) -> bytes:
     return header[: match.start()] + line + without(header[match.end() :], name)
 
 
-def count(header: bytes, name: str) -> int:
-    """How many fields of a name a header section has."""
-    return len(_fields(name).findall(header))
+def fields_of(header: bytes, name: str) -> list[bytes]:
+    """The fields of a name as they stand in a header section."""
+    return [match[0] for match in _fields(name).finditer(header)]
 
 
 @lru_cache(maxsize=64)

@@ -123,6 +123,11 @@ def test_a_draft_of_a_foreign_sender_goes_out_under_the_own_name(
         ("From: ada@example.com, boss@example.net\r\n", ["ada@example.com"]),
         ("From: Us: ada@example.com, boss@example.net;\r\n", ["ada@example.com"]),
         ("From : boss@example.net\r\n", ["ada@example.com"]),
+        ("From: ada@example.com" + ",\r\n ada@example.com" * 10 + "\r\n", ["ada@example.com"]),
+        (
+            "From: ada@example.com,\r\n" + "\r\n".join([" " * 900] * 80) + " boss@example.net\r\n",
+            ["ada@example.com"],
+        ),
         ("", ["ada@example.com"]),
         ("From: Ada <a.da+news@EXAMPLE.com>\r\n", ["Ada <a.da+news@EXAMPLE.com>"]),
     ],
