@@ -29,6 +29,7 @@ _RECEIVED_FROM = re.compile(r"\s*from\s+([^\s()]+)", re.I)
 _RECEIVED_IP = re.compile(r"\[(?:IPv6:)?([0-9a-f.:]+)\]", re.I)
 _RECEIVED_ID = re.compile(r"\sid\s+([^\s();]+)", re.I)
 _LARGEST_VERIFIED = 16 * 1024 * 1024
+_DISOWNING = ("quarantine", "reject")
 _ANEW_EACH_TIME = frozenset({"delivery-date", "envelope-to", "return-path"})
 """Fields that an MTA may write when it hands a message over, so they differ when it does so again."""
 
@@ -75,6 +76,15 @@ class Arrival:
     def hops(self) -> int:
         """How many servers it came through."""
         return len(self.values("received"))
+
+    @property
+    def is_disowned(self) -> bool:
+        """Whether the domain that From names says that this is not from it (DMARC), and nothing speaks for the
+        envelope's sender (SPF): whoever that is has not written it.
+        """
+        found = self.verification or {}
+        dmarc = found.get("dmarc") or {}
+        return not found.get("spf") and not dmarc.get("domain") and dmarc.get("policy") in _DISOWNING
 
     def passed_on(self, recipient: str) -> bytes:
         """The message with our own Received field: what is forwarded."""

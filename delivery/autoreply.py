@@ -16,7 +16,7 @@ from delivery.arrival import Arrival
 from delivery.queue import Queueing, Submission, queueing
 from delivery.recipients import Recipient
 from delivery.senders import OwnAddresses
-from mail.compose import ComposeError, Draft, Mailbox, compose, new_message_id
+from mail.compose import Draft, Mailbox, compose, new_message_id
 from mail.headers import decode_words
 from security.normalise import lookup_address, normalise_address
 from storage.database import Document
@@ -91,11 +91,7 @@ class Autoreplies:
         self, stack: ExitStack, answer: Answer, arrival: Arrival, recipient: Recipient, parent: ObjectId
     ) -> Queueing | None:
         """Put the answer beside the queue; None where its sender had one lately. An error undoes it."""
-        try:
-            raw = compose(_draft(answer, arrival, recipient, parent, self._store.clock()))
-        except ComposeError as error:
-            log.info("an answer can not be written", to=arrival.envelope.sender, reason=str(error)[:200])
-            return None
+        raw = compose(_draft(answer, arrival, recipient, parent, self._store.clock()))
         if not stack.enter_context(self._claimed(answer, arrival)):
             return None
         submission = Submission(
@@ -158,7 +154,7 @@ def _unanswerable(arrival: Arrival) -> str:
         return "mailing list"
     if any(_SUPPRESSING.search(value) for value in arrival.values("x-auto-response-suppress")):
         return "answers are suppressed"
-    return ""
+    return "sender is forged" if arrival.is_disowned else ""
 
 
 def _draft(answer: Answer, arrival: Arrival, recipient: Recipient, parent: ObjectId, now: datetime) -> Draft:

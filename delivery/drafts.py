@@ -18,8 +18,8 @@ from mail.compose import (
     Mailbox,
     ascii_address,
     compose,
-    decode_content,
 )
+from mail.encodings import decode_content
 from mail.pictures import extract_data_images
 from mail.reply import Reference, refer
 from problems import InvalidInput, Problem

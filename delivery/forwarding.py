@@ -64,8 +64,9 @@ class Forwarding:
         Raises Refused for a loop and beyond the owner's limit, EncryptionFailed where nobody else may read it.
         """
         to = ascii_address(recipient.address)
-        going = [delivery for _, delivery in deliveries(targets, [to], owner)]
-        mark = self._mark(arrival, recipient, going)
+        found = deliveries(targets, [to], owner)
+        going = [delivery for _, delivery in found]
+        mark = self._mark(arrival, [_fact(*each, recipient.address) for each in found])
         raw = _for_target(arrival.passed_on(recipient.address), owner)
         stack.enter_context(_counted(self._store, owner, len(going)))
         submission = Submission(
@@ -77,12 +78,12 @@ class Forwarding:
             parent=parent,
             origin=arrival.envelope.peer,
             deliveries=going,
+            unreported=arrival.is_disowned,
         )
         return stack.enter_context(queueing(self._store, submission))
 
-    def _mark(self, arrival: Arrival, recipient: Recipient, going: Sequence[Delivery]) -> bytes:
+    def _mark(self, arrival: Arrival, facts: Sequence[Document]) -> bytes:
         """The field that marks the message as sent to these targets. Raises Refused where it has been before."""
-        facts = [{"to": d.recipient, **d.options, "forwardedFor": recipient.address} for d in going]
         text = orjson.dumps(facts)
         marks = arrival.values(_SEEN.lower())[:_MOST_MARKS]
         if arrival.hops >= _MOST_HOPS or any(self._is_ours(mark.strip(), text) for mark in marks):
@@ -96,6 +97,14 @@ class Forwarding:
 
     def _signature(self, salt: str, text: bytes) -> str:
         return hmac.new(self._secret, salt.encode() + text, hashlib.sha256).hexdigest()
+
+
+def _fact(target: Document, delivery: Delivery, recipient: str) -> Document:
+    """A delivery as WildDuck writes it down, which shares the secret: the order counts."""
+    whom = {"forwardedFor": recipient}
+    if target["type"] == "mail":
+        return {"to": delivery.recipient, **whom, **delivery.options}
+    return {"to": delivery.recipient, **delivery.options, **whom}
 
 
 @contextmanager

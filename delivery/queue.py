@@ -8,20 +8,22 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 from bson import ObjectId
 
 from delivery.targets import relay_of
-from mail.compose import ascii_address
-from mail.headers import flat_addresses
+from mail.compose import ascii_address, new_message_id
+from mail.headers import flat_addresses, read_date
 from mail.mimetree import header_fields, header_lines, parsed_header
 from mail.rewrite import split, without
 from storage.database import Document, may_be_committed
 from storage.outbound import Delivery, new_queue_id
 from storage.store import Store
 
+_EPOCH = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 _BLANKS = re.compile(rb"[ \t]+")
 _BLANKS_AT_END = re.compile(rb"[ \t]+(?=\r\n)")
 
@@ -31,7 +33,8 @@ class Submission:
     """A message to be sent, on behalf of an account or a forwarded address, not before `send_at`.
 
     It goes to the `recipients` of its envelope, or, when it is forwarded, to `deliveries` in their stead. An
-    `automatic` one is an answer that nobody wrote.
+    `automatic` one is an answer that nobody wrote. Of one that is `unreported` nobody is told that it can not be
+    delivered: who stands for its sender did not send it.
     """
 
     user: Document
@@ -43,6 +46,7 @@ class Submission:
     origin: str
     deliveries: Sequence[Delivery] = ()
     automatic: bool = False
+    unreported: bool = False
 
     @property
     def owner(self) -> Document:
@@ -94,7 +98,8 @@ def queueing(store: Store, submission: Submission) -> Iterator[Queueing]:
     Only what may have been sent, because the answer of the database was lost, stays. Bcc fields do not leave the house.
     """
     header, body = split(submission.raw)
-    envelope = _envelope(submission, without(header, "bcc"), body, store.clock())
+    header = _dated(with_id(without(header, "bcc"), submission.sender), store.clock())
+    envelope = _envelope(submission, header, body, store.clock())
     deliveries = submission.deliveries or [
         Delivery(recipient, relay_of(submission.user)) for recipient in submission.recipients
     ]
@@ -105,6 +110,26 @@ def queueing(store: Store, submission: Submission) -> Iterator[Queueing]:
         if not may_be_committed(error):
             store.outbound.remove(envelope["id"])
         raise
+
+
+def with_id(header: bytes, sender: str) -> bytes:
+    """With a Message-ID on top, where it has none; many servers take no mail without."""
+    if _first(header, "message-id").strip("<> \t"):
+        return header
+    return f"Message-ID: {new_message_id(sender)}\r\n".encode() + without(header, "message-id")
+
+
+def _dated(header: bytes, now: datetime) -> bytes:
+    """With a Date on top, where it has none that can be read (RFC 5322 §3.6.1)."""
+    date = read_date(_first(header, "date"))
+    if date and date > _EPOCH:
+        return header
+    return f"Date: {format_datetime(now)}\r\n".encode() + without(header, "date")
+
+
+def _first(header: bytes, name: str) -> str:
+    lines = [line.decode("latin-1") for line in header_lines(header)]
+    return next((text for key, text in header_fields(lines) if key == name), "")
 
 
 def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime) -> Document:
@@ -128,6 +153,7 @@ def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime)
         "messageId": str(parsed.get("message-id") or ""),
         "date": str(parsed.get("date") or ""),
         "bodySize": len(body),
+        **({"mallard": {"unreported": True}} if submission.unreported else {}),
     }
 
 

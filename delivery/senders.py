@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from mail.compose import Mailbox, mailbox_field
+from mail.headers import decoded_addresses, flat_addresses
+from mail.mimetree import header_lines, parsed_header
+from mail.rewrite import fields_of, with_field
 from security.normalise import lookup_address, normalise_address
 from storage.database import Document
 from storage.store import Store
+
+_MOST_AUTHORS = 10  # each is looked up
+_LONGEST_FROM = 4096  # of a field beyond all measure, not all is read
 
 
 def permitted_sender(store: Store, user: Document, address: str) -> str:
@@ -20,6 +27,27 @@ def permitted_sender(store: Store, user: Document, address: str) -> str:
         return given
     found = store.addresses.resolve(given)
     return given if found and found.get("user") == user["_id"] else main
+
+
+def under_own_name(store: Store, user: Document, header: bytes) -> tuple[bytes, str]:
+    """A header section that is from nobody but whom the account may write as, and the address of the first of these.
+
+    All of From is looked at, however many fields and addresses there are.
+    """
+    parsed = parsed_header([line.decode("latin-1") for line in header_lines(header)])
+    people = list(flat_addresses(decoded_addresses(parsed.get("from") or ())))
+    first = people[0] if people else {}
+    allowed = permitted_sender(store, user, str(first.get("address") or ""))
+    fields = fields_of(header, "From")
+    is_plain = len(fields) == 1 and len(fields[0]) < _LONGEST_FROM and 0 < len(people) <= _MOST_AUTHORS
+    if is_plain and all(_is_permitted(store, user, person["address"]) for person in people):
+        return header, allowed
+    author = Mailbox(str(first.get("name") or ""), allowed)
+    return with_field(header, "From", mailbox_field(author)), allowed
+
+
+def _is_permitted(store: Store, user: Document, address: str) -> bool:
+    return permitted_sender(store, user, address) == normalise_address(address)
 
 
 def _matches(entry: str, address: str) -> bool:

@@ -18,15 +18,14 @@ from delivery.limits import (
     reserve_recipients,
     sending_time,
 )
-from delivery.queue import Submission, queueing
-from delivery.senders import permitted_sender
+from delivery.queue import Submission, queueing, with_id
+from delivery.senders import permitted_sender, under_own_name
 from delivery.targets import deliveries
 from handlers.call import Call
-from mail.compose import Mailbox, mailbox_field
-from mail.headers import decoded_addresses, flat_addresses
+from mail.headers import flat_addresses
 from mail.rewrite import split, with_field
 from problems import Problem
-from storage.database import DatabaseError, Document
+from storage.database import Document
 from storage.messages_read import OF_SENDING
 
 log = structlog.get_logger()
@@ -67,17 +66,13 @@ def submit_stored_message(
 
 def _composed(call: Call, account: Document, draft: Document, send_at: datetime) -> Composed:
     """The draft with the date of its sending and a sender that the account may use, and whom it goes to."""
-    headers = draft["mimeTree"]["parsedHeader"]
     envelope = (draft.get("meta") or {}).get("envelope") or {}
-    given = next(iter(decoded_addresses(list(flat_addresses(headers.get("from"))))), {})
-    named = Mailbox(str(given.get("name") or ""), str(given.get("address") or ""))
-    allowed = permitted_sender(call.store, account, named.address)
     header, body = split(b"".join(call.store.messages.source(draft)))
-    header = with_field(header, "Date", format_datetime(send_at))
-    if allowed != named.address:
-        header = with_field(header, "From", mailbox_field(Mailbox(named.name, allowed)))
-    sender = permitted_sender(call.store, account, str(envelope.get("from") or named.address))
-    return Composed(header + b"\r\n" + body, sender, _recipients(headers, envelope))
+    header, author = under_own_name(call.store, account, with_field(header, "Date", format_datetime(send_at)))
+    sender = permitted_sender(call.store, account, str(envelope.get("from") or author))
+    header = with_id(header, sender)
+    recipients = _recipients(draft["mimeTree"]["parsedHeader"], envelope)
+    return Composed(header + b"\r\n" + body, sender, recipients)
 
 
 def _recipients(headers: Document, envelope: Document) -> list[str]:
@@ -114,7 +109,7 @@ def _send_draft(
                 place,
                 composed.raw,
                 flags=["\\Seen", *(f for f in draft["flags"] if f not in ("\\Seen", "\\Draft"))],
-                meta={**draft["meta"], "from": composed.sender, "to": composed.recipients},
+                meta={**(draft.get("meta") or {}), "from": composed.sender, "to": composed.recipients},
                 outbound=[*(draft.get("outbound") or ()), queued.id],
                 thread_of=draft,
                 message_id=copy_id,
@@ -130,8 +125,11 @@ def _send_draft(
 def _after_sending(
     call: Call, user: ObjectId, draft: Document, recipients: Sequence[str], *, delete_files: bool
 ) -> None:
-    """The message is on its way by now, so a failure here must not tell the caller that it is not."""
-    store, meta = call.store, draft["meta"]
+    """The message is on its way by now, so a failure here must not tell the caller that it is not.
+
+    What is remembered of the draft may be another program's, and anything.
+    """
+    store, meta = call.store, draft.get("meta") or {}
     try:
         store.messages.release_files(draft)
         store.addressregister.note(user, dict.fromkeys(recipients, ""))
@@ -139,8 +137,8 @@ def _after_sending(
             mark_reference(call, user, meta["reference"])
         if delete_files:
             store.files.delete_all(user, [ObjectId(file["id"]) for file in meta.get("files") or ()])
-    except (DatabaseError, Problem) as error:
-        log.warning("a draft was sent but not noted", user=str(user), reason=str(error)[:200])
+    except Exception:
+        log.exception("a draft was sent but not noted", user=str(user))
 
 
 def mark_reference(call: Call, user: ObjectId, reference: Document) -> None:

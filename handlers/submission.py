@@ -27,7 +27,7 @@ from handlers.call import Call
 from handlers.messages_outbound import FLAGS_OF, active_account
 from mail.compose import Mailbox
 from problems import Problem
-from storage.database import DatabaseError, Document
+from storage.database import Document
 
 log = structlog.get_logger()
 
@@ -73,7 +73,7 @@ def _compose(call: Call, user: ObjectId, body: Document) -> Outgoing:
     header_sender, envelope_sender = _senders(call, account, body)
     send_at = sending_time(body.get("sendTime"), call.now)
     composed = build(
-        body,
+        _addressed(body),
         sender=header_sender,
         date=send_at,
         keep_bcc=True,
@@ -83,6 +83,14 @@ def _compose(call: Call, user: ObjectId, body: Document) -> Outgoing:
     )
     recipients = _recipients(body, composed)
     return Outgoing(account, place, body, composed, envelope_sender, recipients, source, send_at)
+
+
+def _addressed(body: Document) -> Document:
+    """With `to` absent where an answer goes to whom it answers: an empty one names nobody, but an envelope may."""
+    if body.get("to"):
+        return body
+    rest = {name: value for name, value in body.items() if name != "to"}
+    return {**rest, "to": []} if (body.get("envelope") or {}).get("to") else rest
 
 
 def _place(call: Call, user: ObjectId, body: Document) -> Document:
@@ -183,8 +191,8 @@ def _after_sending(call: Call, outgoing: Outgoing, queue_id: str) -> None:
         call.store.addressregister.note(user, dict.fromkeys(outgoing.recipients, ""))
         if source:
             call.store.messages.add_flags(user, source.message, FLAGS_OF[source.action])
-    except (DatabaseError, Problem) as error:
-        log.warning("a message was sent but not noted", queue_id=queue_id, reason=str(error)[:200])
+    except Exception:
+        log.exception("a message was sent but not noted", queue_id=queue_id)
 
 
 def _delete_draft(call: Call, user: ObjectId, draft: Document | None, *, replaced: bool) -> None:
@@ -193,8 +201,10 @@ def _delete_draft(call: Call, user: ObjectId, draft: Document | None, *, replace
         return
     try:
         call.store.messages.delete(user, draft["mailbox"], draft["id"])
-    except (DatabaseError, Problem) as error:
-        log.warning("a draft was not deleted", user=str(user), reason=str(error)[:200])
+    except Problem as problem:
+        log.info("a draft was gone already", user=str(user), reason=problem.code)
+    except Exception:
+        log.exception("a draft was not deleted", user=str(user))
 
 
 def _answer(outgoing: Outgoing, copy: Document | None, queue_id: str) -> Document:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import mimetypes
 import re
 import uuid
-from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,14 +14,17 @@ from email.utils import format_datetime
 
 import idna
 
+from mail.headers import addresses, flat_addresses
 from mail.html import html_to_text
+from mail.mediatype import extension_of, media_type
 
 _POLICY = policy.SMTP.clone(cte_type="7bit", max_line_length=78)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
 _HEADER_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,100}")
-_MEDIA_TYPE = re.compile(r"[\w.+\-]+/[\w.+\-]+")
 _LONGEST_QUOTED, _LONGEST_MAILBOX = 48, 60
+_LONGEST_WORD = 900  # what can not be folded must still fit into a line (RFC 5322 §2.1.1)
 _STRUCTURAL = frozenset({"mime-version", "bcc"})
+_SINGLE = frozenset({"message-id", "in-reply-to", "references"})
 _OF_FIELDS = frozenset({"from", "sender", "to", "cc", "reply-to", "subject", "date"})
 
 
@@ -76,7 +77,7 @@ def compose(draft: Draft) -> bytes:
     """The message, lines ended by CRLF. Raises ComposeError."""
     root = _body(draft)
     lines = [*_fields(draft), ("MIME-Version", "1.0")]
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines).encode("ascii")
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines).encode()
     return head + root.as_bytes(policy=_POLICY)
 
 
@@ -88,18 +89,33 @@ def new_message_id(address: str) -> str:
 
 def _fields(draft: Draft) -> list[tuple[str, str]]:
     own: list[tuple[str, str]] = [
-        ("From", _mailboxes([draft.sender], "from")),
-        ("To", _mailboxes(draft.to, "to")),
-        ("Cc", _mailboxes(draft.cc, "cc")),
-        ("Bcc", _mailboxes(draft.bcc, "bcc")),
-        ("Reply-To", _mailboxes([draft.reply_to] if draft.reply_to else [], "replyTo")),
+        ("From", _mailboxes([draft.sender])),
+        ("To", _mailboxes(draft.to)),
+        ("Cc", _mailboxes(draft.cc)),
+        ("Bcc", _mailboxes(draft.bcc)),
+        ("Reply-To", _mailboxes([draft.reply_to] if draft.reply_to else _answers_to(draft))),
         ("Subject", _unstructured("Subject", draft.subject)),
         ("Date", format_datetime(draft.date.astimezone(UTC))),
     ]
-    custom = [(name, value) for name, value in map(_custom, draft.headers) if value and _is_free(name)]
+    custom = _once([(name, value) for name, value in map(_custom, draft.headers) if value and _is_free(name)])
     if not any(name.lower() == "message-id" for name, _ in custom):
         own.append(("Message-ID", draft.message_id or new_message_id(draft.sender.address)))
     return custom + [(name, value) for name, value in own if value]
+
+
+def _once(fields: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Of those that a message may have once (RFC 5322 §3.6) the first: what follows from an answer comes before."""
+    first = {name.lower(): number for number, (name, _) in reversed(list(enumerate(fields)))}
+    return [
+        f for number, f in enumerate(fields) if f[0].lower() not in _SINGLE or first[f[0].lower()] == number
+    ]
+
+
+def _answers_to(draft: Draft) -> list[Mailbox]:
+    """Whom a further field says that answers go to, as clients from before `replyTo` write it."""
+    values = (value for name, value in draft.headers if name.strip().lower() == "reply-to")
+    entries = (entry for value in values for entry in flat_addresses(addresses(plain(value))))
+    return [Mailbox(entry["name"], entry["address"]) for entry in entries if "@" in entry["address"]]
 
 
 def _is_free(name: str) -> bool:
@@ -126,20 +142,20 @@ def _unstructured(name: str, text: str) -> str:
     text = plain(text)
     if not text:
         return ""
-    charset = "ascii" if text.isascii() and "=?" not in text else "utf-8"
+    is_plain = text.isascii() and "=?" not in text and max(map(len, text.split())) <= _LONGEST_WORD
+    charset = "ascii" if is_plain else "utf-8"
     words = Header(text, charset, header_name=name, maxlinelen=76)
     return words.encode(linesep="\r\n", splitchars=" ,;")
 
 
-def _mailboxes(mailboxes: Sequence[Mailbox], path: str) -> str:
+def _mailboxes(mailboxes: Sequence[Mailbox]) -> str:
     """An address list, one address a line where there are several."""
-    return ",\r\n ".join(_mailbox(mailbox, path) for mailbox in mailboxes if mailbox.address)
+    return ",\r\n ".join(mailbox_field(mailbox) for mailbox in mailboxes if mailbox.address)
 
 
-def _mailbox(mailbox: Mailbox, path: str) -> str:
+def mailbox_field(mailbox: Mailbox) -> str:
+    """The body of a From field. A local part that is no ASCII makes the header one of RFC 6532."""
     address, name = ascii_address(plain(mailbox.address)), plain(mailbox.name)
-    if not address.isascii():
-        raise ComposeError(path, f"{mailbox.address} needs SMTPUTF8, which is not offered everywhere")
     if not name:
         return address
     if name.isascii() and "=?" not in name and len(name) <= _LONGEST_QUOTED:
@@ -150,11 +166,6 @@ def _mailbox(mailbox: Mailbox, path: str) -> str:
     last = phrase.rpartition("\r\n")[2]
     break_ = "\r\n" if len(last) + len(address) > _LONGEST_MAILBOX else ""
     return f"{phrase}{break_} <{address}>"
-
-
-def mailbox_field(mailbox: Mailbox) -> str:
-    """The body of a From field. Raises ComposeError."""
-    return _mailbox(mailbox, "from")
 
 
 def ascii_address(address: str) -> str:
@@ -198,12 +209,9 @@ def _text(text: str, subtype: str) -> MIMEPart:
 
 def _attachment(attachment: Attachment, number: int) -> MIMEPart:
     name = plain(attachment.filename)
-    guessed = mimetypes.guess_type(name)[0] if name else None
-    kind = attachment.content_type.strip().lower() or guessed or "application/octet-stream"
-    if not _MEDIA_TYPE.fullmatch(kind) or kind.startswith(("multipart/", "message/")):
-        kind = "application/octet-stream"
+    kind, params = media_type(attachment.content_type, name)
     maintype, _, subtype = kind.partition("/")
-    name = name or f"attachment-{number}{mimetypes.guess_extension(kind) or '.bin'}"
+    name = name or f"attachment-{number}{extension_of(kind)}"
     inline = attachment.cid and maintype == "image"
     part = _part()
     part.set_content(
@@ -213,6 +221,7 @@ def _attachment(attachment: Attachment, number: int) -> MIMEPart:
         disposition=attachment.disposition or ("inline" if inline else "attachment"),
         filename=name,
         cid=f"<{plain(attachment.cid).strip('<>').replace(' ', '')}>" if attachment.cid else None,
+        params=params,
     )
     return part
 
@@ -226,23 +235,3 @@ def _multipart(subtype: str, parts: Sequence[MIMEPart]) -> MIMEPart:
     part["Content-Type"] = f'multipart/{subtype}; boundary="{uuid.uuid4().hex}"'
     part.set_payload(list(parts))
     return part
-
-
-def decode_content(content: str, encoding: str, path: str) -> bytes:
-    """The bytes of an attachment's `content`. Raises ComposeError."""
-    try:
-        match encoding.lower().replace("-", ""):
-            case "base64" | "base64url":
-                text = "".join(content.split()).replace("-", "+").replace("_", "/").rstrip("=")
-                return b64decode(text + "=" * (-len(text) % 4), validate=True)
-            case "hex":
-                return bytes.fromhex(content)
-            case "utf8" | "ascii":
-                return content.encode()
-            case "latin1" | "binary":
-                return content.encode("latin-1")
-            case "utf16le" | "ucs2":
-                return content.encode("utf-16-le")
-    except ValueError as error:
-        raise ComposeError(path, f"is not valid {encoding}") from error
-    raise ComposeError(path, "must be one of [base64, base64url, hex, utf8, ascii, latin1, binary, utf16le]")

@@ -30,6 +30,11 @@ def with_field(header: bytes, name: str, value: str) -> bytes:
     return header[: match.start()] + line + without(header[match.end() :], name)
 
 
+def fields_of(header: bytes, name: str) -> list[bytes]:
+    """The fields of a name as they stand in a header section."""
+    return [match[0] for match in _fields(name).finditer(header)]
+
+
 @lru_cache(maxsize=64)
 def _fields(name: str) -> re.Pattern[bytes]:
     """Whole fields of a name, folded lines included."""

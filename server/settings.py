@@ -204,8 +204,8 @@ class Settings:
     allow_private_targets: bool = _setting(
         False,
         _switch,
-        "`on`: forwards, webhooks and mail exchangers may be on loopback and private addresses. The smart host may be "
-        "anyway.",
+        "`on`: forwards, accounts' own relays, webhooks and mail exchangers may be on loopback and private addresses. "
+        "The smart host may be anyway.",
     )
     lmtp_name: str = _setting("", str, "Name of the LMTP server in its greeting. Empty: the host's name.")
     lmtp_max_size: int = _setting(

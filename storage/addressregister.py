@@ -14,6 +14,7 @@ from storage.database import Clock, Databases, Document
 from storage.patterns import literal
 
 _READ_MS = 3000
+_NO_REPLY = ("noreply", "no-reply")
 
 
 class AddressRegister:
@@ -24,9 +25,14 @@ class AddressRegister:
         self._clock = clock
 
     def note(self, user: ObjectId, names: Mapping[str, str]) -> None:
-        """Enter addresses, each with a name that may be empty; those that the user has hidden stay as they are."""
+        """Enter addresses, each with a name that may be empty; those that the user has hidden stay as they are.
+
+        Addresses that take no mail are left out.
+        """
         wanted = {
-            view(normalise_address(address)): (address, name) for address, name in names.items() if address
+            view(normalise_address(address)): (address, name)
+            for address, name in names.items()
+            if address and not _is_machine(address)
         }
         known, hidden = self._known(user, list(wanted))
         updates = [
@@ -73,6 +79,10 @@ class AddressRegister:
             max_time_ms=_READ_MS,
         )
         return list(rows.sort("updated", -1))
+
+
+def _is_machine(address: str) -> bool:
+    return any(word in address.lower() for word in _NO_REPLY)
 
 
 def entry_id(user: ObjectId, addrview: str) -> ObjectId:

@@ -26,7 +26,6 @@ log = structlog.get_logger()
 
 LARGEST = 67_108_864
 _OFFLOADED = 32 * 1024
-_NO_REPLY = ("noreply", "no-reply")
 _AUTOMATIC = ("list-id", "auto-submitted", "x-auto-response-suppress")
 
 
@@ -191,7 +190,7 @@ class AddMessages(EncryptMessages):
             return
         names = ("to", "cc", "bcc") if mailbox.get("specialUse") == "\\Sent" else ("from",)
         entries = [entry for name in names for entry in _plain_addresses(headers, name)]
-        people = {e["address"]: e["name"] for e in entries if not _is_machine(e["address"])}
+        people = {e["address"]: e["name"] for e in entries}
         try:
             self._store.addressregister.note(user, people)
         except PyMongoError as error:
@@ -202,10 +201,6 @@ def _plain_addresses(headers: Mapping[str, Any], name: str) -> list[Document]:
     """Members of groups are left out."""
     entries = [entry for entry in headers.get(name) or () if "group" not in entry]
     return list(flat_addresses(decoded_addresses(entries)))
-
-
-def _is_machine(address: str) -> bool:
-    return any(word in address.lower() for word in _NO_REPLY)
 
 
 def _delivery(

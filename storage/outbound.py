@@ -31,7 +31,7 @@ class Delivery:
     """One recipient; `options` are further fields of its queue document, such as those of a relay."""
 
     recipient: str
-    options: Document = field(default_factory=dict)
+    options: Document = field(default_factory=dict, repr=False)
 
     @property
     def domain(self) -> str:
@@ -169,15 +169,20 @@ def _entries(
 
 
 def relay_options(host: str, port: int | str, login: dict[str, Any] | None, *, secure: bool) -> Document:
-    """Further fields of an entry that goes to a given server: its address in `A` or `AAAA` when it is a literal."""
+    """Further fields of an entry that goes to a given server: its address in `A` or `AAAA` when it is a literal.
+
+    Their order is WildDuck's, whose marks against loops are made of their text.
+    """
     exchange = {"priority": 0, "mx": True, "exchange": host, "A": [], "AAAA": []}
     if ":" in host:
         exchange["AAAA"] = [host]
     elif host.replace(".", "").isdigit():
         exchange["A"] = [host]
-    options: Document = {"mx": [exchange], "mxPort": port, "skipSRS": True, "skipSTS": True}
-    if login:
-        options["mxAuth"] = login
-    if secure:
-        options["mxSecure"] = True
-    return options
+    return {
+        "mx": [exchange],
+        "mxPort": port,
+        **({"mxAuth": login} if login else {}),
+        **({"mxSecure": True} if secure else {}),
+        "skipSRS": True,
+        "skipSTS": True,
+    }

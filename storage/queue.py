@@ -46,7 +46,7 @@ class Entry:
     domain: str
     created: datetime
     deferred: Document = field(default_factory=dict)
-    options: Document = field(default_factory=dict)
+    options: Document = field(default_factory=dict, repr=False)
 
 
 class Queue:

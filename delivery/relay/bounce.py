@@ -32,9 +32,12 @@ class Bounce(Submission):
 def bounce(
     envelope: Document, entry: Entry, reply: Reply, *, name: str, now: datetime, arrived: datetime
 ) -> Bounce | None:
-    """The report that one recipient is given up; None where the message has a null sender. `name` is the relay's."""
+    """The report that one recipient is given up; None where the message has a null sender, or one that is forged.
+
+    `name` is the relay's.
+    """
     sender = str(envelope.get("from") or "")
-    if not sender:
+    if not sender or (envelope.get("mallard") or {}).get("unreported"):
         return None
     return Bounce(
         user={"_id": envelope.get("userId") or ObjectId()},

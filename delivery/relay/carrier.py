@@ -9,6 +9,7 @@ from delivery.relay.replies import Reply
 from delivery.relay.routes import Post, Route, Routes
 from delivery.relay.session import Opener
 from delivery.relay.sessions import Sessions
+from mail.compose import ascii_address
 from storage.queue import Entry
 
 
@@ -27,8 +28,8 @@ class Carrier:
         return [self._hosts.named(route.host, trusted=route.trusted)]
 
     def carry(self, entry: Entry, message: Message) -> Reply:
-        """Hand a message over for one recipient. Raises Failure."""
+        """Hand a message over for one recipient, whose domain is written in ASCII. Raises Failure."""
         route = self.routes.of(entry)
         if isinstance(route, Post):
             return self._poster.send(route.url, entry.recipient, message)
-        return self.sessions.send(route, entry.recipient, message)
+        return self.sessions.send(route, ascii_address(entry.recipient), message)

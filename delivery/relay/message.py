@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from mail.compose import ascii_address
 from mail.mimetree import normalise
 from storage.database import Document
 
@@ -31,8 +32,8 @@ class Message:
 
     @property
     def sender(self) -> str:
-        """The envelope's sender, empty for what must not be answered."""
-        return str(self.envelope.get("from") or "")
+        """The envelope's sender, empty for what must not be answered; its domain in ASCII, as every server takes it."""
+        return ascii_address(str(self.envelope.get("from") or ""))
 
     @cached_property
     def header(self) -> bytes:
@@ -56,8 +57,12 @@ def made_of(envelope: Document, body: bytes, sign: Sign) -> Message:
 
 
 def clean(raw: bytes) -> bytes:
-    """With CRLF at the end of each line and nowhere else a CR or LF: servers differ in what else ends a line."""
-    text = _BARE_CR.sub(b"\r\n", normalise(raw))
+    """With CRLF at the end of each line and nowhere else a CR or LF: servers differ in what else ends a line.
+
+    In the header a bare CR becomes a blank, so that no part of a field comes to be one of its own.
+    """
+    header, end, body = normalise(raw).partition(b"\r\n\r\n")
+    text = _BARE_CR.sub(b" ", header) + end + _BARE_CR.sub(b"\r\n", body)
     return text if text.endswith(b"\r\n") else text + b"\r\n"
 
 

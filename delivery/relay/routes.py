@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -39,7 +39,7 @@ class Route:
     port: int = SMTP_PORT
     domain: str = ""
     host: str = ""
-    login: tuple[str, str] | None = None
+    login: tuple[str, str] | None = field(default=None, repr=False)
     implicit_tls: bool = False
     lmtp: bool = False
     trusted: bool = False
@@ -58,7 +58,7 @@ class SmartHost:
 
     host: str
     port: int
-    login: tuple[str, str] | None = None
+    login: tuple[str, str] | None = field(default=None, repr=False)
 
 
 IsHere = Callable[[str], bool]

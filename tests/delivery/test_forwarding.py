@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hmac
+import re
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 from bson import ObjectId
 
@@ -12,6 +15,7 @@ from handlers.addresses import create_forwarded_address
 from handlers.call import Call
 from handlers.filters import create_filter
 from handlers.users import update_user
+from server.settings import Settings
 from storage.store import Store
 
 Document = dict[str, Any]
@@ -54,10 +58,34 @@ def test_an_address_a_server_and_a_url(lmtp: Any, inboxes: Any, make_user: MakeU
     assert [target["value"] for target in stored["forwardTargets"]] == targets
     assert mail["raw"].endswith(RAW)
     head = mail["raw"].removesuffix(RAW).decode()
-    assert head.startswith("X-WildDuck-Seen: ")
+    assert re.match(r"Date: .+\r\nMessage-ID: <[0-9a-f\-]+@example.org>\r\nX-WildDuck-Seen: ", head), (
+        "what it lacks, without which many servers refuse it"
+    )
     assert "\r\nReceived: from mx.example.net" in head
     assert "Delivered-To" not in head
     assert "Return-Path" not in head
+
+
+@pytest.mark.parametrize(
+    ("records", "unreported"),
+    [
+        ({}, False),
+        ({"_dmarc.example.org": "v=DMARC1; p=none"}, False),
+        ({"_dmarc.example.org": "v=DMARC1; p=reject"}, True),
+        ({"_dmarc.example.org": "v=DMARC1; p=reject", "list.example": "v=spf1 ip4:192.0.2.1 -all"}, False),
+    ],
+)
+def test_nobody_is_told_of_what_he_did_not_send(
+    lmtp: Any, inboxes: Any, make_user: MakeUser, records: dict[str, str], unreported: bool
+) -> None:
+    """A server that refuses the forward would have the report go to whoever was named as its sender."""
+    forwarding(make_user, "x@y.example")
+    lmtp.dns.records.update({(name, "TXT"): [text] for name, text in records.items()})
+    received = b"Received: from mx.list.example ([192.0.2.1]) by mx.example.net; now\r\n"
+    lmtp.send(received + RAW, "ada@example.com", sender="bounces@list.example")
+    (entry,) = inboxes.queued()
+    assert bool(entry["data"].get("mallard", {}).get("unreported")) is unreported
+    assert entry["data"]["from"] == "bounces@list.example"
 
 
 def test_targets_of_filters_and_of_the_account_are_united(
@@ -127,6 +155,29 @@ class TestLoops:
         lmtp.send(returned, "ada@example.com")
         assert len(inboxes.messages(ada)) == 2
         assert len(inboxes.queued()) == 1
+
+    @pytest.mark.parametrize("place", range(3))
+    def test_the_mark_of_a_wildduck_with_the_same_secret(
+        self, lmtp: Any, inboxes: Any, settings: Settings, make_user: MakeUser, place: int
+    ) -> None:
+        """It signs the text of its deliveries, so their form and order is what is agreed on."""
+        server = {"mxAuth": {"user": "u", "pass": "p"}, "mxSecure": True}
+        exchange = {"priority": 0, "mx": True, "exchange": "10.0.0.1", "A": ["10.0.0.1"], "AAAA": []}
+        relay = {"mx": [exchange], "mxPort": "465", **server, "skipSRS": True, "skipSTS": True}
+        to, ada = {"to": "ada@example.com"}, {"forwardedFor": "ada@example.com"}
+        target, text = [
+            ("x@y.example", [{"to": "x@y.example", **ada, **relay}]),
+            ("smtps://u:p@10.0.0.1:465", [{**to, **relay, **ada}]),
+            ("https://h.example/", [
+                {**to, "http": True, "targetUrl": "https://h.example/", "skipSRS": True, "skipSTS": True, **ada}
+            ]),
+        ][place]  # fmt: skip
+        relay_of_own = {} if place else {"mtaRelay": "smtps://u:p@10.0.0.1:465"}
+        forwarding(make_user, target, **relay_of_own)
+        salted = b"0123456789ab" + orjson.dumps(text)
+        mark = b"0123456789ab" + hmac.digest(settings.secret.encode(), salted, "sha256").hex().encode()
+        lmtp.send(b"X-WildDuck-Seen: " + mark + b"\r\n" + RAW, "ada@example.com")
+        assert inboxes.queued() == []
 
     def test_another_account_may_forward_it_still(self, lmtp: Any, inboxes: Any, make_user: MakeUser) -> None:
         forwarding(make_user, "bob@example.com")

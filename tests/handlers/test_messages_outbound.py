@@ -116,6 +116,74 @@ def test_a_draft_of_a_foreign_sender_goes_out_under_the_own_name(
     assert (found["from"], found["to"], found["bodySize"]) == ("ada@example.com", ["g@example.org"], 5)
 
 
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        ("From: ada@example.com\r\nFrom: boss@example.net\r\n", ["ada@example.com"]),
+        ("From: ada@example.com, boss@example.net\r\n", ["ada@example.com"]),
+        ("From: Us: ada@example.com, boss@example.net;\r\n", ["ada@example.com"]),
+        ("From : boss@example.net\r\n", ["ada@example.com"]),
+        ("From: ada@example.com" + ",\r\n ada@example.com" * 10 + "\r\n", ["ada@example.com"]),
+        (
+            "From: ada@example.com,\r\n" + "\r\n".join([" " * 900] * 80) + " boss@example.net\r\n",
+            ["ada@example.com"],
+        ),
+        ("", ["ada@example.com"]),
+        ("From: Ada <a.da+news@EXAMPLE.com>\r\n", ["Ada <a.da+news@EXAMPLE.com>"]),
+    ],
+)
+def test_every_sender_of_a_draft_is_looked_at(
+    client: Any, store: Store, box: Callable[[str], str], header: str, wanted: list[str]
+) -> None:
+    raw = f"{header}To: g@example.org\r\nSubject: x\r\n\r\nHello".encode()
+    made = client.post(
+        f"{box('Drafts')}/messages?draft=true", data=raw, headers={"Content-Type": "message/rfc822"}
+    )
+    answer = client.post(f"{box('Drafts')}/messages/{made.json['message']['id']}/submit", json={})
+    found = headers(store, answer.json["queueId"])
+    assert found["from"] == wanted
+    assert envelope(store, answer.json["queueId"])["from"].startswith("a")
+    sent = client.get(f"{box('Sent Mail')}/messages/{answer.json['message']['id']}").json
+    assert [sent["messageId"]] == found["message-id"], "the copy is the message that was sent"
+
+
+def test_an_account_with_an_international_name_sends(
+    client: Any, store: Store, ada: str, box: Callable[[str], str]
+) -> None:
+    """In the header as it is, UTF-8; servers that can not take it are found out by the relay."""
+    store.databases.users["users"].update_one({}, {"$set": {"address": "ädä@example.com"}})
+    raw = b"From: boss@example.net\r\nTo: g@example.org\r\n\r\nHello"
+    made = client.post(
+        f"{box('Drafts')}/messages?draft=true", data=raw, headers={"Content-Type": "message/rfc822"}
+    )
+    sent = client.post(f"{box('Drafts')}/messages/{made.json['message']['id']}/submit", json={}).json
+    other = client.post(f"/users/{ada}/submit", json={"to": [GRACE], "text": "x"}).json["message"]
+    for queue_id, place in ((sent["queueId"], sent["message"]), (other["queueId"], other)):
+        assert envelope(store, queue_id)["from"] == "ädä@example.com"
+        assert envelope(store, queue_id)["parsedEnvelope"]["from"] == "ädä@example.com"
+        shown = client.get(f"/users/{ada}/mailboxes/{place['mailbox']}/messages/{place['id']}").json
+        assert shown["from"]["address"] == "ädä@example.com"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"$unset": {"meta": ""}},
+        {"$set": {"meta.reference": {"action": "shout", "mailbox": "x"}}},
+        {"$set": {"meta.files": [{"id": "x"}, {}]}},
+    ],
+)
+def test_whatever_is_remembered_of_a_draft_it_is_sent(
+    client: Any, store: Store, draft: Callable[..., str], change: dict[str, Any]
+) -> None:
+    """An answer of 500 would have the caller send it once more."""
+    path = draft()
+    store.databases.main["messages"].update_one({}, change)
+    answer = client.post(f"{path}/submit", json={"deleteFiles": True})
+    assert answer.status_code == 200, answer.json
+    assert [row["recipient"] for row in queue(store)] == ["grace@example.org"]
+
+
 def test_the_message_answered_is_flagged(
     client: Any, put: Callable[..., int], box: Callable[[str], str], draft: Callable[..., str]
 ) -> None:
@@ -214,6 +282,8 @@ def test_a_message_is_forwarded_as_it_came(
     assert (found["interface"], found["reason"], found["userId"]) == ("forwarder", "forward", ada)
     assert "passwordType" not in found
     assert headers(store, queue_id)["subject"] == ["Minutes"]
+    assert headers(store, queue_id)["message-id"] == [found["messageId"]], "no server takes mail without"
+    assert headers(store, queue_id)["date"] == [found["date"]]
     assert client.get(path).json["outbound"][0]["queueId"] == queue_id
     assert client.get(f"/users/{ada}").json["limits"]["forwards"]["used"] == 2
 

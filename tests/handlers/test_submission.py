@@ -116,6 +116,40 @@ def test_an_answer_follows_the_message_it_answers(
     assert queue(store)[0]["recipient"] == "list@example.org"
 
 
+@pytest.mark.parametrize("encoding", ["BASE64", " base64 ", "UTF-8", "utf8"])
+def test_encodings_are_named_in_any_way(
+    client: Any, ada: str, submit: Callable[..., Any], encoding: str
+) -> None:
+    attachment = {"content": "aGk=", "encoding": encoding, "contentType": "text/calendar; method=REQUEST"}
+    (part,) = copy_of(client, ada, submit(text="x", attachments=[attachment])).iter_attachments()
+    assert part.get_content().strip() == ("hi" if "64" in encoding else "aGk=")
+    assert part["Content-Type"].params["method"] == "REQUEST"
+
+
+@pytest.mark.parametrize(
+    ("fields", "to"),
+    [
+        ({"to": []}, "grace@example.com"),
+        ({"to": [], "envelope": {"to": []}}, "grace@example.com"),
+        ({"to": [{"address": "none"}]}, None),
+        ({"bcc": [GRACE]}, None),
+        ({"envelope": {"to": [GRACE]}}, None),
+    ],
+)
+def test_an_answer_goes_to_its_sender_where_nobody_is_named(
+    client: Any,
+    ada: str,
+    put: Callable[..., int],
+    box: Callable[[str], str],
+    submit: Callable[..., Any],
+    fields: Any,
+    to: str | None,
+) -> None:
+    reference = {"mailbox": box("INBOX").rpartition("/")[2], "id": put("Minutes"), "action": "reply"}
+    copy = copy_of(client, ada, submit(reference=reference, text="Yes", **fields))
+    assert copy["To"] == (to and f"Grace <{to}>")
+
+
 def test_a_foreign_sender_is_replaced(client: Any, ada: str, submit: Callable[..., Any]) -> None:
     answer = submit(**{"from": {"name": "Boss", "address": "boss@example.net"}}, to=[GRACE], text="x")
     assert copy_of(client, ada, answer)["From"] == "Boss <ada@example.com>"
@@ -229,6 +263,8 @@ def test_no_field_adds_a_header(client: Any, ada: str, submit: Callable[..., Any
     ("body", "field"),
     [
         ({"cc": [{"address": "nobody"}]}, "cc,0,address"),
+        ({"from": {"address": "nobody"}}, "from,address"),
+        ({"from": {"name": "Ada"}}, "from,address"),
         ({"subject": 5}, "subject"),
         ({"sendTime": "soon"}, "sendTime"),
         ({"sendTime": "2199-01-01T00:00:00Z"}, "sendTime"),

@@ -47,6 +47,12 @@ def test_odd_addresses_do_no_harm(store: Store, address: str) -> None:
     assert len(entries(store, user)) == 1
 
 
+def test_addresses_that_take_no_mail_are_left_out(store: Store) -> None:
+    user = ObjectId()
+    store.addressregister.note(user, {"NoReply@b.de": "A", "x-no-reply+1@b.de": "", "a@b.de": ""})
+    assert [row["address"] for row in entries(store, user)] == ["a@b.de"]
+
+
 def test_50_at_once_make_one_entry(store: Store) -> None:
     user = ObjectId()
     assert together(50, lambda n: store.addressregister.note(user, {"a.b@c.de": f"N{n}"})) == [None] * 50

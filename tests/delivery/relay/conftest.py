@@ -37,6 +37,7 @@ from tests.delivery.relay.sinks import FakeDns, Scripted, Sink
 
 HEADER = (
     b"From: ada@example.com\r\nTo: grace@example.org\r\nSubject: Hello\r\nMessage-ID: <1@example.com>\r\n"
+    b"Date: Wed, 25 Nov 2026 12:00:00 +0000\r\n"
 )
 RAW = HEADER + b"\r\nDear Grace\r\n.\r\n..\r\nAda\r\n"
 SHORT = Timeouts(connect=2.0, command=2.0, content=2.0)
@@ -212,13 +213,13 @@ def put(
     send_at: datetime | None = None,
     user: ObjectId | None = None,
 ) -> str:
-    """Queue a message; its queue id."""
-    going = [r if isinstance(r, Delivery) else Delivery(r) for r in recipients]
+    """Queue a message, one that is forwarded where there are deliveries; its queue id."""
+    going = [r for r in recipients if isinstance(r, Delivery)]
     submission = Submission(
         user={"_id": user or ObjectId(), "username": "ada", "address": "ada@example.com"},
         raw=raw,
         sender=sender,
-        recipients=[delivery.recipient for delivery in going],
+        recipients=[r.recipient if isinstance(r, Delivery) else r for r in recipients],
         send_at=send_at or store.clock(),
         parent=ObjectId(),
         origin="127.0.0.1",

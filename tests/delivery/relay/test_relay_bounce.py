@@ -46,8 +46,9 @@ def test_it_goes_to_the_sender_and_from_nobody() -> None:
     assert made.kind == {"interface": "bounce", "reason": "bounce"}
 
 
-def test_a_null_sender_gets_none() -> None:
-    for envelope in ({**ENVELOPE, "from": ""}, {**ENVELOPE, "from": None}):
+def test_a_null_sender_gets_none_and_a_forged_one() -> None:
+    forged = {**ENVELOPE, "mallard": {"unreported": True}}
+    for envelope in ({**ENVELOPE, "from": ""}, {**ENVELOPE, "from": None}, forged):
         assert bounce(envelope, entry(), REFUSED, name="r", now=NOW, arrived=NOW) is None
 
 

@@ -58,6 +58,8 @@ def test_to_a_server_that_a_target_names(url: str, route: Route, smart_host: Sma
     found = routes(is_here=lambda address: True, smart_host=smart_host).of(entry(**server_of(url)))
     assert found == route
     assert not found.trusted
+    assert "p:w" not in repr(found)
+    assert "p:w" not in repr(entry(**server_of(url)))
 
 
 def test_a_required_protection_holds_for_targets() -> None:

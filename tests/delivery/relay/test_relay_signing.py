@@ -12,6 +12,7 @@ from delivery.relay.routes import SmartHost
 from delivery.relay.signing import Signer
 from delivery.relay.source import Source
 from delivery.relay.worker import Worker
+from storage.outbound import Delivery
 from storage.store import Store
 from tests.delivery.relay.conftest import RAW, Bench, make_carrier, put, rows
 from tests.delivery.relay.sinks import FakeDns, Sink
@@ -37,11 +38,11 @@ def send(store: Store, sink: Callable[..., Sink]) -> Send:
     """Sends a message as the relay does; what arrived."""
     server = sink()
 
-    def deliver(raw: bytes = RAW, **options: Any) -> bytes:
+    def deliver(raw: bytes = RAW, to: str | Delivery = "grace@example.org", **options: Any) -> bytes:
         carrier = make_carrier(FakeDns({}), smart_host=SmartHost(host=server.host, port=server.port))
         bench = Bench(store, carrier)
         bench.worker = Worker(Source(store, Signer(store)), carrier, bench.worker._notes, bench.lease)
-        put(store, "grace@example.org", raw=raw, **options)
+        put(store, to, raw=raw, **options)
         bench.round()
         return server.mails[-1].content if server.mails else b""
 
@@ -100,6 +101,12 @@ def test_the_key_of_all_domains_signs_for_those_that_are_ours(send: Send, make_k
 def test_a_key_of_its_own_is_enough(send: Send, make_key: Any) -> None:
     records = make_key("example.net")
     assert verifies(send(FOREIGN), records)
+
+
+def test_what_is_forwarded_is_not_vouched_for(send: Send, make_key: Any) -> None:
+    """Anybody can write the name of a domain of ours into From, to an account that forwards its mail."""
+    make_key("example.com")
+    assert send(to=Delivery("grace@example.org"), sender="mallory@example.net") == RAW
 
 
 def test_a_report_is_signed_if_the_relays_name_is_ours(send: Send, make_key: Any) -> None:

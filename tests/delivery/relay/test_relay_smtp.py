@@ -64,6 +64,24 @@ def test_no_body_can_end_the_message(sink: Start, raw: bytes) -> None:
     assert b"\r" not in mail.content.replace(b"\r\n", b"")
 
 
+def test_a_bare_cr_makes_no_field_of_its_own(sink: Start) -> None:
+    """Who looked at the header did not take it for the end of a line."""
+    server = sink()
+    to_sinks(server).carry(
+        entry(), message(b"From: ada@example.com\r\nSubject: a\rFrom: boss@x.org\r\n\r\nx")
+    )
+    assert server.mails[0].content == (b"From: ada@example.com\r\nSubject: a From: boss@x.org\r\n\r\nx\r\n")
+
+
+def test_domains_are_written_in_ascii(sink: Start) -> None:
+    """So they need no SMTPUTF8, which many servers lack."""
+    server = sink(utf8=False)
+    carrier = make_carrier(FakeDns({}), smart_host=SmartHost(host=server.host, port=server.port))
+    carrier.carry(entry("grace@grün.example"), message(sender="ada@müller.example"))
+    (mail,) = server.mails
+    assert (mail.sender, mail.recipient) == ("ada@xn--mller-kva.example", "grace@xn--grn-ioa.example")
+
+
 @pytest.mark.parametrize(
     "address", ["a@b> SIZE=1", "a b@example.org", "a\r\nDATA@b", "", "a@b>c", "a@", '"a@b']
 )
