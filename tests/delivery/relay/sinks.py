@@ -200,7 +200,7 @@ class FakeDns:
         self.asked: list[tuple[str, str]] = []
 
     def lookup(self, name: str, kind: str) -> list[str]:
-        from delivery.dns import DnsFault
+        from network.dns import DnsFault
 
         self.asked.append((name, kind))
         if name in self.faulty:
