@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 from bson import Binary, ObjectId
@@ -27,7 +29,16 @@ _EXPORTED = dict.fromkeys(
      "metadata.draft"), 1,
 )  # fmt: skip
 
-Copy = tuple[Document, Iterator[bytes]]
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A message as it is exported: from whom, when and where it came, and its bytes."""
+
+    sender: str
+    date: datetime
+    mailbox: str
+    draft: bool
+    pieces: Iterator[bytes]
 
 
 def copy_id(audit: ObjectId, message: ObjectId) -> ObjectId:
@@ -110,7 +121,7 @@ class AuditFiles:
         return next(iter(found), None) is not None
 
     def export(self, audit: ObjectId) -> Iterator[Copy]:
-        """All copies by date, each with its bytes. What is held at a time is bounded, however slowly it is read."""
+        """All copies by date. What is held at a time is bounded, however slowly it is read."""
         own: Document = {"metadata.audit": audit, "metadata.mallard.unfinished": None}
         wanted = own
         while rows := self._page(wanted):
@@ -127,7 +138,7 @@ class AuditFiles:
     def _contents(self, group: list[Document]) -> Iterator[Copy]:
         """Small ones in one query, a large one piece by piece. One that is not whole is left out."""
         if group[0]["length"] > _TOGETHER_BYTES:
-            yield group[0], self._whole(group[0])
+            yield _copy(group[0], self._whole(group[0]))
             return
         pieces: dict[ObjectId, list[bytes]] = {row["_id"]: [] for row in group}
         rows = self._chunks.find({"files_id": {"$in": list(pieces)}}, {"_id": 0, "files_id": 1, "data": 1})
@@ -136,7 +147,7 @@ class AuditFiles:
         for row in group:
             own = pieces.pop(row["_id"])
             if sum(map(len, own)) == row["length"]:
-                yield row, iter(own)
+                yield _copy(row, iter(own))
             else:
                 log.error("an audited message is not whole", file=str(row["_id"]))
 
@@ -170,6 +181,19 @@ class AuditFiles:
     def is_empty(self, audit: ObjectId, session: ClientSession | None) -> bool:
         """Whether an audit has no copies."""
         return self._files.find_one({"metadata.audit": audit}, {"_id": 1}, session=session) is None
+
+
+def _copy(row: Document, pieces: Iterator[bytes]) -> Copy:
+    metadata = row["metadata"]
+    info = metadata.get("info") or {}
+    time = info.get("time")
+    return Copy(
+        sender=str(info.get("from") or ""),
+        date=time if isinstance(time, datetime) else metadata["date"],
+        mailbox=metadata.get("mailboxPath") or "",
+        draft=bool(metadata.get("draft")),
+        pieces=pieces,
+    )
 
 
 def _groups(rows: list[Document]) -> Iterator[list[Document]]:

@@ -36,7 +36,7 @@ def begin(store: Store, user: ObjectId, clock: HandClock) -> ObjectId:
 
 
 def subjects(store: Store, audit: ObjectId) -> list[bytes]:
-    found = [b"".join(pieces) for _, pieces in store.auditfiles.export(audit)]
+    found = [b"".join(copy.pieces) for copy in store.auditfiles.export(audit)]
     return sorted(raw.split(b"Subject: ")[1].split(b"\r\n")[0] for raw in found)
 
 

@@ -34,10 +34,7 @@ def begin(account: Account, start: Any = None, end: Any = None, expires: datetim
 
 def copies(account: Account, audit: ObjectId) -> list[tuple[str, bytes]]:
     """(mailbox path, bytes) of each copy."""
-    return [
-        (row["metadata"].get("mailboxPath", ""), b"".join(pieces))
-        for row, pieces in account.store.auditfiles.export(audit)
-    ]
+    return [(copy.mailbox, b"".join(copy.pieces)) for copy in account.store.auditfiles.export(audit)]
 
 
 def files(account: Account) -> list[dict[str, Any]]:
