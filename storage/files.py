@@ -14,7 +14,8 @@ from bson import Binary, ObjectId
 from problems import Problem
 from storage.attachments import CHUNK_SIZE
 from storage.database import Clock, Databases, Document
-from storage.paging import Order, Page, Paging, read_page
+from storage.listing import page_of
+from storage.paging import Order, Page, Paging
 
 MOST_FILES = 10_000
 _CHUNKS_AT_ONCE = 8
@@ -36,13 +37,7 @@ class Files:
         wanted: Document = {"metadata.user": user}
         if query:
             wanted["filename"] = {"$regex": re.escape(query)}
-        total = self._files.count_documents(wanted, maxTimeMS=_READ_MS, hint="user_files_paging")
-
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
-            rows = self._files.find({"$and": [wanted, condition]}, _LISTED, max_time_ms=_READ_MS)
-            return list(rows.hint("user_files_paging").sort(list(sort.items())).limit(limit))
-
-        return read_page(read, paging, _BY_NAME), total
+        return page_of(self._files, wanted, _LISTED, paging, _BY_NAME, hint="user_files_paging")
 
     def usage(self, user: ObjectId) -> tuple[int, int]:
         """(bytes, files) that an account keeps, read from an index."""

@@ -69,14 +69,19 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The key that a listing is sorted by; `_id` breaks ties in the same direction."""
+    """The key that a listing is sorted by; unless it is `unique`, `_id` breaks ties in the same direction."""
 
     key: str = "_id"
     direction: int = ASCENDING
+    unique: bool = False
 
     def sort(self, backwards: bool) -> dict[str, int]:
         direction = -self.direction if backwards else self.direction
-        return {"_id": direction} if self.key == "_id" else {self.key: direction, "_id": direction}
+        return {self.key: direction} if self._is_unique else {self.key: direction, "_id": direction}
+
+    @property
+    def _is_unique(self) -> bool:
+        return self.unique or self.key == "_id"
 
     def after(self, position: tuple[Any, ObjectId], backwards: bool) -> Document:
         """The condition for rows behind `position` in the direction of travel.
@@ -85,8 +90,8 @@ class Order:
         """
         value, row_id = position
         beyond = "$gt" if (self.direction == ASCENDING) != backwards else "$lt"
-        if self.key == "_id":
-            return {"_id": {beyond: row_id}}
+        if self._is_unique:
+            return {self.key: {beyond: row_id if self.key == "_id" else value}}
         either: Document = {"$or": [{self.key: {beyond: value}}, {self.key: value, "_id": {beyond: row_id}}]}
         if not isinstance(value, datetime):
             return either

@@ -17,8 +17,8 @@ from security.normalise import sorted_tags, username_view, view
 from storage.counters import NAME as COUNTERS
 from storage.database import Clock, Databases, Document
 from storage.heldnames import HeldNames
-from storage.listing import common_conditions
-from storage.paging import Order, Page, Paging, read_page
+from storage.listing import common_conditions, page_of
+from storage.paging import Order, Page, Paging
 
 _READ_MS = 3000
 LIMIT_FIELDS = (
@@ -31,20 +31,20 @@ COUNTER_OF = {
 }  # fmt: skip
 _JSON_FIELDS = ("metaData", "internalData")
 _SECRETS = ("password", "tempPassword", "oldPasswords", "seed", "pendingSeed", "webauthn")
-
-_LISTED = dict.fromkeys(
-    (
-        "username", "name", "address", "tags", "targets", "enabled2fa", "autoreply", "encryptMessages",
-        "encryptForwarded", "quota", "storageUsed", "activated", "disabled", "suspended", "metaData", "internalData",
-    ),
-    1,
-)  # fmt: skip
 _HAS_PASSWORD: Document = {
     "$or": [
         {"$gt": [{"$ifNull": ["$password", ""]}, ""]},
         {"$gt": [{"$ifNull": ["$tempPassword.password", ""]}, ""]},
     ]
 }
+_LISTED: Document = {
+    **dict.fromkeys(
+        ("username", "name", "address", "tags", "targets", "enabled2fa", "autoreply", "encryptMessages",
+         "encryptForwarded", "quota", "storageUsed", "activated", "disabled", "suspended", "metaData", "internalData"),
+        1,
+    ),
+    "hasPassword": _HAS_PASSWORD,
+}  # fmt: skip
 
 
 class Users:
@@ -153,22 +153,7 @@ class Users:
 
     def page(self, wanted: Document, paging: Paging) -> tuple[Page, int]:
         """A page of accounts by id, and how many there are. `wanted` comes from `listing_filter`."""
-        total = (
-            self._collection.count_documents(wanted, maxTimeMS=_READ_MS)
-            if wanted
-            else self._collection.estimated_document_count()
-        )
-
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
-            pipeline: list[Document] = [
-                {"$match": {"$and": [wanted, condition]}},
-                {"$sort": sort},
-                {"$limit": limit},
-                {"$project": {**_LISTED, "hasPassword": _HAS_PASSWORD}},
-            ]
-            return list(self._collection.aggregate(pipeline, maxTimeMS=_READ_MS))
-
-        return read_page(read, paging, Order()), total
+        return page_of(self._collection, wanted, _LISTED, paging, Order())
 
     def update(
         self,
