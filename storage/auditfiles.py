@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from bson import Binary, ObjectId
+from bson import ObjectId
 from pymongo.client_session import ClientSession
 
-from storage.attachments import CHUNK_SIZE
+from storage.chunks import CHUNK_SIZE, read_chunks, write_chunks
 from storage.database import Clock, Databases, Document
-from storage.files import in_chunks
 
 log = structlog.get_logger()
 
-_CHUNKS_AT_ONCE = 8
 _READ_MS = 120_000
 _PAGE = 200
 _TOGETHER_BYTES = 4 * 1024 * 1024
@@ -74,24 +72,11 @@ class AuditFiles:
             unfinished = {**metadata, "mallard": {**metadata["mallard"], "unfinished": True}}
             self._files.replace_one({"_id": file_id}, {**file, "metadata": unfinished}, upsert=True)
             self._chunks.delete_many({"files_id": file_id})
-        file["length"] = self._write_chunks(file_id, pieces, session)
+        file["length"] = write_chunks(self._chunks, file_id, pieces, session)
         if session is None:
             self._files.replace_one({"_id": file_id}, file)
         else:
             self._files.insert_one(file, session=session)
-
-    def _write_chunks(self, file_id: ObjectId, pieces: Iterable[bytes], session: ClientSession | None) -> int:
-        batch: list[Document] = []
-        length = 0
-        for number, data in enumerate(in_chunks(pieces)):
-            batch.append({"_id": ObjectId(), "files_id": file_id, "n": number, "data": Binary(data)})
-            length += len(data)
-            if len(batch) == _CHUNKS_AT_ONCE:
-                self._chunks.insert_many(batch, session=session)
-                batch = []
-        if batch:
-            self._chunks.insert_many(batch, session=session)
-        return length
 
     def missing(self, audit: ObjectId, messages: Sequence[ObjectId]) -> list[ObjectId]:
         """Those of the messages that an audit has no copy of."""
@@ -112,7 +97,7 @@ class AuditFiles:
         if not others:
             return False
         own = _digest(source)
-        return any(_digest(self._read(other["_id"])) == own for other in others)
+        return any(_digest(read_chunks(self._chunks, other["_id"])) == own for other in others)
 
     def has_others(self, audit: ObjectId, dates: Collection[object]) -> bool:
         """Whether there are copies by WildDuck of messages with one of these dates."""
@@ -154,16 +139,11 @@ class AuditFiles:
     def _whole(self, row: Document) -> Iterator[bytes]:
         """What is there of a large one is written by the time that the rest is missed."""
         length = 0
-        for piece in self._read(row["_id"]):
+        for piece in read_chunks(self._chunks, row["_id"]):
             length += len(piece)
             yield piece
         if length != row["length"]:
             log.error("an audited message is not whole", file=str(row["_id"]))
-
-    def _read(self, file_id: ObjectId) -> Iterator[bytes]:
-        rows = self._chunks.find({"files_id": file_id}, {"_id": 0, "data": 1}).sort("n", 1)
-        for row in rows.batch_size(_CHUNKS_AT_ONCE):
-            yield bytes(row["data"])
 
     def forget(self, audit: ObjectId, message: ObjectId) -> None:
         """Take a copy away again whose message could not be stored."""

@@ -14,9 +14,9 @@ from gridfs import GridFSBucket
 from pymongo.client_session import ClientSession
 from pymongo.write_concern import WriteConcern
 
+from storage.chunks import CHUNK_SIZE
 from storage.database import ACKNOWLEDGED, Clock, Databases, Document
 
-CHUNK_SIZE = 261_120
 QUEUE, ZONE, FREE = "zone-queue", "default", "no"
 _BUCKET = "mail"
 _UNQUEUED_FOR = timedelta(days=1)

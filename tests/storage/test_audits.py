@@ -256,7 +256,7 @@ def test_a_crash_on_a_lone_server_leaves_nothing_that_is_not_mended(
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(lone_store.auditfiles, "_write_chunks", broken)
+        patch.setattr("storage.auditfiles.write_chunks", broken)
         with pytest.raises(Crash):
             bring_in(account, audit)
     assert len(files(account)) == 1
