@@ -20,7 +20,7 @@ import requests
 from server.mongod import Mongod
 from storage.store import Store
 from tests.delivery.relay.conftest import put, rows
-from tests.delivery.relay.sinks import Sink
+from tests.delivery.relay.sinks import Sink, sinks
 
 PASSWORD = "correct horse battery"
 MESSAGES, RECIPIENTS = 120, 2
@@ -32,15 +32,8 @@ pytestmark = pytest.mark.timeout(180)
 @pytest.fixture
 def sink() -> Iterator[Callable[..., Sink]]:
     """`sink(rcpt=…)`: another server, until the test is over."""
-    started: list[Sink] = []
-
-    def start(**options: Any) -> Sink:
-        started.append(Sink(**options))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
+    with sinks() as start:
+        yield start
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 30) -> Any:

@@ -29,7 +29,7 @@ from storage.queue import Entry
 from storage.store import Store
 from tests.authority import ROOT, issue
 from tests.conftest import emptied
-from tests.delivery.relay.sinks import FakeDns, Scripted, Sink
+from tests.delivery.relay.sinks import FakeDns, Scripted, Sink, sinks
 
 HEADER = (
     b"From: ada@example.com\r\nTo: grace@example.org\r\nSubject: Hello\r\nMessage-ID: <1@example.com>\r\n"
@@ -50,15 +50,8 @@ def _no_connection_stays(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def sink() -> Iterator[Callable[..., Sink]]:
     """`sink(rcpt=…)`: starts a server, which ends with the test."""
-    started: list[Sink] = []
-
-    def start(**options: Any) -> Sink:
-        started.append(Sink(**options))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
+    with sinks() as start:
+        yield start
 
 
 @pytest.fixture

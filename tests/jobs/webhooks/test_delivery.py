@@ -18,7 +18,7 @@ from network.post import Poster, PostFailed
 from security.webhooks import hook_secret
 from storage.store import Store
 from storage.webhookqueue import LEASE
-from tests.jobs.conftest import HandClock
+from tests.jobs.conftest import Crash, HandClock
 from tests.jobs.webhooks.conftest import Post, Receiver, deliver, tell, told
 
 ADA, BOB = ObjectId(), ObjectId()
@@ -109,10 +109,6 @@ def test_one_account_does_not_wait_for_another(store: Store, receiver: Receiver,
     assert told(receiver, ADA) == ["1"], "the second waits for the first"
     assert told(receiver, BOB) == ["1", "2"]
     assert [event["ev"] for event in receiver.events].count("address.domain.renamed") == 1
-
-
-class Crash(BaseException):
-    """The process is gone."""
 
 
 class Dying(Poster):
