@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from security.secrets import KeyRing
 from storage.database import Clock, Databases, Document
 from storage.named import Named
 from storage.paging import Page, Paging
+from storage.patterns import literal
 from storage.tasks import Tasks
 
 _READ_MS = 3000
@@ -182,7 +182,7 @@ class Certs(Named):
 def _containing(text: str, in_names: bool) -> Document:
     if not text:
         return {}
-    pattern = {"$regex": re.escape(text)}
+    pattern = {"$regex": literal(text)}
     if not in_names:
         return {"servername": pattern}
     wildcards: list[Any] = candidates(text)[1:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from bson import ObjectId
@@ -18,6 +17,7 @@ from security.secrets import KeyRing
 from storage.database import Clock, Databases, Document
 from storage.named import Named
 from storage.paging import Page, Paging
+from storage.patterns import literal
 
 ANY_DOMAIN = "*"
 _READ_MS = 3000
@@ -97,7 +97,7 @@ class Dkim(Named):
 
     def page(self, text: str, paging: Paging) -> tuple[Page, int]:
         """A page by domain of the keys with `text` in their domain, and how many there are."""
-        wanted: Document = {"domain": {"$regex": re.escape(text)}} if text else {}
+        wanted: Document = {"domain": {"$regex": literal(text)}} if text else {}
         return self._page(wanted, _LISTED, paging)
 
     def delete(self, key: ObjectId, session: ClientSession | None = None) -> Document:

@@ -6,7 +6,6 @@ there is whole.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from bson import ObjectId
@@ -16,6 +15,7 @@ from storage.chunks import CHUNK_SIZE, read_chunks, write_chunks
 from storage.database import Clock, Databases, Document
 from storage.listing import page_of
 from storage.paging import Order, Page, Paging
+from storage.patterns import literal
 
 MOST_FILES = 10_000
 _READ_MS = 10_000
@@ -35,7 +35,7 @@ class Files:
         """A page of an account's files by name, those whose name contains `query`, and how many there are."""
         wanted: Document = {"metadata.user": user}
         if query:
-            wanted["filename"] = {"$regex": re.escape(query)}
+            wanted["filename"] = {"$regex": literal(query)}
         return page_of(self._files, wanted, _LISTED, paging, _BY_NAME, hint="user_files_paging")
 
     def usage(self, user: ObjectId) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from pymongo.collection import Collection
 from security.normalise import tag_list
 from storage.database import Document
 from storage.paging import Order, Page, Paging, read_page
+from storage.patterns import literal
 
 _READ_MS = 3000
 
@@ -49,7 +49,7 @@ def _count(collection: Collection[Document], wanted: Document, hint: Hint, most_
 def common_conditions(fields: Mapping[str, Any]) -> Iterator[Document]:
     """The conditions of `forward`, `tags` (one of them) and `requiredTags` (all of them)."""
     if forward := fields.get("forward"):
-        yield {"targets.value": {"$regex": re.escape(forward), "$options": "i"}}
+        yield {"targets.value": {"$regex": literal(forward), "$options": "i"}}
     required = tag_list(fields.get("requiredTags") or "")
     some = [tag for tag in tag_list(fields.get("tags") or "") if tag not in required]
     if required:
