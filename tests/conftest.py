@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -110,11 +111,34 @@ def settings() -> Settings:
     return Settings(validate_responses=True, log_level="error", mongo_uri="mongodb://unused")
 
 
+AppOf = Callable[[Settings, Store], Flask]
+
+
+@pytest.fixture(scope="session")
+def app_of(contract: Contract) -> AppOf:
+    """`app_of(settings, store)`: the whole application over a store.
+
+    One for all tests with the same settings, as most would take longer to make it than to do their work; it gets the
+    store of each test in turn.
+    """
+    made: dict[Settings, tuple[Flask, Store]] = {}
+
+    def app_of(settings: Settings, store: Store) -> Flask:
+        if settings not in made:
+            own = copy.copy(store)
+            made[settings] = create_app(settings, own, contract), own
+        app, own = made[settings]
+        own.__dict__ = store.__dict__
+        return app
+
+    return app_of
+
+
 @pytest.fixture
-def app(store: Store, settings: Settings, contract: Contract) -> Flask:
+def app(store: Store, settings: Settings, app_of: AppOf) -> Flask:
     """The whole application."""
     logs.configure("json", "error")
-    return create_app(settings, store, contract)
+    return app_of(settings, store)
 
 
 class Client:
