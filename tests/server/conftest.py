@@ -16,20 +16,19 @@ from click.testing import CliRunner, Result
 from flask import Flask
 
 from server import logging as logs
-from server.app import create_app
 from server.cli import main
-from server.contract import Contract
 from server.mongod import Mongod
 from server.settings import Settings
 from storage.store import Store
+from tests.conftest import AppOf
 
 
 @pytest.fixture
-def make_app(store: Store, settings: Settings, contract: Contract) -> Callable[..., Flask]:
+def make_app(store: Store, settings: Settings, app_of: AppOf) -> Callable[..., Flask]:
     """`make_app(access_control=True)`: the whole application with some settings of its own."""
 
     def make(**own: Any) -> Flask:
-        return create_app(replace(settings, **own), store, contract)
+        return app_of(replace(settings, **own), store)
 
     return make
 
