@@ -19,6 +19,7 @@ from pymongo.write_concern import WriteConcern
 
 from handlers.call import Call
 from handlers.users import create_user
+from security.passwords import hash_password
 from server import logging as logs
 from server.app import create_app
 from server.contract import Contract
@@ -33,6 +34,7 @@ if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
 PASSWORD = "correct horse battery"
+_HASH = hash_password(PASSWORD)
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 
 
@@ -90,10 +92,11 @@ def call(store: Store) -> Call:
 
 @pytest.fixture
 def make_user(call: Call) -> Callable[..., ObjectId]:
-    """Makes accounts through the handler: `make_user("ada", quota=10)`."""
+    """Makes accounts through the handler: `make_user("ada", quota=10)`. The password's hash is ready-made."""
 
     def make(username: str = "ada", **fields: Any) -> ObjectId:
-        body = {"username": username, "password": PASSWORD, "address": f"{username}@example.com", **fields}
+        secret = {} if "password" in fields else {"password": _HASH, "hashedPassword": True}
+        body = {"username": username, "address": f"{username}@example.com", **secret, **fields}
         return ObjectId(create_user(call=call, body=body)["id"])
 
     return make
