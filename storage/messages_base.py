@@ -30,7 +30,7 @@ class MessagesBase:
     def _settle(self, mailbox: ObjectId, session: ClientSession | None) -> None:
         """Without transactions others may have read or written in between: have the messages counted again."""
         if session is None:
-            self._store.mailboxes.distrust_counts(mailbox)
+            self._store.mailboxcounts.distrust(mailbox)
 
     def tell_about(
         self,

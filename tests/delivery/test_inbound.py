@@ -281,7 +281,7 @@ def test_counts_quota_and_register(ada: Ada, store: Store) -> None:
     ada.gets(message(subject="one"))
     ada.gets(message(subject="two"))
     inbox = store.mailboxes.get(ada.id, ada.uses["INBOX"])
-    assert store.mailboxes.counts([inbox])[inbox["_id"]] == (2, 2)
+    assert store.mailboxcounts.of([inbox])[inbox["_id"]] == (2, 2)
     assert store.users.get(ada.id)["storageUsed"] == sum(m["size"] for m in ada.messages)
     register = store.databases.main["addressregister"].find_one({"user": ada.id})
     assert register

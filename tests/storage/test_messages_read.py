@@ -257,11 +257,11 @@ def test_searches_stay_in_the_mailbox(
 
 def test_counting_and_measuring_read_no_message(ada: Account, explain: Callable[..., list[Document]]) -> None:
     inbox = fill(ada, 10)
-    ada.store.mailboxes.distrust_counts(inbox)
+    ada.store.mailboxcounts.distrust(inbox)
     boxes = ada.store.mailboxes.of_user(ada.id)
     for work in (
-        lambda: ada.store.mailboxes.counts(boxes),
-        lambda: ada.store.mailboxes.sizes(ada.id, [inbox]),
+        lambda: ada.store.mailboxcounts.of(boxes),
+        lambda: ada.store.mailboxcounts.sizes([inbox]),
         lambda: ada.store.messages.thread_counts(ada.id, [ObjectId()]),
     ):
         (plan,) = explain(work)
