@@ -14,13 +14,13 @@ import structlog
 from bson import ObjectId
 
 from delivery.authresults import from_fields
-from delivery.dns import Dns
 from delivery.spam import spam_action
 from delivery.trace import delivered, received
 from delivery.verification import Peer, verify
 from mail.headers import addresses, flat_addresses, unfold
 from mail.mimetree import header_fields, header_lines, normalise
 from mail.rewrite import split
+from network.dns import Dns
 from storage.database import Document
 
 log = structlog.get_logger()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from delivery.dns import Dns, DnsFault
+from network.dns import Dns, DnsFault
 
 log = structlog.get_logger()
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import orjson
 from bson import ObjectId
 
 from delivery.arrival import Arrival
-from delivery.limits import give_back_forwards, reserve_forwards
+from delivery.limits import counted_forwards
 from delivery.queue import Queueing, Submission, queueing
 from delivery.recipients import Recipient
 from delivery.replies import FORWARD_LIMIT, FORWARD_LOOP, Refused
@@ -68,7 +68,10 @@ class Forwarding:
         going = [delivery for _, delivery in found]
         mark = self._mark(arrival, [_fact(*each, recipient.address) for each in found])
         raw = _for_target(arrival.passed_on(recipient.address), owner)
-        stack.enter_context(_counted(self._store, owner, len(going)))
+        try:
+            stack.enter_context(counted_forwards(self._store, owner, len(going)))
+        except Problem as problem:
+            raise Refused(FORWARD_LIMIT) from problem
         submission = Submission(
             user=owner,
             raw=mark + raw,
@@ -105,20 +108,6 @@ def _fact(target: Document, delivery: Delivery, recipient: str) -> Document:
     if target["type"] == "mail":
         return {"to": delivery.recipient, **whom, **delivery.options}
     return {"to": delivery.recipient, **delivery.options, **whom}
-
-
-@contextmanager
-def _counted(store: Store, owner: Document, count: int) -> Iterator[None]:
-    """Count targets, for as long as nothing goes wrong. Raises Refused beyond the limit."""
-    try:
-        reserve_forwards(store, owner, count)
-    except Problem as problem:
-        raise Refused(FORWARD_LIMIT) from problem
-    try:
-        yield
-    except BaseException:
-        give_back_forwards(store, owner, count)
-        raise
 
 
 def _for_target(raw: bytes, owner: Document) -> bytes:

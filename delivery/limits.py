@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-
-from bson import ObjectId
 
 from problems import InvalidInput, Problem
 from storage.database import Document
@@ -20,40 +20,39 @@ def sending_time(given: datetime | None, now: datetime) -> datetime:
     return max(given or now, now)
 
 
-def reserve_recipients(store: Store, user: Document, count: int) -> None:
-    """Count recipients before anything is done. Raises Problem TooMany or RateLimitedError."""
+@contextmanager
+def counted_recipients(store: Store, user: Document, count: int) -> Iterator[None]:
+    """Count recipients of what the block sends; if it fails, they do not count.
+
+    Raises Problem TooMany or RateLimitedError before anything is done.
+    """
     most = int(store.settings.get("const:max:rcpt_to"))
     if count > most:
         raise Problem("TooMany", f"Too many recipients, at most {most} are allowed", allowed=most)
     limit = int(user.get("recipients") or store.settings.get("const:max:recipients"))
-    _reserve(store, f"wdr:{user['_id']}", count, limit, "sending")
+    with _counted(store, f"wdr:{user['_id']}", count, limit, "sending"):
+        yield
 
 
-def give_back_recipients(store: Store, user: Document, count: int) -> None:
-    """Take the count back of a message that was not sent."""
-    store.counters.give_back(f"wdr:{user['_id']}", count)
-
-
-def reserve_forwards(store: Store, owner: Document, count: int) -> None:
-    """Count targets that an account, or a forwarded address, forwards to. Raises Problem RateLimitedError."""
+@contextmanager
+def counted_forwards(store: Store, owner: Document, count: int) -> Iterator[None]:
+    """The same for targets that an account, or a forwarded address, forwards to. Raises Problem RateLimitedError."""
     limit = int(owner.get("forwards") or store.settings.get("const:max:forwards"))
-    _reserve(store, _forwards(owner["_id"]), count, limit, "forwarding")
+    with _counted(store, f"wdf:{owner['_id']}", count, limit, "forwarding"):
+        yield
 
 
-def give_back_forwards(store: Store, owner: Document, count: int) -> None:
-    """Take the count back of a message that was not forwarded."""
-    store.counters.give_back(_forwards(owner["_id"]), count)
-
-
-def _forwards(owner: ObjectId) -> str:
-    return f"wdf:{owner}"
-
-
-def _reserve(store: Store, key: str, count: int, limit: int, what: str) -> None:
+@contextmanager
+def _counted(store: Store, key: str, count: int, limit: int, what: str) -> Iterator[None]:
     counted = store.counters.add(key, count, limit)
     if not counted.allowed:
         until = f", it ends in {_span(counted.seconds_left)}" if counted.seconds_left else ""
         raise Problem("RateLimitedError", f"You reached a daily {what} limit for your account{until}")
+    try:
+        yield
+    except BaseException:
+        store.counters.give_back(key, count)
+        raise
 
 
 def _span(seconds: int) -> str:

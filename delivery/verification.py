@@ -12,11 +12,11 @@ import spf
 import structlog
 from publicsuffixlist import PublicSuffixList
 
-from delivery.dns import Dns, DnsFault
 from mail.compose import ascii_address
 from mail.headers import flat_addresses
 from mail.mimetree import parse
 from mail.rewrite import split
+from network.dns import Dns, DnsFault
 
 log = structlog.get_logger()
 

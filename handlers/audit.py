@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 import structlog
 from bson import ObjectId
@@ -58,16 +57,9 @@ def _actor(call: Call) -> Actor:
 
 
 def _entries(call: Call, audit: ObjectId) -> Iterator[bytes]:
-    for file, pieces in call.store.auditfiles.export(audit):
-        metadata = file["metadata"]
-        info = metadata.get("info") or {}
-        time = info.get("time")
+    for copy in call.store.auditfiles.export(audit):
         yield from mbox.entry(
-            pieces,
-            sender=str(info.get("from") or ""),
-            date=time if isinstance(time, datetime) else metadata["date"],
-            mailbox=metadata.get("mailboxPath") or "",
-            draft=bool(metadata.get("draft")),
+            copy.pieces, sender=copy.sender, date=copy.date, mailbox=copy.mailbox, draft=copy.draft
         )
 
 

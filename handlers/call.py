@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from bson import ObjectId
 
 from jobs.streams import Streams
+from network.pwned import is_pwned
 from security.profile import ProfileRules
-from security.pwned import is_pwned
 from security.roles import speaks_for_others
 from security.secrets import KeyRing
 from storage.store import Store

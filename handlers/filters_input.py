@@ -15,7 +15,7 @@ from security.targets import same_target, without_password
 from storage.addresses_targets import own_targets
 from storage.database import Document
 from storage.filters import Change
-from storage.users import stored_target
+from storage.userfields import stored_target
 
 _HEADERS = ("from", "to", "subject", "listId")
 _CONDITIONS = ("text", "ha", "size")

@@ -27,8 +27,8 @@ def get_mailboxes(
     store = call.store
     store.users.require(user)
     rows = [m for m in store.mailboxes.of_user(user) if _is_wanted(m, special_use, show_hidden)]
-    counts = store.mailboxes.counts(rows)
-    used = store.mailboxes.sizes(user, [m["_id"] for m in rows]) if sizes else {}
+    counts = store.mailboxcounts.of(rows)
+    used = store.mailboxcounts.sizes([m["_id"] for m in rows]) if sizes else {}
     results = [
         {**_shown(m, counts[m["_id"]]), **({"size": used.get(m["_id"], 0)} if sizes else {})}
         for m in sorted(rows, key=_rank)
@@ -105,7 +105,7 @@ def get_mailbox(call: Call, user: ObjectId, mailbox: str, path: str | None = Non
         raise InvalidInput({"path": '"path" is required'})
     else:
         found = mailboxes.by_path(user, path)
-    return {"success": True, **_shown(found, mailboxes.counts([found])[found["_id"]])}
+    return {"success": True, **_shown(found, call.store.mailboxcounts.of([found])[found["_id"]])}
 
 
 def update_mailbox(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:

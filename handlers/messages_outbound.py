@@ -11,13 +11,7 @@ import structlog
 from bson import ObjectId
 
 from delivery.drafts import Composed, unique_addresses
-from delivery.limits import (
-    give_back_forwards,
-    give_back_recipients,
-    reserve_forwards,
-    reserve_recipients,
-    sending_time,
-)
+from delivery.limits import counted_forwards, counted_recipients, sending_time
 from delivery.queue import Submission, queueing, with_id
 from delivery.senders import permitted_sender, under_own_name
 from delivery.targets import deliveries
@@ -96,29 +90,24 @@ def _send_draft(
         parent=copy_id,
         origin=call.ip or "127.0.0.1",
     )
-    reserve_recipients(store, account, len(composed.recipients))
-    try:
-        with queueing(store, submission) as queued:
 
-            def together(session: Any) -> None:
-                queued.release(session)
-                store.messages.take_draft(draft, session)
+    def together(session: Any) -> None:
+        queued.release(session)
+        store.messages.take_draft(draft, session)
 
-            copy = store.messages.add(
-                {**account, "storageUsed": account.get("storageUsed", 0) - draft["size"]},
-                place,
-                composed.raw,
-                flags=["\\Seen", *(f for f in draft["flags"] if f not in ("\\Seen", "\\Draft"))],
-                meta={**(draft.get("meta") or {}), "from": composed.sender, "to": composed.recipients},
-                outbound=[*(draft.get("outbound") or ()), queued.id],
-                thread_of=draft,
-                message_id=copy_id,
-                together=together,
-                offload=call.offload,
-            )
-    except Exception:
-        give_back_recipients(store, account, len(composed.recipients))
-        raise
+    with counted_recipients(store, account, len(composed.recipients)), queueing(store, submission) as queued:
+        copy = store.messages.add(
+            {**account, "storageUsed": account.get("storageUsed", 0) - draft["size"]},
+            place,
+            composed.raw,
+            flags=["\\Seen", *(f for f in draft["flags"] if f not in ("\\Seen", "\\Draft"))],
+            meta={**(draft.get("meta") or {}), "from": composed.sender, "to": composed.recipients},
+            outbound=[*(draft.get("outbound") or ()), queued.id],
+            thread_of=draft,
+            message_id=copy_id,
+            together=together,
+            offload=call.offload,
+        )
     return copy, queued.id
 
 
@@ -194,18 +183,13 @@ def _forward(call: Call, account: Document, stored: Document, going: Sequence[An
         origin=call.ip or "127.0.0.1",
         deliveries=going,
     )
-    reserve_forwards(store, account, len(going))
-    try:
-        with queueing(store, submission) as queued:
 
-            def steps(session: Any) -> None:
-                queued.release(session)
-                store.messages.note_outbound(stored["_id"], queued.id, session)
+    def steps(session: Any) -> None:
+        queued.release(session)
+        store.messages.note_outbound(stored["_id"], queued.id, session)
 
-            store.transactions.run(steps)
-    except Exception:
-        give_back_forwards(store, account, len(going))
-        raise
+    with counted_forwards(store, account, len(going)), queueing(store, submission) as queued:
+        store.transactions.run(steps)
     return queued.id
 
 

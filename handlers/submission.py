@@ -20,7 +20,7 @@ from delivery.drafts import (
     referred,
     unique_addresses,
 )
-from delivery.limits import give_back_recipients, reserve_recipients, sending_time
+from delivery.limits import counted_recipients, sending_time
 from delivery.queue import Submission, queueing
 from delivery.senders import permitted_sender
 from handlers.call import Call
@@ -120,16 +120,14 @@ def _recipients(body: Document, composed: Composed) -> list[str]:
 
 def _send(call: Call, outgoing: Outgoing) -> tuple[Document | None, str]:
     """The stored copy and the queue id. Copy and queue entries come about together: neither is there alone."""
-    reserve_recipients(call.store, outgoing.user, len(outgoing.recipients))
     copy_id = ObjectId()
-    try:
-        with queueing(call.store, _submission(call, outgoing, copy_id)) as queued:
-            copy = _keep(call, outgoing, message_id=copy_id, outbound=queued.id, together=queued.release)
-            if copy is None:
-                queued.release()
-    except Exception:
-        give_back_recipients(call.store, outgoing.user, len(outgoing.recipients))
-        raise
+    with (
+        counted_recipients(call.store, outgoing.user, len(outgoing.recipients)),
+        queueing(call.store, _submission(call, outgoing, copy_id)) as queued,
+    ):
+        copy = _keep(call, outgoing, message_id=copy_id, outbound=queued.id, together=queued.release)
+        if copy is None:
+            queued.release()
     _after_sending(call, outgoing, queued.id)
     return copy, queued.id
 

@@ -137,7 +137,7 @@ class Events:
     def _counters(self, mailboxes: list[ObjectId], last: ObjectId) -> Iterator[bytes]:
         """In one piece; a mailbox that is gone has none."""
         found = {box["_id"]: box for box in self._store.mailboxes.some(self._listener.user, mailboxes)}
-        counts = self._store.mailboxes.counts(list(found.values()))
+        counts = self._store.mailboxcounts.of(list(found.values()))
         rows = [(mailbox, counts[mailbox]) for mailbox in mailboxes if mailbox in found]
         if rows:
             yield b"".join(

@@ -34,7 +34,8 @@ from security.targets import without_password
 from storage.database import Document
 from storage.paging import Paging
 from storage.secondfactors import NO_SECOND_FACTORS
-from storage.users import COUNTER_OF, listing_filter
+from storage.userfields import listing_filter
+from storage.users import COUNTER_OF
 
 _NOT_STORED = frozenset(
     {

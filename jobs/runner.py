@@ -1,4 +1,4 @@
-"""The loop that runs background work: tasks as they come, the sweep and the search tokens every now and then."""
+"""The loop that runs background work: tasks as they come, clean-up and search tokens every now and then."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TypeVar
 import structlog
 
 from jobs.progress import Progress, Stopped
+from jobs.queueleftovers import sweep_queue
 from jobs.registry import JOBS, Job
 from jobs.searchtokens import fill_tokens
 from jobs.sweep import Sweep
@@ -110,6 +111,8 @@ class Runner:
         while not self._stop.wait(wait):
             if self._sweeps:
                 self._sweep()
+            if left := self._guarded(lambda: sweep_queue(self._store, self._stop.is_set)):
+                log.info("unfinished messages were removed from the queue", messages=left)
             if filled := self._guarded(lambda: fill_tokens(self._store, self._stop.is_set)):
                 log.info("messages got search tokens", messages=filled)
             wait = _TURN_SECONDS

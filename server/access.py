@@ -34,7 +34,7 @@ class Gate:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
-        self._tokens = store.tokens
+        self._store = store
 
     def identify(self, token: str) -> Caller:
         """The caller with this token. Raises Problem InvalidToken.
@@ -47,7 +47,7 @@ class Gate:
         if not token and not settings.needs_token:
             return _ROOT
         record = (
-            self._tokens.find(token, secret=settings.secret, lifetime=settings.token_lifetime)
+            self._store.tokens.find(token, secret=settings.secret, lifetime=settings.token_lifetime)
             if _TOKEN.fullmatch(token)
             else None
         )

@@ -14,7 +14,8 @@ from bson import ObjectId
 
 from jobs.runner import Runner, ignore
 from jobs.webhooks.loop import Webhooks
-from jobs.webhooks.post import Poster
+from network.addresses import addresses_of, public_addresses
+from network.post import Poster
 from server.database import open_store
 from server.json import dumps
 from server.part import open_part
@@ -49,8 +50,8 @@ def run_jobs(settings: Settings) -> None:
 
 
 def _webhooks(store: Store, settings: Settings) -> Webhooks:
-    poster = Poster(allow_private=settings.allow_private_targets)
-    return Webhooks(store, poster, settings.webhook_secret)
+    find = addresses_of if settings.allow_private_targets else public_addresses
+    return Webhooks(store, Poster(find), settings.webhook_secret)
 
 
 def listing(settings: Settings, which: str) -> list[Document]:

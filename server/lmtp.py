@@ -13,12 +13,12 @@ from functools import partial
 import structlog
 
 from delivery.arrival import Reading
-from delivery.dns import Dns, SystemDns
 from delivery.dnspause import PausingDns
 from delivery.inbound import Inbound
 from delivery.lmtp import Connection
 from delivery.lmtp_service import Service
 from delivery.recipients import Recipients
+from network.dns import Dns, SystemDns
 from server.part import open_part
 from server.settings import Settings, SettingsError
 from storage.store import Store

@@ -9,7 +9,6 @@ from datetime import timedelta
 import gevent
 import structlog
 
-from delivery.dns import SystemDns
 from delivery.relay.carrier import Carrier
 from delivery.relay.hosts import Hosts
 from delivery.relay.lease import Lease
@@ -20,6 +19,7 @@ from delivery.relay.session import Opener, Timeouts
 from delivery.relay.signing import Signer
 from delivery.relay.source import Source
 from delivery.relay.worker import Worker
+from network.dns import SystemDns
 from server.part import open_part
 from server.settings import Settings
 from storage.store import Store

@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from handlers.call import Rules
+from network.pwned import asker
 from security.pem import UnusableKey
 from security.profile import ProfileRules, Server, Signer, load_signer
-from security.pwned import asker
 from server.settings import Settings, SettingsError
 
 

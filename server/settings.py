@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from network.pwned import API as PWNED_API
 from security.profile import ProfileRules
-from security.pwned import API as PWNED_API
 from security.secrets import DEFAULT_OLD_CIPHER, OLD_CIPHERS, KeyRing, KeyRings
 
 DEFAULT_SECRET = "a secret cat"

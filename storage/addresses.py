@@ -18,7 +18,8 @@ from security.normalise import domain_of, lookup_address, sorted_tags, view, wil
 from storage.addresses_listing import ORDER, listed
 from storage.database import Clock, Databases, Document
 from storage.heldnames import HeldNames
-from storage.paging import Page, Paging, read_page
+from storage.listing import page_of
+from storage.paging import Page, Paging
 
 _READ_MS = 3000
 _FORWARDED: Document = {"user": None, "targets": {"$exists": True}}
@@ -157,20 +158,7 @@ class Addresses:
 
         `wanted` comes from `addresses_listing.listing_filter`.
         """
-        total = (
-            self._collection.count_documents(wanted, maxTimeMS=_READ_MS)
-            if wanted
-            else self._collection.estimated_document_count(maxTimeMS=_READ_MS)
-        )
-
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
-            both = [part for part in (wanted, condition) if part]
-            rows = self._collection.find(
-                {"$and": both} if both else {}, listed(more), limit=limit, max_time_ms=_READ_MS
-            )
-            return list(rows.sort(sort))
-
-        return read_page(read, paging, ORDER), total
+        return page_of(self._collection, wanted, listed(more), paging, ORDER)
 
     def resolve(self, address: str, *, wildcards: bool = False) -> Document | None:
         """The registration that takes mail for `address`: itself, of an aliased domain, or a wildcard.

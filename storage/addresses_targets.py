@@ -9,7 +9,7 @@ from bson import ObjectId
 from security.normalise import domain_of, lookup_address, normalise_address, view
 from storage.addresses import Addresses, registrations
 from storage.database import Document
-from storage.users import stored_target
+from storage.userfields import stored_target
 
 
 def stored_targets(addresses: Addresses, values: Sequence[str]) -> list[Document]:

@@ -13,7 +13,8 @@ from pymongo.errors import BulkWriteError
 from problems import Problem
 from storage.database import Clock, Databases, Document
 from storage.duplicates import is_duplicate, refused
-from storage.paging import Order, Page, Paging, read_page
+from storage.listing import page_of
+from storage.paging import Order, Page, Paging
 from storage.retention import milliseconds
 from storage.settings import Settings
 
@@ -75,13 +76,8 @@ class Archive:
     ) -> tuple[Page, int]:
         """A page of an account's archived messages by the time they came, and how many there are."""
         wanted: Document = {"user": user}
-        total = self._collection.count_documents(wanted, maxTimeMS=_SWEEP_MS)
-
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
-            rows = self._collection.find({**wanted, **condition}, projection, max_time_ms=_SWEEP_MS)
-            return list(rows.sort(list(sort.items())).limit(limit))
-
-        return read_page(read, paging, Order("_id", direction)), total
+        order = Order("_id", direction)
+        return page_of(self._collection, wanted, projection, paging, order, most_ms=_SWEEP_MS)
 
     def thread_counts(self, user: ObjectId, threads: Sequence[ObjectId]) -> dict[ObjectId, int]:
         """How many archived messages each thread has, read from an index."""

@@ -9,9 +9,8 @@ from datetime import datetime
 from bson import Binary, ObjectId
 
 from mail.content import Body
+from storage.chunks import CHUNK_SIZE
 from storage.database import Document
-
-CHUNK_SIZE = 261_120
 
 
 def file_document(body: Body, magic: int, now: datetime) -> Document:

@@ -22,14 +22,13 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from mail.attachment import decoded_pieces, encoded_pieces
 from mail.content import Body
 from problems import Problem
-from storage.attachmentfiles import CHUNK_SIZE as CHUNK_SIZE
 from storage.attachmentfiles import chunk_documents, file_document
+from storage.chunks import CHUNKS_AT_ONCE, read_chunks
 from storage.database import Clock, Databases, Document
 from storage.duplicates import is_duplicate
 
 _TRIES = 70
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
-_CHUNKS_AT_ONCE = 8
 _ABANDONED = timedelta(minutes=30)
 _UNUSED = timedelta(hours=24)
 _SWEEP_MS = 120_000
@@ -102,7 +101,7 @@ class Attachments:
         while batch := list(islice(chunks, size)):
             written += [chunk["_id"] for chunk in batch]
             self._chunks.insert_many(batch)
-            size = _CHUNKS_AT_ONCE
+            size = CHUNKS_AT_ONCE
 
     def _clear_abandoned(self, file_id: bytes) -> None:
         """Remove the chunks of a writer who did not live to finish; none of those that are being written now."""
@@ -200,10 +199,7 @@ class Attachments:
         return decoded_pieces(self._read(file), encoding)
 
     def _read(self, file: Document) -> Iterator[bytes]:
-        rows = self._chunks.find({"files_id": file["_id"]}, {"_id": 0, "data": 1}).sort("n", 1)
-        rows.batch_size(_CHUNKS_AT_ONCE)
-        for row in rows:
-            yield bytes(row["data"])
+        return read_chunks(self._chunks, file["_id"])
 
 
 def _digest(pieces: Iterable[bytes]) -> bytes:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
-from bson import Binary, ObjectId
+from bson import ObjectId
 from pymongo.client_session import ClientSession
 
-from storage.attachments import CHUNK_SIZE
+from storage.chunks import CHUNK_SIZE, read_chunks, write_chunks
 from storage.database import Clock, Databases, Document
-from storage.files import in_chunks
 
 log = structlog.get_logger()
 
-_CHUNKS_AT_ONCE = 8
 _READ_MS = 120_000
 _PAGE = 200
 _TOGETHER_BYTES = 4 * 1024 * 1024
@@ -27,7 +27,16 @@ _EXPORTED = dict.fromkeys(
      "metadata.draft"), 1,
 )  # fmt: skip
 
-Copy = tuple[Document, Iterator[bytes]]
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A message as it is exported: from whom, when and where it came, and its bytes."""
+
+    sender: str
+    date: datetime
+    mailbox: str
+    draft: bool
+    pieces: Iterator[bytes]
 
 
 def copy_id(audit: ObjectId, message: ObjectId) -> ObjectId:
@@ -63,24 +72,11 @@ class AuditFiles:
             unfinished = {**metadata, "mallard": {**metadata["mallard"], "unfinished": True}}
             self._files.replace_one({"_id": file_id}, {**file, "metadata": unfinished}, upsert=True)
             self._chunks.delete_many({"files_id": file_id})
-        file["length"] = self._write_chunks(file_id, pieces, session)
+        file["length"] = write_chunks(self._chunks, file_id, pieces, session)
         if session is None:
             self._files.replace_one({"_id": file_id}, file)
         else:
             self._files.insert_one(file, session=session)
-
-    def _write_chunks(self, file_id: ObjectId, pieces: Iterable[bytes], session: ClientSession | None) -> int:
-        batch: list[Document] = []
-        length = 0
-        for number, data in enumerate(in_chunks(pieces)):
-            batch.append({"_id": ObjectId(), "files_id": file_id, "n": number, "data": Binary(data)})
-            length += len(data)
-            if len(batch) == _CHUNKS_AT_ONCE:
-                self._chunks.insert_many(batch, session=session)
-                batch = []
-        if batch:
-            self._chunks.insert_many(batch, session=session)
-        return length
 
     def missing(self, audit: ObjectId, messages: Sequence[ObjectId]) -> list[ObjectId]:
         """Those of the messages that an audit has no copy of."""
@@ -101,7 +97,7 @@ class AuditFiles:
         if not others:
             return False
         own = _digest(source)
-        return any(_digest(self._read(other["_id"])) == own for other in others)
+        return any(_digest(read_chunks(self._chunks, other["_id"])) == own for other in others)
 
     def has_others(self, audit: ObjectId, dates: Collection[object]) -> bool:
         """Whether there are copies by WildDuck of messages with one of these dates."""
@@ -110,7 +106,7 @@ class AuditFiles:
         return next(iter(found), None) is not None
 
     def export(self, audit: ObjectId) -> Iterator[Copy]:
-        """All copies by date, each with its bytes. What is held at a time is bounded, however slowly it is read."""
+        """All copies by date. What is held at a time is bounded, however slowly it is read."""
         own: Document = {"metadata.audit": audit, "metadata.mallard.unfinished": None}
         wanted = own
         while rows := self._page(wanted):
@@ -127,7 +123,7 @@ class AuditFiles:
     def _contents(self, group: list[Document]) -> Iterator[Copy]:
         """Small ones in one query, a large one piece by piece. One that is not whole is left out."""
         if group[0]["length"] > _TOGETHER_BYTES:
-            yield group[0], self._whole(group[0])
+            yield _copy(group[0], self._whole(group[0]))
             return
         pieces: dict[ObjectId, list[bytes]] = {row["_id"]: [] for row in group}
         rows = self._chunks.find({"files_id": {"$in": list(pieces)}}, {"_id": 0, "files_id": 1, "data": 1})
@@ -136,23 +132,18 @@ class AuditFiles:
         for row in group:
             own = pieces.pop(row["_id"])
             if sum(map(len, own)) == row["length"]:
-                yield row, iter(own)
+                yield _copy(row, iter(own))
             else:
                 log.error("an audited message is not whole", file=str(row["_id"]))
 
     def _whole(self, row: Document) -> Iterator[bytes]:
         """What is there of a large one is written by the time that the rest is missed."""
         length = 0
-        for piece in self._read(row["_id"]):
+        for piece in read_chunks(self._chunks, row["_id"]):
             length += len(piece)
             yield piece
         if length != row["length"]:
             log.error("an audited message is not whole", file=str(row["_id"]))
-
-    def _read(self, file_id: ObjectId) -> Iterator[bytes]:
-        rows = self._chunks.find({"files_id": file_id}, {"_id": 0, "data": 1}).sort("n", 1)
-        for row in rows.batch_size(_CHUNKS_AT_ONCE):
-            yield bytes(row["data"])
 
     def forget(self, audit: ObjectId, message: ObjectId) -> None:
         """Take a copy away again whose message could not be stored."""
@@ -170,6 +161,19 @@ class AuditFiles:
     def is_empty(self, audit: ObjectId, session: ClientSession | None) -> bool:
         """Whether an audit has no copies."""
         return self._files.find_one({"metadata.audit": audit}, {"_id": 1}, session=session) is None
+
+
+def _copy(row: Document, pieces: Iterator[bytes]) -> Copy:
+    metadata = row["metadata"]
+    info = metadata.get("info") or {}
+    time = info.get("time")
+    return Copy(
+        sender=str(info.get("from") or ""),
+        date=time if isinstance(time, datetime) else metadata["date"],
+        mailbox=metadata.get("mailboxPath") or "",
+        draft=bool(metadata.get("draft")),
+        pieces=pieces,
+    )
 
 
 def _groups(rows: list[Document]) -> Iterator[list[Document]]:

@@ -12,7 +12,8 @@ from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
 from storage.database import Clock, Databases, Document
-from storage.paging import DESCENDING, Order, Page, Paging, read_page
+from storage.listing import page_of
+from storage.paging import DESCENDING, Order, Page, Paging
 from storage.settings import Settings
 
 _READ_MS = 3000
@@ -69,12 +70,7 @@ class AuthLog:
         if action:
             wanted["action"] = action
 
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
-            found = self._collection.find({**wanted, **condition}, _HIDDEN, max_time_ms=_READ_MS)
-            return list(found.sort(list(sort.items())).limit(limit))
-
-        total = self._collection.count_documents(wanted, maxTimeMS=_READ_MS)
-        return read_page(read, paging, Order(direction=DESCENDING)), total
+        return page_of(self._collection, wanted, _HIDDEN, paging, Order(direction=DESCENDING))
 
     def get(self, user: ObjectId, event: ObjectId) -> Document:
         """An entry of an account. Raises Problem EventNotFound."""

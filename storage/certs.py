@@ -17,14 +17,14 @@ from security.certificates import candidates
 from security.normalise import normalise_domain
 from security.secrets import KeyRing
 from storage.database import Clock, Databases, Document
-from storage.paging import Order, Page, Paging, read_page
+from storage.named import Named
+from storage.paging import Page, Paging
 from storage.patterns import literal
 from storage.tasks import Tasks
 
 _READ_MS = 3000
 _TASK = "acme"
 _MOST_MATCHES = 100
-_BY_NAME = Order("servername")
 _HAS_BOTH: Document = {"privateKey": {"$gt": ""}, "cert": {"$gt": ""}}
 _SHOWN: Document = {
     **dict.fromkeys(
@@ -72,12 +72,15 @@ class Halves:
     key: str = field(default="", repr=False)
 
 
-class Certs:
-    """Repository of certificates. Only what serves TLS, or checks one half against the other, reads the key."""
+class Certs(Named):
+    """Repository of certificates, by host name; `hasCert` is added.
+
+    Only what serves TLS, or checks one half against the other, reads the key.
+    """
 
     def __init__(self, databases: Databases, clock: Clock, tasks: Tasks, keys: KeyRing) -> None:
         self.keys = keys
-        self._collection = databases.main["certs"]
+        super().__init__(databases.main["certs"], "servername", "CertNotFound", _SHOWN)
         self._clock = clock
         self._tasks = tasks
 
@@ -161,34 +164,9 @@ class Certs:
             **({"$unset": dict.fromkeys(removed, "")} if removed else {}),
         }
 
-    def get(self, cert: ObjectId) -> Document:
-        """An entry without key and certificate, `hasCert` added. Raises Problem CertNotFound."""
-        found = self._collection.find_one({"_id": cert}, _SHOWN, max_time_ms=_READ_MS)
-        if not found:
-            raise Problem("CertNotFound")
-        return found
-
-    def id_of(self, servername: str) -> ObjectId:
-        """The id of the entry of this normalised name itself. Raises Problem CertNotFound."""
-        found = self._collection.find_one({"servername": servername}, {"_id": 1}, max_time_ms=_READ_MS)
-        if not found:
-            raise Problem("CertNotFound")
-        return ObjectId(found["_id"])
-
     def page(self, text: str, paging: Paging, *, in_names: bool) -> tuple[Page, int]:
         """A page by name of the entries with `text` in it, or in their other names, and how many there are."""
-        wanted = _containing(text, in_names)
-        total = (
-            self._collection.count_documents(wanted, maxTimeMS=_READ_MS)
-            if wanted
-            else self._collection.estimated_document_count()
-        )
-
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
-            rows = self._collection.find({"$and": [wanted, condition]}, _SHOWN, max_time_ms=_READ_MS)
-            return list(rows.sort("servername", sort["servername"]).limit(limit))
-
-        return read_page(read, paging, _BY_NAME), total
+        return self._page(_containing(text, in_names), _SHOWN, paging)
 
     def delete(self, cert: ObjectId, session: ClientSession | None = None) -> Document:
         """Remove an entry, and the task that waits to obtain it; what it was. Raises Problem CertNotFound."""

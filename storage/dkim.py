@@ -15,7 +15,8 @@ from security.dkimkeys import KeyPair
 from security.normalise import ascii_domain, normalise_domain
 from security.secrets import KeyRing
 from storage.database import Clock, Databases, Document
-from storage.paging import Order, Page, Paging, read_page
+from storage.named import Named
+from storage.paging import Page, Paging
 from storage.patterns import literal
 
 ANY_DOMAIN = "*"
@@ -23,15 +24,14 @@ _READ_MS = 3000
 _PARSED_KEYS = 1024
 _LISTED = dict.fromkeys(("domain", "selector", "description", "fingerprint", "created"), 1)
 _SHOWN = {**_LISTED, "publicKey": 1}
-_BY_DOMAIN = Order("domain")
 
 
-class Dkim:
-    """Repository of DKIM keys. Only what signs reads the private half."""
+class Dkim(Named):
+    """Repository of DKIM keys, by domain. Only what signs reads the private half."""
 
     def __init__(self, databases: Databases, clock: Clock, keys: KeyRing) -> None:
         self.keys = keys
-        self._collection = databases.main["dkim"]
+        super().__init__(databases.main["dkim"], "domain", "DkimNotFound", _SHOWN)
         self._clock = clock
         self._parsed = lru_cache(_PARSED_KEYS)(self._parse)
 
@@ -95,34 +95,10 @@ class Dkim:
         )
         return (before["_id"], False) if before else (fresh, True)
 
-    def get(self, key: ObjectId) -> Document:
-        """A key without its private half. Raises Problem DkimNotFound."""
-        found = self._collection.find_one({"_id": key}, _SHOWN, max_time_ms=_READ_MS)
-        if not found:
-            raise Problem("DkimNotFound")
-        return found
-
-    def id_of(self, domain: str) -> ObjectId:
-        """The id of the key of this normalised domain itself. Raises Problem DkimNotFound."""
-        found = self._collection.find_one({"domain": domain}, {"_id": 1}, max_time_ms=_READ_MS)
-        if not found:
-            raise Problem("DkimNotFound")
-        return ObjectId(found["_id"])
-
     def page(self, text: str, paging: Paging) -> tuple[Page, int]:
         """A page by domain of the keys with `text` in their domain, and how many there are."""
         wanted: Document = {"domain": {"$regex": literal(text)}} if text else {}
-        total = (
-            self._collection.count_documents(wanted, maxTimeMS=_READ_MS)
-            if wanted
-            else self._collection.estimated_document_count()
-        )
-
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
-            rows = self._collection.find({"$and": [wanted, condition]}, _LISTED, max_time_ms=_READ_MS)
-            return list(rows.sort("domain", sort["domain"]).limit(limit))
-
-        return read_page(read, paging, _BY_DOMAIN), total
+        return self._page(wanted, _LISTED, paging)
 
     def delete(self, key: ObjectId, session: ClientSession | None = None) -> Document:
         """Remove a key; what it was. Raises Problem DkimNotFound."""

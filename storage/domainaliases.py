@@ -9,21 +9,22 @@ from pymongo.errors import DuplicateKeyError
 from problems import Problem
 from storage.database import Clock, Databases, Document, Transactions
 from storage.events import Events
-from storage.paging import Order, Page, Paging, read_page
+from storage.named import Named
+from storage.paging import Page, Paging
 from storage.patterns import literal
 
 _READ_MS = 3000
 _LISTED = {"alias": 1, "domain": 1}
-_BY_ALIAS = Order("alias")
+_SHOWN = {**_LISTED, "created": 1}
 
 
-class DomainAliases:
+class DomainAliases(Named):
     """Repository of aliases. None leads to another one, so that one look tells where mail goes."""
 
     def __init__(
         self, databases: Databases, clock: Clock, transactions: Transactions, events: Events
     ) -> None:
-        self._collection = databases.users["domainaliases"]
+        super().__init__(databases.users["domainaliases"], "alias", "AliasNotFound", _SHOWN)
         self._domains = databases.users["domaincache"]
         self._clock = clock
         self._transactions = transactions
@@ -77,37 +78,9 @@ class DomainAliases:
             self._collection.delete_one({"_id": document["_id"]})
             raise
 
-    def get(self, alias: ObjectId) -> Document:
-        """An alias by its id. Raises Problem AliasNotFound."""
-        found = self._collection.find_one({"_id": alias}, max_time_ms=_READ_MS)
-        if not found:
-            raise Problem("AliasNotFound")
-        return found
-
-    def id_of(self, alias: str) -> ObjectId:
-        """The id of the alias with this normalised name. Raises Problem AliasNotFound."""
-        found = self._collection.find_one({"alias": alias}, {"_id": 1}, max_time_ms=_READ_MS)
-        if not found:
-            raise Problem("AliasNotFound")
-        return ObjectId(found["_id"])
-
     def page(self, text: str, paging: Paging) -> tuple[Page, int]:
-        """A page by alias of those with `text` in alias or domain, and how many there are.
-
-        Sorted by the alias alone, which is unique, so that its index gives the order.
-        """
-        wanted = _containing(text)
-        total = (
-            self._collection.count_documents(wanted, maxTimeMS=_READ_MS)
-            if wanted
-            else self._collection.estimated_document_count()
-        )
-
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
-            rows = self._collection.find({"$and": [wanted, condition]}, _LISTED, max_time_ms=_READ_MS)
-            return list(rows.sort("alias", sort["alias"]).limit(limit))
-
-        return read_page(read, paging, _BY_ALIAS), total
+        """A page by alias of those with `text` in alias or domain, and how many there are."""
+        return self._page(_containing(text), _LISTED, paging)
 
     def delete(self, alias: ObjectId) -> None:
         """Remove an alias. Raises Problem AliasNotFound."""

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from bson import Binary, ObjectId
+from bson import ObjectId
 
 from problems import Problem
-from storage.attachments import CHUNK_SIZE
+from storage.chunks import CHUNK_SIZE, read_chunks, write_chunks
 from storage.database import Clock, Databases, Document
-from storage.paging import Order, Page, Paging, read_page
+from storage.listing import page_of
+from storage.paging import Order, Page, Paging
 from storage.patterns import literal
 
 MOST_FILES = 10_000
-_CHUNKS_AT_ONCE = 8
 _READ_MS = 10_000
 _BY_NAME = Order("filename")
 _LISTED = dict.fromkeys(("filename", "contentType", "length", "uploadDate", "md5", "metadata.cid"), 1)
@@ -36,13 +36,7 @@ class Files:
         wanted: Document = {"metadata.user": user}
         if query:
             wanted["filename"] = {"$regex": literal(query)}
-        total = self._files.count_documents(wanted, maxTimeMS=_READ_MS, hint="user_files_paging")
-
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
-            rows = self._files.find({"$and": [wanted, condition]}, _LISTED, max_time_ms=_READ_MS)
-            return list(rows.hint("user_files_paging").sort(list(sort.items())).limit(limit))
-
-        return read_page(read, paging, _BY_NAME), total
+        return page_of(self._files, wanted, _LISTED, paging, _BY_NAME, hint="user_files_paging")
 
     def usage(self, user: ObjectId) -> tuple[int, int]:
         """(bytes, files) that an account keeps, read from an index."""
@@ -60,7 +54,7 @@ class Files:
         """Keep a file whose content comes in pieces of any size; what they raise leaves nothing behind."""
         file_id = ObjectId()
         try:
-            length = self._write(file_id, pieces)
+            length = write_chunks(self._chunks, file_id, pieces)
             document = {
                 "_id": file_id,
                 "length": length,
@@ -75,19 +69,6 @@ class Files:
             self._chunks.delete_many({"files_id": file_id})
             raise
         return file_id
-
-    def _write(self, file_id: ObjectId, pieces: Iterable[bytes]) -> int:
-        batch: list[Document] = []
-        length = 0
-        for number, data in enumerate(in_chunks(pieces)):
-            batch.append({"_id": ObjectId(), "files_id": file_id, "n": number, "data": Binary(data)})
-            length += len(data)
-            if len(batch) == _CHUNKS_AT_ONCE:
-                self._chunks.insert_many(batch)
-                batch = []
-        if batch:
-            self._chunks.insert_many(batch)
-        return length
 
     def get(self, user: ObjectId, file_id: ObjectId) -> Document:
         """The document of a file. Raises Problem FileNotFound."""
@@ -125,24 +106,10 @@ class Files:
 
     def pieces(self, file: Document) -> Iterator[bytes]:
         """The bytes of a file, chunk by chunk."""
-        rows = self._chunks.find({"files_id": file["_id"]}, {"_id": 0, "data": 1}).sort("n", 1)
-        for row in rows.batch_size(_CHUNKS_AT_ONCE):
-            yield bytes(row["data"])
+        return read_chunks(self._chunks, file["_id"])
 
     def delete_some(self, user: ObjectId, most: int) -> int:
         """Delete at most `most` of an account's files; how many there were."""
         ids = [row["_id"] for row in self._files.find({"metadata.user": user}, {"_id": 1}).limit(most)]
         self._chunks.delete_many({"files_id": {"$in": ids}})
         return self._files.delete_many({"_id": {"$in": ids}}).deleted_count
-
-
-def in_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of the bucket's chunk size."""
-    waiting = bytearray()
-    for piece in pieces:
-        waiting += piece
-        while len(waiting) >= CHUNK_SIZE:
-            yield bytes(waiting[:CHUNK_SIZE])
-            del waiting[:CHUNK_SIZE]
-    if waiting:
-        yield bytes(waiting)

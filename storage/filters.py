@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
 
 from bson import ObjectId
 from pymongo.client_session import ClientSession
@@ -14,7 +13,8 @@ from problems import Problem
 from security.targets import same_target, without_password
 from storage.database import Clock, Databases, Document
 from storage.events import Events
-from storage.paging import Order, Page, Paging, read_page
+from storage.listing import page_of
+from storage.paging import Order, Page, Paging
 from storage.patterns import literal
 
 _READ_MS = 3000
@@ -100,18 +100,7 @@ class Filters:
             wanted["action.targets.value"] = {"$regex": literal(forward), "$options": "i"}
         hint = _BY_USER if own_only else _BY_TARGET if forward else None
 
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
-            # Both may ask for a user or an id, and neither may replace the other.
-            both = {"$and": [wanted, condition]}
-            found = self._collection.find(both, _shown(meta_data), hint=hint, max_time_ms=_READ_MS)
-            return list(found.sort(list(sort.items())).limit(limit))
-
-        return read_page(read, paging, Order()), self._count(wanted, hint)
-
-    def _count(self, wanted: Document, hint: Any) -> int:
-        if not wanted:
-            return self._collection.estimated_document_count()
-        return self._collection.count_documents(wanted, hint=hint, maxTimeMS=_READ_MS)
+        return page_of(self._collection, wanted, _shown(meta_data), paging, Order(), hint=hint)
 
     def update(self, user: ObjectId, filter_id: ObjectId, change: Callable[[Document], Change]) -> Change:
         """Set and unset what `change` makes of a filter; returns it as it was, and what was set.

@@ -8,15 +8,57 @@ takes the sequence first and writes the messages after, what was counted meanwhi
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from storage.database import Document
+from storage.database import Clock, Databases, Document
 from storage.retention import milliseconds
 
+_COUNT_MS = 120_000
 _STILL_WRITING_MS = 60_000
+
+
+class MailboxCounts:
+    """How many messages mailboxes hold, and how large these are."""
+
+    def __init__(self, databases: Databases, clock: Clock) -> None:
+        self._mailboxes = databases.main["mailboxes"]
+        self._messages = databases.main["messages"]
+        self._clock = clock
+
+    def of(self, mailboxes: Sequence[Document]) -> dict[ObjectId, tuple[int, int]]:
+        """(total, unseen) of each mailbox; those whose counts are stale are counted together in one query."""
+        now = self._clock()
+        stale = [mailbox for mailbox in mailboxes if not has_counts(mailbox, now)]
+        known = {
+            m["_id"]: (m["counted"]["total"], m["counted"]["unseen"]) for m in mailboxes if has_counts(m, now)
+        }
+        return {**known, **(self._count(stale, now) if stale else {})}
+
+    def _count(self, mailboxes: Sequence[Document], now: datetime) -> dict[ObjectId, tuple[int, int]]:
+        counted = {mailbox["_id"]: (0, 0) for mailbox in mailboxes}
+        pipeline = _counting(list(counted))
+        for row in self._messages.aggregate(pipeline, hint="mailbox_unseen_flag", maxTimeMS=_COUNT_MS):
+            counted[row["_id"]] = (row["total"], row["unseen"])
+        kept = [_keep_count(mailbox, *counted[mailbox["_id"]], now) for mailbox in mailboxes]
+        self._mailboxes.bulk_write(kept, ordered=False)
+        return counted
+
+    def distrust(self, mailbox: ObjectId) -> None:
+        """Have the messages counted again at the next reading."""
+        self._mailboxes.update_one({"_id": mailbox}, {"$unset": {"counted": ""}})
+
+    def sizes(self, mailboxes: Iterable[ObjectId]) -> dict[ObjectId, int]:
+        """Bytes of the messages of each mailbox, read from an index."""
+        pipeline: list[Document] = [
+            {"$match": {"mailbox": {"$in": list(mailboxes)}}},
+            {"$group": {"_id": "$mailbox", "size": {"$sum": "$size"}}},
+        ]
+        rows = self._messages.aggregate(pipeline, hint="by_size", maxTimeMS=_COUNT_MS)
+        return {row["_id"]: row["size"] for row in rows}
 
 
 def has_counts(mailbox: Document, now: datetime) -> bool:
@@ -31,7 +73,7 @@ def _follows(mailbox: Document) -> bool:
     return "since" in counted and counted.get("modseq") == mailbox["modifyIndex"]
 
 
-def counting(mailboxes: list[ObjectId]) -> list[Document]:
+def _counting(mailboxes: list[ObjectId]) -> list[Document]:
     """The pipeline that counts the messages of mailboxes, `total` and `unseen`."""
     return [
         {"$match": {"mailbox": {"$in": mailboxes}}},
@@ -45,7 +87,7 @@ def counting(mailboxes: list[ObjectId]) -> list[Document]:
     ]
 
 
-def keep_count(mailbox: Document, total: int, unseen: int, now: datetime) -> UpdateOne:
+def _keep_count(mailbox: Document, total: int, unseen: int, now: datetime) -> UpdateOne:
     """Only if nothing changed while it was counted; the second count after a change of others is the last."""
     index = mailbox["modifyIndex"]
     counted: Document = {"total": total, "unseen": unseen, "modseq": index, "since": index}

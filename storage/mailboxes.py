@@ -1,10 +1,9 @@
-"""Mailboxes, their UIDs and modification sequences, and how many messages they hold."""
+"""Mailboxes, their UIDs and modification sequences."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
@@ -16,14 +15,12 @@ from problems import Problem
 from storage.database import Clock, Databases, Document
 from storage.events import Events
 from storage.journal import Journal
-from storage.mailboxcounts import counting, has_counts, keep_count
 from storage.mailboxnames import mailbox_names
 from storage.mailboxpaths import checked_path
 from storage.mailboxpaths import normalise_path as normalise_path
 from storage.notices import Notices
 
 _READ_MS = 3000
-_COUNT_MS = 120_000
 _THIRTY_DAYS_MS = 2_592_000_000
 _SPARE_RETENTION = ("\\Trash", "\\Junk")
 
@@ -35,7 +32,6 @@ class Mailboxes:
         self, databases: Databases, clock: Clock, journal: Journal, notices: Notices, events: Events
     ) -> None:
         self._collection = databases.main["mailboxes"]
-        self._messages = databases.main["messages"]
         self._filters = databases.main["filters"]
         self._clock = clock
         self._journal = journal
@@ -233,38 +229,6 @@ class Mailboxes:
         if not found:
             raise Problem("NoSuchMailbox")
         return found
-
-    def distrust_counts(self, mailbox: ObjectId) -> None:
-        """Have the messages counted again at the next reading."""
-        self._collection.update_one({"_id": mailbox}, {"$unset": {"counted": ""}})
-
-    def counts(self, mailboxes: Sequence[Document]) -> dict[ObjectId, tuple[int, int]]:
-        """(total, unseen) of each mailbox; those whose counts are stale are counted together in one query."""
-        now = self._clock()
-        stale = [mailbox for mailbox in mailboxes if not has_counts(mailbox, now)]
-        counted = self._count(stale, now) if stale else {}
-        known = {
-            m["_id"]: (m["counted"]["total"], m["counted"]["unseen"]) for m in mailboxes if has_counts(m, now)
-        }
-        return {**known, **counted}
-
-    def _count(self, mailboxes: Sequence[Document], now: datetime) -> dict[ObjectId, tuple[int, int]]:
-        counted = {mailbox["_id"]: (0, 0) for mailbox in mailboxes}
-        pipeline = counting(list(counted))
-        for row in self._messages.aggregate(pipeline, hint="mailbox_unseen_flag", maxTimeMS=_COUNT_MS):
-            counted[row["_id"]] = (row["total"], row["unseen"])
-        kept = [keep_count(mailbox, *counted[mailbox["_id"]], now) for mailbox in mailboxes]
-        self._collection.bulk_write(kept, ordered=False)
-        return counted
-
-    def sizes(self, user: ObjectId, mailboxes: Iterable[ObjectId]) -> dict[ObjectId, int]:
-        """Bytes of the messages of each mailbox, read from an index."""
-        pipeline: list[Document] = [
-            {"$match": {"mailbox": {"$in": list(mailboxes)}}},
-            {"$group": {"_id": "$mailbox", "size": {"$sum": "$size"}}},
-        ]
-        rows = self._messages.aggregate(pipeline, hint="by_size", maxTimeMS=_COUNT_MS)
-        return {row["_id"]: row["size"] for row in rows}
 
 
 def changes_retention(mailbox: Document, fields: Document) -> bool:

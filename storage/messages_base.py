@@ -34,7 +34,7 @@ class MessagesBase:
     def _settle(self, mailbox: ObjectId, session: ClientSession | None) -> None:
         """Without transactions others may have read or written in between: have the messages counted again."""
         if session is None:
-            self._store.mailboxes.distrust_counts(mailbox)
+            self._store.mailboxcounts.distrust(mailbox)
 
     def is_alive(self, message: ObjectId, session: ClientSession | None = None) -> bool:
         """Whether there is a message with this id, in whatever mailbox."""

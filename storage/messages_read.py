@@ -107,7 +107,7 @@ class ReadMessages(MessagesBase):
             counted = mailbox["counted"]
             total, unseen = int(counted["total"]), int(counted["unseen"])
         else:
-            total, unseen = self._store.mailboxes.counts([mailbox])[mailbox["_id"]]
+            total, unseen = self._store.mailboxcounts.of([mailbox])[mailbox["_id"]]
         return total if listing.unseen is None else unseen if listing.unseen else total - unseen
 
     def _count_threads(self, wanted: Document) -> int:

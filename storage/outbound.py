@@ -14,12 +14,12 @@ from gridfs import GridFSBucket
 from pymongo.client_session import ClientSession
 from pymongo.write_concern import WriteConcern
 
+from storage.chunks import CHUNK_SIZE
 from storage.database import ACKNOWLEDGED, Clock, Databases, Document
 
-CHUNK_SIZE = 261_120
 QUEUE, ZONE, FREE = "zone-queue", "default", "no"
 _BUCKET = "mail"
-_UNQUEUED_FOR = timedelta(days=1)
+_LEFT_FOR = timedelta(days=1)
 _DELETED = WriteConcern(w=1, j=False)  # what comes back after a crash is swept
 _SEQUENCES_PER_MS = 4096
 _sequence = itertools.count()
@@ -94,13 +94,12 @@ class Outbound:
         """Remove the file of a message that has no entries any more."""
         if self._queue.find_one({"id": queue_id}, {"_id": 1}):
             return
-        for file in self._files.find(_named(queue_id), {"_id": 1}):
-            self._drop(file["_id"])
+        self._drop([file["_id"] for file in self._files.find(_named(queue_id), {"_id": 1})])
 
-    def _drop(self, file_id: ObjectId) -> None:
+    def _drop(self, files: Sequence[ObjectId]) -> None:
         """The pieces first: of what a crash leaves, the sweep finds the file."""
-        self._chunks.with_options(write_concern=_DELETED).delete_many({"files_id": file_id})
-        self._files.with_options(write_concern=_DELETED).delete_one({"_id": file_id})
+        self._chunks.with_options(write_concern=_DELETED).delete_many({"files_id": {"$in": files}})
+        self._files.with_options(write_concern=_DELETED).delete_many({"_id": {"$in": files}})
 
     def read(self, queue_id: str) -> tuple[Document, bytes] | None:
         """The envelope and the body of a queued message, None where there is no such message."""
@@ -117,19 +116,45 @@ class Outbound:
         file = self._files.find_one(_named(queue_id), {"metadata.data": 1})
         return ((file or {}).get("metadata") or {}).get("data") or None
 
-    def sweep(self) -> int:
-        """Remove the files that crashes have left without entries for a day; how many these were."""
+    def sweep(self, most: int) -> int:
+        """Remove what crashes have left for a day, about `most` at once; how many messages these were.
+
+        Files without entries, and pieces whose file never came.
+        """
+        left = self._without_entries(most) + self._without_file(most)
+        self._drop(left)
+        return len(left)
+
+    def _without_entries(self, most: int) -> list[ObjectId]:
         stages: list[Document] = [
-            {"$match": {"uploadDate": {"$lt": self._clock() - _UNQUEUED_FOR}}},
+            {"$match": {"uploadDate": {"$lt": self._clock() - _LEFT_FOR}}},
             {"$project": {"queue_id": {"$arrayElemAt": [{"$split": ["$filename", " "]}, 1]}}},
             {"$lookup": {"from": QUEUE, "localField": "queue_id", "foreignField": "id", "as": "entries"}},
             {"$match": {"entries": []}},
+            {"$limit": most},
             {"$project": {"_id": 1}},
         ]
-        files = [row["_id"] for row in self._files.aggregate(stages)]
-        for file_id in files:
-            self._drop(file_id)
-        return len(files)
+        return [row["_id"] for row in self._files.aggregate(stages)]
+
+    def _without_file(self, most: int) -> list[ObjectId]:
+        """How old pieces are tells the id of their file, which was made when its upload began."""
+        begun = ObjectId.from_datetime(self._clock() - _LEFT_FOR)
+        stages: list[Document] = [
+            {"$match": {"files_id": {"$lt": begun}}},
+            {"$group": {"_id": "$files_id"}},
+            {
+                "$lookup": {
+                    "from": self._files.name,
+                    "localField": "_id",
+                    "foreignField": "_id",
+                    "as": "files",
+                }
+            },
+            {"$match": {"files": []}},
+            {"$limit": most},
+            {"$project": {"_id": 1}},
+        ]
+        return [row["_id"] for row in self._chunks.aggregate(stages)]
 
     def entries(self, queue_ids: Sequence[str]) -> list[Document]:
         """`[{queueId, entries: [{seq, recipient, sendingZone, queued}]}]` of those that are still queued."""

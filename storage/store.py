@@ -34,6 +34,7 @@ from storage.indexes import ensure_indexes, missing_indexes
 from storage.journal import Journal
 from storage.locks import Locks
 from storage.logins import PendingLogins
+from storage.mailboxcounts import MailboxCounts
 from storage.mailboxes import Mailboxes
 from storage.messages import Messages
 from storage.notices import Notices
@@ -103,6 +104,7 @@ class Store:
         self.filters = Filters(self.databases, clock, self.events)
         self.autoreplies = Autoreplies(self.databases, clock, self.transactions, self.events)
         self.mailboxes = Mailboxes(self.databases, clock, self.journal, self.notices, self.events)
+        self.mailboxcounts = MailboxCounts(self.databases, clock)
         self.retentionchanges = RetentionChanges(self.mailboxes, self.tasks, self.transactions, clock)
         self.attachments = Attachments(self.databases, clock)
         self.bimi = Bimi(self.databases)

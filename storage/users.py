@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -12,39 +10,34 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import Problem
-from security.normalise import sorted_tags, username_view, view
+from security.normalise import username_view, view
 from storage.counters import NAME as COUNTERS
 from storage.database import Clock, Databases, Document
 from storage.heldnames import HeldNames
-from storage.listing import common_conditions
-from storage.paging import Order, Page, Paging, read_page
-from storage.patterns import literal
+from storage.listing import page_of
+from storage.paging import Order, Page, Paging
+from storage.userfields import initial, stored_fields
 
 _READ_MS = 3000
-LIMIT_FIELDS = (
-    "quota", "recipients", "forwards", "filters", "imapMaxUpload", "imapMaxDownload", "pop3MaxDownload",
-    "pop3MaxMessages", "imapMaxConnections", "receivedMax",
-)  # fmt: skip
 COUNTER_OF = {
     "recipients": "wdr", "forwards": "wdf", "receivedMax": "rl:rcpt", "imapMaxUpload": "iup",
     "imapMaxDownload": "idw", "pop3MaxDownload": "pdw",
 }  # fmt: skip
-_JSON_FIELDS = ("metaData", "internalData")
 _SECRETS = ("password", "tempPassword", "oldPasswords", "seed", "pendingSeed", "webauthn")
-
-_LISTED = dict.fromkeys(
-    (
-        "username", "name", "address", "tags", "targets", "enabled2fa", "autoreply", "encryptMessages",
-        "encryptForwarded", "quota", "storageUsed", "activated", "disabled", "suspended",
-    ),
-    1,
-)  # fmt: skip
 _HAS_PASSWORD: Document = {
     "$or": [
         {"$gt": [{"$ifNull": ["$password", ""]}, ""]},
         {"$gt": [{"$ifNull": ["$tempPassword.password", ""]}, ""]},
     ]
 }
+_LISTED: Document = {
+    **dict.fromkeys(
+        ("username", "name", "address", "tags", "targets", "enabled2fa", "autoreply", "encryptMessages",
+         "encryptForwarded", "quota", "storageUsed", "activated", "disabled", "suspended"),
+        1,
+    ),
+    "hasPassword": _HAS_PASSWORD,
+}  # fmt: skip
 
 
 class Users:
@@ -60,7 +53,7 @@ class Users:
 
     def create(self, username: str, fields: Document, session: ClientSession | None = None) -> Document:
         """Insert an account with what it starts with. Raises Problem UserExistsError."""
-        document = {**_initial(self._clock()), **stored_fields(fields)}
+        document = {**initial(self._clock()), **stored_fields(fields)}
         document.update(_id=ObjectId(), username=username, unameview=view(username))
         if self._held.has_username(document["unameview"], session):
             raise Problem("UserExistsError")
@@ -156,23 +149,7 @@ class Users:
 
         `wanted` comes from `listing_filter`.
         """
-        shown = {**_LISTED, **dict.fromkeys(more, 1), "hasPassword": _HAS_PASSWORD}
-        total = (
-            self._collection.count_documents(wanted, maxTimeMS=_READ_MS)
-            if wanted
-            else self._collection.estimated_document_count()
-        )
-
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
-            pipeline: list[Document] = [
-                {"$match": {"$and": [wanted, condition]}},
-                {"$sort": sort},
-                {"$limit": limit},
-                {"$project": shown},
-            ]
-            return list(self._collection.aggregate(pipeline, maxTimeMS=_READ_MS))
-
-        return read_page(read, paging, Order()), total
+        return page_of(self._collection, wanted, {**_LISTED, **dict.fromkeys(more, 1)}, paging, Order())
 
     def update(
         self,
@@ -268,48 +245,3 @@ class Users:
         """Take bytes off what an account uses; it never goes below nothing."""
         less = {"$max": [0, {"$subtract": [{"$ifNull": ["$storageUsed", 0]}, size]}]}
         self._collection.update_one({"_id": user}, [{"$set": {"storageUsed": less}}], session=session)
-
-
-def listing_filter(fields: Document, own_only: ObjectId | None) -> Document:
-    """The condition of a listing by `query`, `forward`, `tags` and `requiredTags`."""
-    conditions: list[Document] = [{"_id": own_only}] if own_only else []
-    if query := fields.get("query"):
-        parts = {"address": literal(query), "unameview": literal(view(query))}
-        conditions.append({"$or": [{name: {"$regex": text}} for name, text in parts.items()]})
-    conditions += common_conditions(fields)
-    return {"$and": conditions} if conditions else {}
-
-
-def stored_fields(fields: Document) -> Document:
-    """A request's fields as they stand on disk: tags beside their view, data as JSON, targets as documents."""
-    stored = dict(fields)
-    for name in _JSON_FIELDS:
-        if isinstance(stored.get(name), dict):
-            stored[name] = json.dumps(stored[name], separators=(",", ":"), ensure_ascii=False)
-    if "tags" in stored:
-        stored["tags"], stored["tagsview"] = sorted_tags(stored["tags"])
-    if "targets" in stored:
-        stored["targets"] = [stored_target(value) for value in stored["targets"]]
-    if "mtaRelay" in stored:
-        stored["mtaRelay"] = stored_target(stored["mtaRelay"]) if stored["mtaRelay"] else False
-    return stored
-
-
-def stored_target(value: str) -> Document:
-    """A forwarding target as it stands on disk."""
-    scheme = value.partition(":")[0].lower() if ":" in value else ""
-    kinds = {"smtp": "relay", "smtps": "relay", "http": "http", "https": "http"}
-    return {"id": ObjectId(), "type": kinds.get(scheme, "mail"), "value": value}
-
-
-def _initial(now: datetime) -> Document:
-    return {
-        "name": None, "language": None, "address": "", "password": "", "authVersion": 1,
-        "enabled2fa": [], "seed": "", "pendingSeed": "", "pendingSeedChanged": False, "webauthn": {"credentials": []},
-        "require2faEnabled": False, "storageUsed": 0, **dict.fromkeys(LIMIT_FIELDS, 0), "targets": [],
-        "autoreply": False, "uploadSentMessages": False, "pubKey": "", "smimeCerts": [], "smimeCipher": "AES-CBC",
-        "smimeKeyTransport": "PKCS#1 v1.5", "encryptMessages": False, "encryptForwarded": False, "spamLevel": 50,
-        "retention": 0, "disabledScopes": [], "metaData": "", "internalData": "", "featureFlags": {},
-        "lastLogin": {"time": False, "authEvent": False, "ip": False},
-        "activated": True, "disabled": False, "suspended": False, "created": now,
-    }  # fmt: skip

@@ -17,7 +17,8 @@ from bson import ObjectId
 from problems import Problem
 from storage.database import Clock, Databases, Document
 from storage.eventcatalogue import CATALOGUE
-from storage.paging import Order, Page, Paging, read_page
+from storage.listing import page_of
+from storage.paging import Order, Page, Paging
 
 _FRESH = timedelta(seconds=5)
 _READ_MS = 3000
@@ -71,17 +72,7 @@ class Webhooks:
         wanted: Document = {"type": kind} if kind else {}
         if user:
             wanted["user"] = user
-        total = (
-            self._collection.count_documents(wanted, maxTimeMS=_READ_MS)
-            if wanted
-            else self._collection.estimated_document_count(maxTimeMS=_READ_MS)
-        )
-
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
-            both = {"$and": [wanted, condition]}
-            return list(self._collection.find(both, _LISTED, max_time_ms=_READ_MS).sort(sort).limit(limit))
-
-        return read_page(read, paging, Order()), total
+        return page_of(self._collection, wanted, _LISTED, paging, Order())
 
     def get(self, hook: ObjectId) -> Document:
         """A hook. Raises Problem WebhookNotFound."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from pymongo.write_concern import WriteConcern
 
 from handlers.call import Call
 from handlers.users import create_user
+from security.passwords import hash_password
 from server import logging as logs
 from server.app import create_app
 from server.contract import Contract
@@ -32,6 +34,7 @@ if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
 PASSWORD = "correct horse battery"
+_HASH = hash_password(PASSWORD)
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 
 
@@ -89,10 +92,11 @@ def call(store: Store) -> Call:
 
 @pytest.fixture
 def make_user(call: Call) -> Callable[..., ObjectId]:
-    """Makes accounts through the handler: `make_user("ada", quota=10)`."""
+    """Makes accounts through the handler: `make_user("ada", quota=10)`. The password's hash is ready-made."""
 
     def make(username: str = "ada", **fields: Any) -> ObjectId:
-        body = {"username": username, "password": PASSWORD, "address": f"{username}@example.com", **fields}
+        secret = {} if "password" in fields else {"password": _HASH, "hashedPassword": True}
+        body = {"username": username, "address": f"{username}@example.com", **secret, **fields}
         return ObjectId(create_user(call=call, body=body)["id"])
 
     return make
@@ -110,11 +114,34 @@ def settings() -> Settings:
     return Settings(validate_responses=True, log_level="error", mongo_uri="mongodb://unused")
 
 
+AppOf = Callable[[Settings, Store], Flask]
+
+
+@pytest.fixture(scope="session")
+def app_of(contract: Contract) -> AppOf:
+    """`app_of(settings, store)`: the whole application over a store.
+
+    One for all tests with the same settings, as most would take longer to make it than to do their work; it gets the
+    store of each test in turn.
+    """
+    made: dict[Settings, tuple[Flask, Store]] = {}
+
+    def app_of(settings: Settings, store: Store) -> Flask:
+        if settings not in made:
+            own = copy.copy(store)
+            made[settings] = create_app(settings, own, contract), own
+        app, own = made[settings]
+        own.__dict__ = store.__dict__
+        return app
+
+    return app_of
+
+
 @pytest.fixture
-def app(store: Store, settings: Settings, contract: Contract) -> Flask:
+def app(store: Store, settings: Settings, app_of: AppOf) -> Flask:
     """The whole application."""
     logs.configure("json", "error")
-    return create_app(settings, store, contract)
+    return app_of(settings, store)
 
 
 class Client:

@@ -10,11 +10,22 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {
-    "server": {"server", "handlers", "delivery", "jobs", "mail", "security", "storage", "problems"},
-    "handlers": {"handlers", "delivery", "jobs", "mail", "security", "storage", "problems"},
-    "delivery": {"delivery", "jobs", "mail", "security", "storage", "problems"},
-    "jobs": {"jobs", "mail", "security", "storage", "problems"},
+    "server": {
+        "server",
+        "handlers",
+        "delivery",
+        "jobs",
+        "mail",
+        "network",
+        "security",
+        "storage",
+        "problems",
+    },
+    "handlers": {"handlers", "delivery", "jobs", "mail", "network", "security", "storage", "problems"},
+    "delivery": {"delivery", "jobs", "mail", "network", "security", "storage", "problems"},
+    "jobs": {"jobs", "mail", "network", "security", "storage", "problems"},
     "mail": {"mail", "problems"},
+    "network": {"network", "security", "problems"},
     "security": {"security", "problems"},
     "storage": {"storage", "mail", "security", "problems"},
 }

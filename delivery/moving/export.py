@@ -33,7 +33,7 @@ def export(store: Store, user: Document, target: IO[bytes], progress: Progress) 
     )
     totals = {"folders": len(boxes), "messages": 0, "bytes": 0}
     now = store.clock()
-    counts = store.mailboxes.counts(boxes)
+    counts = store.mailboxcounts.of(boxes)
     described = [_described(box, number, counts[box["_id"]][0]) for number, box in enumerate(boxes, 1)]
     with tarfile.open(fileobj=target, mode="w|") as tar:
         _add_bytes(tar, ACCOUNT, _account(store, user, described, now), now)

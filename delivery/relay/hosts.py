@@ -15,8 +15,9 @@ from itertools import groupby
 
 import idna
 
-from delivery.dns import Dns, DnsFault
 from delivery.relay.replies import permanent, temporary
+from network.addresses import addresses_of
+from network.dns import Dns, DnsFault
 from security.targets import is_public
 
 Resolve = Callable[[str], list[str]]
@@ -36,14 +37,13 @@ class Host:
 def system_addresses(name: str) -> list[str]:
     """The addresses of a name as this machine knows it, from its hosts file or the DNS. Raises DnsFault."""
     try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        return addresses_of(name)
     except socket.gaierror as error:
         if error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)):
             return []
         raise DnsFault(f"{name}: {error}") from error
     except UnicodeError:
         return []
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class Hosts:

@@ -8,7 +8,6 @@ relay that is dead lapses.
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
@@ -24,7 +23,6 @@ from storage.store import Store
 log = structlog.get_logger()
 
 _POLL_SECONDS = 1.0
-_SWEEP_SECONDS = 3600.0
 _TURN = 50
 """How many messages a domain gets before others have their turn."""
 
@@ -88,13 +86,9 @@ class Relay:
 
     def _keep_lease(self) -> None:
         """Until the last has finished; a database that is away for a while ends nothing."""
-        sweep_at = time.monotonic()
         while True:
             try:
                 self._lease.renew()
-                if time.monotonic() >= sweep_at:
-                    sweep_at = time.monotonic() + _SWEEP_SECONDS
-                    self._store.outbound.sweep()
             except DatabaseError as error:
                 log.error("the claims could not be renewed", reason=str(error)[:200])
             if self._ended.wait(self._lease.span.total_seconds() / 4):

@@ -12,7 +12,7 @@ import structlog
 from bson import ObjectId
 
 from jobs.webhooks.attempt import KEPT_TRYING, Outcome, Random, Result, is_hopeless, judged, pause
-from jobs.webhooks.post import PostFailed
+from network.post import PostFailed
 from security.targets import without_password
 from security.webhooks import hook_secret, signature
 from storage.database import Document
@@ -25,7 +25,7 @@ _TURN_SECONDS = 20.0
 
 
 class Sender(Protocol):
-    """How a body gets to a URL: `jobs.webhooks.post.Poster`."""
+    """How a body gets to a URL: `network.post.Poster`."""
 
     def post(self, url: str, body: bytes, headers: dict[str, str]) -> int:
         """The status of the answer. Raises PostFailed."""

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from delivery.arrival import Arrival, Envelope, Reading, with_trace
 from delivery.autoreply import Answer, Autoreplies
-from delivery.dns import DnsFault
 from delivery.dnspause import PausingDns
 from delivery.identity import same_message
 from delivery.inbound import Inbound
 from delivery.recipients import Recipients
+from network.dns import DnsFault
 from storage.store import Store
 from tests.delivery.conftest import Records
 

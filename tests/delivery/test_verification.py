@@ -10,9 +10,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from delivery.dns import DnsFault
 from delivery.verification import Peer, verify
 from mail.dkim import SigningKey, signature_header
+from network.dns import DnsFault
 
 RAW = b"From: Grace <grace@mail.example.com>\r\nTo: ada@example.net\r\nSubject: Hello\r\n\r\nDear Ada\r\n"
 PEER = Peer("203.0.113.7", "mx.example.com", "bounce@example.com")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -100,22 +100,37 @@ class Served:
         self.close()
 
 
+Serve = Callable[..., Served]
+
+
 @contextmanager
-def serving(state: Path, settings: Mapping[str, str]) -> Iterator[Served]:
-    """A `mallard serve` on free ports that keeps its data in `state`."""
-    with socket.create_server(("127.0.0.1", 0)) as api, socket.create_server(("127.0.0.1", 0)) as lmtp:
-        ports = api.getsockname()[1], lmtp.getsockname()[1]
-    served = Served(state, *ports, settings)
-    try:
+def serving(state: Path) -> Iterator[Serve]:
+    """`start(MALLARD_…=…)` starts `mallard serve` on free ports; what was started is stopped in the end."""
+    started: list[Served] = []
+
+    def start(**settings: str) -> Served:
+        with socket.create_server(("127.0.0.1", 0)) as api, socket.create_server(("127.0.0.1", 0)) as lmtp:
+            ports = api.getsockname()[1], lmtp.getsockname()[1]
+        served = Served(state, *ports, settings)
+        started.append(served)
         served.wait()
-        yield served
-    finally:
+        return served
+
+    yield start
+    for served in started:
         served.stop()
-    assert not any(served.children().values()), "a stop must leave no process behind"
+        assert not any(served.children().values()), "a stop must leave no process behind"
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Starts `mallard serve` on a free port, with further settings; what was started is stopped after the test."""
-    with ExitStack() as started:
-        yield lambda **settings: started.enter_context(serving(tmp_path / "state", settings))
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """`serve(MALLARD_…=…)`: a server of the test's own, with further settings."""
+    with serving(tmp_path / "state") as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def serve_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """The same for all tests of a module together: a start takes longer than what most of them do."""
+    with serving(tmp_path_factory.mktemp("served") / "state") as start:
+        yield start

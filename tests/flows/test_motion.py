@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import smtplib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import requests
 
 from tests.delivery.relay.sinks import Sink
+from tests.flows.conftest import Serve
 from tests.flows.test_relay import wait_for
 
 PASSWORD = "correct horse battery"
@@ -24,14 +26,20 @@ pytestmark = pytest.mark.timeout(180)
 class Site:
     """A machine with an account on it, the smart host that it sends through, and a server that mail is forwarded to."""
 
-    def __init__(self, serve: Callable[..., Any]) -> None:
+    def __init__(self, serve: Serve) -> None:
         self.smart_host, self.other = Sink(), Sink()
         self.served = serve(
             MALLARD_RELAY=f"127.0.0.1:{self.smart_host.port}", MALLARD_ALLOW_PRIVATE_TARGETS="on"
         )
-        body = {"username": "ada", "password": PASSWORD, "address": "ada@example.com", "name": "Ada"}
-        self.user = self.ask("POST", "/users", body)["id"]
         self.key = self.ask("POST", "/dkim", {"domain": "example.com", "selector": "s1"})
+
+    def begin(self, name: str) -> None:
+        """With another account, and no mail yet."""
+        self.address = f"{name}@example.com"
+        body = {"username": name, "password": PASSWORD, "address": self.address, "name": name}
+        self.user = self.ask("POST", "/users", body)["id"]
+        self.smart_host.mails.clear()
+        self.other.mails.clear()
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = requests.request(method, self.served.base + path, json=body, timeout=60)
@@ -40,23 +48,32 @@ class Site:
 
     def deliver(self, sender: str, subject: str) -> None:
         raw = (
-            f"From: {sender}\r\nTo: ada@example.com\r\nSubject: {subject}\r\nMessage-ID: <{subject}@mx>\r\n"
+            f"From: {sender}\r\nTo: {self.address}\r\nSubject: {subject}\r\nMessage-ID: <{subject}@mx>\r\n"
             f"Date: {datetime.now(UTC):%a, %d %b %Y %H:%M:%S} +0000\r\n\r\nDear Ada\r\n"
         )
         with smtplib.LMTP("127.0.0.1", self.served.lmtp_port, timeout=30) as client:
-            client.sendmail(sender, ["ada@example.com"], raw.encode())
+            client.sendmail(sender, [self.address], raw.encode())
 
     def is_signed(self, content: bytes) -> bool:
         record = {f"{self.key['dnsTxt']['name']}.": self.key["dnsTxt"]["value"]}
         return bool(dkim.verify(content, dnsfunc=lambda name, **_: record.get(name.decode(), "").encode()))
 
 
-@pytest.fixture
-def site(serve: Callable[..., Any]) -> Iterator[Site]:
-    made = Site(serve)
+@pytest.fixture(scope="module")
+def machine(serve_all: Serve) -> Iterator[Site]:
+    made = Site(serve_all)
     yield made
     made.smart_host.stop()
     made.other.stop()
+
+
+_names = (f"ada{number}" for number in itertools.count())
+
+
+@pytest.fixture
+def site(machine: Site) -> Site:
+    machine.begin(next(_names))
+    return machine
 
 
 def test_a_filter_forwards_what_came_without_vouching_for_it(site: Site) -> None:
@@ -66,7 +83,7 @@ def test_a_filter_forwards_what_came_without_vouching_for_it(site: Site) -> None
     site.deliver("bob@example.com", "Minutes")
     site.deliver("bob@example.com", "Lunch")
     wait_for(lambda: site.smart_host.mails and site.other.mails)
-    for server, recipient in ((site.smart_host, "grace@example.org"), (site.other, "ada@example.com")):
+    for server, recipient in ((site.smart_host, "grace@example.org"), (site.other, site.address)):
         (mail,) = server.mails
         assert (mail.sender, mail.recipient) == ("bob@example.com", recipient)
         assert b"Subject: Minutes" in mail.content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -20,11 +21,14 @@ import requests
 from server.mongod import Mongod
 from storage.store import Store
 from tests.delivery.relay.conftest import put, rows
-from tests.delivery.relay.sinks import Sink
+from tests.delivery.relay.sinks import Sink, sinks
+from tests.flows.conftest import Serve, Served
 
 PASSWORD = "correct horse battery"
 MESSAGES, RECIPIENTS = 120, 2
 CONNECTIONS = 5
+
+_names = (f"ada{number}" for number in itertools.count())
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -32,15 +36,8 @@ pytestmark = pytest.mark.timeout(180)
 @pytest.fixture
 def sink() -> Iterator[Callable[..., Sink]]:
     """`sink(rcpt=…)`: another server, until the test is over."""
-    started: list[Sink] = []
-
-    def start(**options: Any) -> Sink:
-        started.append(Sink(**options))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
+    with sinks() as start:
+        yield start
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 30) -> Any:
@@ -52,17 +49,34 @@ def wait_for(what: Callable[[], Any], seconds: float = 30) -> Any:
     raise AssertionError("it did not happen in time")
 
 
+@pytest.fixture(scope="module")
+def smart_host() -> Iterator[Sink]:
+    answers = {"nobody": "550 5.1.1 No such user"}
+    with sinks() as start:
+        yield start(rcpt=lambda address: answers.get(address.partition("@")[0]))
+
+
+@pytest.fixture(scope="module")
+def served(serve_all: Serve, smart_host: Sink) -> Served:
+    return serve_all(MALLARD_RELAY=f"127.0.0.1:{smart_host.port}", MALLARD_RELAY_NAME="mail.example.com")
+
+
 class TestServe:
     @pytest.fixture
-    def server(self, sink: Callable[..., Sink]) -> Sink:
-        answers = {"nobody": "550 5.1.1 No such user"}
-        return sink(rcpt=lambda address: answers.get(address.partition("@")[0]))
+    def server(self, smart_host: Sink) -> Sink:
+        """The smart host, which has no mail yet."""
+        smart_host.mails.clear()
+        return smart_host
 
     @pytest.fixture
-    def api(self, serve: Callable[..., Any], server: Sink) -> str:
-        """The base of the API with an account in it."""
-        served = serve(MALLARD_RELAY=f"127.0.0.1:{server.port}", MALLARD_RELAY_NAME="mail.example.com")
-        body = {"username": "ada", "password": PASSWORD, "address": "ada@example.com"}
+    def sender(self) -> str:
+        """The address of the account."""
+        return f"{next(_names)}@example.com"
+
+    @pytest.fixture
+    def api(self, served: Served, server: Sink, sender: str) -> str:
+        """The base of the API with an account of the test's own in it."""
+        body = {"username": sender.partition("@")[0], "password": PASSWORD, "address": sender}
         made = requests.post(f"{served.base}/users", json=body, timeout=30).json()
         return f"{served.base}/users/{made['id']}"
 
@@ -81,12 +95,9 @@ class TestServe:
         source = requests.get(f"{copy}/message.eml", timeout=10).content
         assert server.mails[0].content.rstrip() == source.rstrip()
 
-    def test_it_is_signed_by_the_key_of_its_domain(self, api: str, server: Sink) -> None:
-        made = requests.post(
-            f"{api.partition('/users/')[0]}/dkim",
-            json={"domain": "example.com", "selector": "s1"},
-            timeout=60,
-        ).json()
+    def test_it_is_signed_by_the_key_of_its_domain(self, api: str, served: Served, server: Sink) -> None:
+        domain = {"domain": "example.com", "selector": "s1"}
+        made = requests.post(f"{served.base}/dkim", json=domain, timeout=60).json()
         self.submit(
             api,
             "grace@example.org",
@@ -95,6 +106,7 @@ class TestServe:
             html="<b>Hi</b>",
         )
         (mail,) = wait_for(lambda: list(server.mails))
+        assert requests.delete(f"{served.base}/dkim/{made['id']}", timeout=30).status_code == 200
         record = {f"{made['dnsTxt']['name']}.": made["dnsTxt"]["value"]}
         assert dkim.verify(mail.content, dnsfunc=lambda name, **_: record.get(name.decode(), "").encode())
         spoiled = mail.content.replace(b"example.org", b"example.net")
@@ -111,11 +123,11 @@ class TestServe:
         time.sleep(1)
         assert server.recipients == ["grace@example.org"]
 
-    def test_a_refusal_comes_back_to_the_sender(self, api: str, server: Sink) -> None:
+    def test_a_refusal_comes_back_to_the_sender(self, api: str, sender: str, server: Sink) -> None:
         """All goes through the smart host, so the report does, too."""
         self.submit(api, "nobody@example.org")
         (report,) = wait_for(lambda: list(server.mails))
-        assert (report.sender, report.recipient) == ("", "ada@example.com")
+        assert (report.sender, report.recipient) == ("", sender)
         parsed = message_from_bytes(report.content, policy=policy.default)
         assert parsed["From"].addresses[0].addr_spec == "MAILER-DAEMON@mail.example.com"
         assert b"550 5.1.1 No such user" in report.content
@@ -166,7 +178,7 @@ def test_kill_9_in_the_middle_of_the_queue(mongod: Mongod, store: Store, sink: C
     files = store.databases.sender["mail.files"]
     assert files.count_documents({}) <= kills * CONNECTIONS, "those whose last recipient had just gone"
     files.update_many({}, {"$set": {"uploadDate": store.clock() - timedelta(days=2)}})
-    store.outbound.sweep()
+    store.outbound.sweep(100)
     assert files.count_documents({}) == 0
     print(f"{len(expected)} recipients, {kills} kills, {twice} of them twice")
 

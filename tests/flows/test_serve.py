@@ -7,18 +7,24 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
+
+from tests.flows.conftest import Serve, Served
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery"
 RAW = {"Content-Type": "message/rfc822"}
 
 pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def served(serve_all: Serve) -> Served:
+    """One server for all that does not end it."""
+    return serve_all()
 
 
 def tour_of_the_readme(base: str) -> str:
@@ -28,8 +34,7 @@ def tour_of_the_readme(base: str) -> str:
     return block.partition("```")[0].replace("http://127.0.0.1:8080", base)
 
 
-def test_the_tour_of_the_readme(serve: Callable[[], Any]) -> None:
-    served = serve()
+def test_the_tour_of_the_readme(served: Served) -> None:
     script = "set -eu\n" + tour_of_the_readme(served.base)
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -38,15 +43,13 @@ def test_the_tour_of_the_readme(serve: Callable[[], Any]) -> None:
     assert '"queueId"' in done.stdout
 
 
-def test_the_interface_lists_all_operations(serve: Callable[[], Any]) -> None:
-    served = serve()
+def test_the_interface_lists_all_operations(served: Served) -> None:
     document = requests.get(f"{served.base}/openapi.json", timeout=10).json()
     assert sum(len(item) for item in document["paths"].values()) == 106
     assert "swagger-ui" in requests.get(f"{served.base}/ui/", timeout=10).text
 
 
-def test_a_second_start_on_the_same_folder_is_refused(serve: Callable[[], Any]) -> None:
-    served = serve()
+def test_a_second_start_on_the_same_folder_is_refused(served: Served) -> None:
     second = served.launch()
     _, errors = second.communicate(timeout=60)
     assert second.returncode == 1
@@ -56,9 +59,8 @@ def test_a_second_start_on_the_same_folder_is_refused(serve: Callable[[], Any]) 
 
 
 @pytest.mark.parametrize("part", ["mongod", "api"])
-def test_a_part_that_is_killed_comes_back(serve: Callable[[], Any], part: str) -> None:
-    served = serve()
-    user = make_account(served.base, "ada")
+def test_a_part_that_is_killed_comes_back(served: Served, part: str) -> None:
+    user = make_account(served.base, f"user-of-{part}")
     for pid in served.children()[part]:
         os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + 60
@@ -71,9 +73,8 @@ def test_a_part_that_is_killed_comes_back(serve: Callable[[], Any], part: str) -
     raise AssertionError(f"the service did not come back after {part} was killed")
 
 
-def test_a_deleted_account_goes_even_if_its_runner_is_killed(serve: Callable[[], Any]) -> None:
-    served = serve()
-    user = make_account(served.base, "ada")
+def test_a_deleted_account_goes_even_if_its_runner_is_killed(served: Served) -> None:
+    user = make_account(served.base, "deleted")
     for pid in served.children()["jobs"]:
         os.kill(pid, signal.SIGKILL)
     assert requests.delete(f"{served.base}/users/{user}", timeout=30).json()["code"] == "TaskScheduled"
@@ -92,7 +93,7 @@ def make_account(base: str, name: str) -> str:
     return str(requests.post(f"{base}/users", json=body, timeout=30).json()["id"])
 
 
-def test_what_was_acknowledged_survives_kill_9(serve: Callable[[], Any]) -> None:
+def test_what_was_acknowledged_survives_kill_9(serve: Serve) -> None:
     served = serve()
     user = make_account(served.base, "ada")
     inbox = requests.get(f"{served.base}/users/{user}/mailboxes/resolve?path=INBOX", timeout=30).json()["id"]
@@ -115,7 +116,7 @@ def test_what_was_acknowledged_survives_kill_9(serve: Callable[[], Any]) -> None
     print(f"{tried} uploads tried, {len(stored)} acknowledged, all there")
 
 
-def uploads_until_killed(served: Any, place: str) -> tuple[dict[int, str], int]:
+def uploads_until_killed(served: Served, place: str) -> tuple[dict[int, str], int]:
     """Uploads from four clients; after a while everything is killed. The acknowledged UIDs, and how many tries."""
     stored: dict[int, str] = {}
     tries: list[str] = []

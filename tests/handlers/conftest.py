@@ -10,11 +10,9 @@ from bson import ObjectId
 from connexion.spec import OpenAPISpecification
 from flask import Flask
 
-from server.app import create_app
-from server.contract import Contract
 from server.settings import Settings
 from storage.store import Store
-from tests.conftest import Client
+from tests.conftest import AppOf, Client
 
 RAW = {"Content-Type": "message/rfc822"}
 
@@ -65,7 +63,7 @@ def _document_is_valid() -> Iterator[None]:
 
 
 @pytest.fixture
-def as_caller(store: Store, contract: Contract) -> Callable[..., Any]:
+def as_caller(store: Store, app_of: AppOf) -> Callable[..., Any]:
     """`as_caller("auth")`: a client of a server that asks for tokens, with one of that role; None for none."""
     settings = Settings(
         access_control=True,
@@ -74,7 +72,7 @@ def as_caller(store: Store, contract: Contract) -> Callable[..., Any]:
         log_level="error",
         mongo_uri="mongodb://unused",
     )
-    guarded = create_app(settings, store, contract)
+    guarded = app_of(settings, store)
 
     def client_of(role: str | None, user: str = "somebody") -> Any:
         if role is None:

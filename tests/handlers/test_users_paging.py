@@ -13,7 +13,7 @@ from handlers.call import Call
 from handlers.users import get_users
 from storage.paging import Paging
 from storage.store import Store
-from storage.users import listing_filter
+from storage.userfields import listing_filter
 
 ACTIONS = st.lists(
     st.tuples(st.sampled_from(["insert", "delete first", "delete last", "none"]), st.integers(0, 30)),

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo import MongoClient
-from pymongo.write_concern import WriteConcern
 
+from jobs.runner import Runner
 from storage.database import DatabaseNames
 from storage.store import Store
+from tests.conftest import emptied
 
 
 class HandClock:
@@ -36,7 +38,30 @@ def clock() -> HandClock:
 @pytest.fixture
 def store(mongo: MongoClient[dict[str, Any]], databases: DatabaseNames, clock: HandClock) -> Iterator[Store]:
     """A store on an empty database with a clock of its own, emptied again after the test."""
-    yield Store(mongo, databases, clock)
-    database = mongo.get_database(databases.main, write_concern=WriteConcern(w=1, j=False))
-    for collection in database.list_collection_names():
-        database[collection].delete_many({})
+    with emptied(mongo, databases):
+        yield Store(mongo, databases, clock)
+
+
+class Crash(BaseException):
+    """The process is gone: nothing of ours gets to act on it."""
+
+
+def die_before_step(store: Store, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Run one task, whose process ends before the step `number` is noted."""
+    advance, calls = store.tasks.advance, list[Any]()
+
+    def crashing(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == number + 1:
+            raise Crash
+        advance(*arguments)
+
+    monkeypatch.setattr(store.tasks, "advance", crashing)
+    with pytest.raises(Crash):
+        Runner(store).run_one()
+
+
+def add(store: Store, user: ObjectId, number: int, path: str = "INBOX") -> dict[str, Any]:
+    """Store a message with a subject and a size of its own."""
+    raw = f"From: <a@example.com>\r\nSubject: No {number}\r\n\r\n{'x' * number}".encode()
+    return store.messages.add(store.users.get(user), store.mailboxes.by_path(user, path), raw, meta={})

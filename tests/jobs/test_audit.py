@@ -16,18 +16,9 @@ from storage.audits import Actor, Span
 from storage.database import DatabaseError
 from storage.store import Store
 from storage.tasks import LEASE
-from tests.jobs.conftest import HandClock
+from tests.jobs.conftest import HandClock, add, die_before_step
 
 Make = Callable[..., ObjectId]
-
-
-class Crash(BaseException):
-    """The process is gone."""
-
-
-def add(store: Store, user: ObjectId, number: int) -> dict[str, Any]:
-    raw = f"From: <a@example.com>\r\nSubject: No {number}\r\n\r\nx".encode()
-    return store.messages.add(store.users.get(user), store.mailboxes.by_path(user, "INBOX"), raw, meta={})
 
 
 def begin(store: Store, user: ObjectId, clock: HandClock) -> ObjectId:
@@ -36,7 +27,7 @@ def begin(store: Store, user: ObjectId, clock: HandClock) -> ObjectId:
 
 
 def subjects(store: Store, audit: ObjectId) -> list[bytes]:
-    found = [b"".join(pieces) for _, pieces in store.auditfiles.export(audit)]
+    found = [b"".join(copy.pieces) for copy in store.auditfiles.export(audit)]
     return sorted(raw.split(b"Subject: ")[1].split(b"\r\n")[0] for raw in found)
 
 
@@ -63,17 +54,7 @@ def test_a_crash_costs_nothing_and_copies_nothing_twice(
     rows = [add(store, user, number) for number in range(9)]
     store.messages.delete(user, rows[0]["mailbox"], rows[0]["uid"])
     audit = begin(store, user, clock)
-    advance, calls = store.tasks.advance, list[Any]()
-
-    def crashing(*arguments: Any) -> None:
-        calls.append(arguments)
-        if len(calls) == crash_at + 1:
-            raise Crash
-        advance(*arguments)
-
-    monkeypatch.setattr(store.tasks, "advance", crashing)
-    with pytest.raises(Crash):
-        Runner(store).run_one()
+    die_before_step(store, monkeypatch, crash_at)
     assert state(store, audit)[0] == "importing"
     store.messages.delete(user, rows[8]["mailbox"], rows[8]["uid"])
     add(store, user, 9)

@@ -11,19 +11,10 @@ from bson import ObjectId
 from jobs.runner import Runner
 from storage.store import Store
 from storage.tasks import LEASE
-from tests.jobs.conftest import HandClock
+from tests.jobs.conftest import HandClock, add, die_before_step
 from tests.storage.plans import examined, indexes, plans
 
 Make = Callable[..., ObjectId]
-
-
-class Crash(BaseException):
-    """The process is gone."""
-
-
-def add(store: Store, user: ObjectId, number: int, path: str = "INBOX") -> dict[str, Any]:
-    raw = f"From: <a@example.com>\r\nSubject: No {number}\r\n\r\n{'x' * number}".encode()
-    return store.messages.add(store.users.get(user), store.mailboxes.by_path(user, path), raw, meta={})
 
 
 def archive(store: Store, user: ObjectId, clock: HandClock, count: int) -> list[dict[str, Any]]:
@@ -52,21 +43,6 @@ def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages_delete, "_BATCH", 2)
 
 
-def crash(store: Store, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
-    """The next run ends like a killed process, before the step `at` is noted."""
-    advance, calls = store.tasks.advance, list[Any]()
-
-    def crashing(*arguments: Any) -> None:
-        calls.append(arguments)
-        if len(calls) == at + 1:
-            raise Crash
-        advance(*arguments)
-
-    monkeypatch.setattr(store.tasks, "advance", crashing)
-    with pytest.raises(Crash):
-        Runner(store).run_one()
-
-
 @pytest.mark.usefixtures("two_at_once")
 @pytest.mark.parametrize("at", range(4))
 def test_a_restore_taken_up_on_the_next_day_fills_the_same_mailbox(
@@ -76,7 +52,7 @@ def test_a_restore_taken_up_on_the_next_day_fills_the_same_mailbox(
     rows = archive(store, user, clock, 7)
     path = f"Restored ({clock.now:%Y-%m-%d})"
     order(store, user, clock)
-    crash(store, monkeypatch, at)
+    die_before_step(store, monkeypatch, at)
     if at:
         clock.move(days=1)
     clock.now += LEASE
@@ -157,7 +133,7 @@ def test_a_mailbox_is_emptied_batch_by_batch(
         add(store, user, n)
     box = store.mailboxes.by_path(user, "INBOX")["_id"]
     store.tasks.add("clear-folder", {"user": user, "mailbox": box, "skipArchive": skip_archive})
-    crash(store, monkeypatch, 1)
+    die_before_step(store, monkeypatch, 1)
     assert store.tasks.all()[0]["progress"] == {"done": 2}
     assert number(store, "messages") == 3
     clock.now += LEASE

@@ -15,13 +15,9 @@ from jobs.progress import Progress
 from jobs.runner import Runner
 from storage.store import Store
 from storage.tasks import LEASE
-from tests.jobs.conftest import HandClock
+from tests.jobs.conftest import Crash, HandClock
 
 Make = Callable[..., ObjectId]
-
-
-class Crash(BaseException):
-    """The process is gone: nothing of the runner gets to act on it."""
 
 
 def counting(upto: int, seen: list[int], crash_at: int = -1) -> Any:

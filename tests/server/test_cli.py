@@ -10,34 +10,13 @@ from typing import Any
 
 import orjson
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from security.roles import ROLES
-from server.cli import main
-from server.mongod import Mongod
 from server.settings import Settings
 from storage.store import Store
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, mongod: Mongod, store: Store, tmp_path: Path) -> Run:
-    """`run("token", "list", MALLARD_SECRET="x")` over the database of the test."""
-    own = {
-        "MALLARD_MONGO_URI": mongod.uri,
-        "MALLARD_DATABASE": "test",
-        "MALLARD_STATE_DIR": str(tmp_path / "state"),
-        "MALLARD_LOG_LEVEL": "error",
-    }
-
-    def invoke(*words: str, **settings: str) -> Result:
-        with monkeypatch.context() as patch:
-            for name, value in {**own, **settings}.items():
-                patch.setenv(name, value)
-            return CliRunner().invoke(main, list(words))
-
-    return invoke
 
 
 def test_config_shows_every_setting_and_no_secret(run: Run) -> None:

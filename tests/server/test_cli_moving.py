@@ -8,32 +8,12 @@ from typing import Any
 
 import orjson
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from server.cli import main
-from server.mongod import Mongod
-from storage.store import Store
 from tests.moving.conftest import message
 from tests.moving.imapserver import Box, Mail, serving
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, mongod: Mongod, store: Store, tmp_path: Path) -> Run:
-    """`run("export", "ada", "-")` over the database of the test."""
-    own = {
-        "MALLARD_MONGO_URI": mongod.uri, "MALLARD_DATABASE": "test", "MALLARD_STATE_DIR": str(tmp_path / "state"),
-        "MALLARD_LOG_LEVEL": "error",
-    }  # fmt: skip
-
-    def invoke(*words: str, **settings: str) -> Result:
-        with monkeypatch.context() as patch:
-            for name, value in {**own, **settings}.items():
-                patch.setenv(name, value)
-            return CliRunner().invoke(main, list(words))
-
-    return invoke
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,16 +12,6 @@ from problems import TEXTS
 from server.errors import STATUS
 
 SECRET_DETAIL = "mongodb://mallard:hush@10.0.0.7"
-
-
-def broken(app: Flask, error: Exception) -> Any:
-    """A client of an app whose operation getUsers fails in this way."""
-
-    def fail(**_: Any) -> None:
-        raise error
-
-    app.view_functions["/.getUsers"] = fail
-    return app.test_client()
 
 
 def test_every_problem_has_a_text_and_a_status() -> None:
@@ -95,10 +84,14 @@ def test_a_method_that_is_not_there(client: Any, method: str) -> None:
     [(RuntimeError(SECRET_DETAIL), "InternalError"), (AutoReconnect(SECRET_DETAIL), "InternalDatabaseError")],
 )
 def test_a_fault_of_ours_tells_nothing_but_where_to_look(
-    make_app: Callable[..., Flask], logged: Any, error: Exception, code: str
+    app: Flask, logged: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
 ) -> None:
+    def fail(**_: Any) -> None:
+        raise error
+
+    monkeypatch.setitem(app.view_functions, "/.getUsers", fail)
     log = logged("json")
-    answer = broken(make_app(), error).get("/users", headers={"X-Request-Id": "request-0001"})
+    answer = app.test_client().get("/users", headers={"X-Request-Id": "request-0001"})
     text = f"{TEXTS[code]}. Request id: request-0001"
     assert answer.status_code == 500
     assert answer.json == {"error": text, "message": text, "code": code, "requestId": "request-0001"}

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.client import HTTPResponse
 
 import pytest
@@ -88,14 +88,28 @@ def is_closed(connection: socket.socket) -> bool:
     return True
 
 
-@pytest.fixture
-def api(mongod: Mongod) -> Iterator[Api]:
+@contextmanager
+def running(mongod: Mongod) -> Iterator[Api]:
     started = Api(mongod.uri, "stop")
     started.wait()
     yield started
     if started.process.poll() is None:
         started.process.kill()
         started.process.communicate()
+
+
+@pytest.fixture
+def api(mongod: Mongod) -> Iterator[Api]:
+    """One that the test stops."""
+    with running(mongod) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def lasting_api(mongod: Mongod) -> Iterator[Api]:
+    """One for all that does not stop it."""
+    with running(mongod) as started:
+        yield started
 
 
 def test_idle_connections_do_not_hold_a_stop(api: Api) -> None:
@@ -153,9 +167,9 @@ def test_a_request_that_does_not_end_is_cut_off_after_the_graceful_timeout(api: 
     ],
 )
 def test_what_is_no_request_is_refused_as_everything_else_is(
-    api: Api, sent: bytes, status: int, code: str
+    lasting_api: Api, sent: bytes, status: int, code: str
 ) -> None:
-    with api.connect() as connection:
+    with lasting_api.connect() as connection:
         connection.sendall(sent)
         with HTTPResponse(connection) as answer:
             answer.begin()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -67,16 +66,15 @@ def test_a_value_makes_no_line_and_steers_no_terminal(client: Any, logged: Any, 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_a_traceback_shows_no_values_of_variables(
-    make_app: Callable[..., Flask], logged: Any, log_format: str
+    app: Flask, logged: Any, monkeypatch: pytest.MonkeyPatch, log_format: str
 ) -> None:
     log = logged(log_format)
-    app = make_app()
 
     def fail(**_: Any) -> None:
         password = "".join(("hush-", "hush-", "hush"))
         raise RuntimeError(f"{len(password)} characters")
 
-    app.view_functions["/.getUsers"] = fail
+    monkeypatch.setitem(app.view_functions, "/.getUsers", fail)
     assert app.test_client().get("/users").status_code == 500
     assert "RuntimeError: 14 characters" in log.text
     assert HUSH not in log.text

@@ -11,7 +11,7 @@ from bson import ObjectId
 from click.testing import CliRunner
 
 from jobs.webhooks.delivery import Delivery
-from jobs.webhooks.post import PostFailed
+from network.post import PostFailed
 from security.webhooks import hook_secret
 from server.cli import main
 from server.eventspage import page

@@ -48,7 +48,7 @@ class Account:
         for box in self.store.mailboxes.of_user(self.id):
             here = [row for row in messages if row["mailbox"] == box["_id"]]
             unseen = sum(row["unseen"] for row in here)
-            assert self.store.mailboxes.counts([box])[box["_id"]] == (len(here), unseen), box["path"]
+            assert self.store.mailboxcounts.of([box])[box["_id"]] == (len(here), unseen), box["path"]
             assert len({row["uid"] for row in here}) == len(here)
             assert all(row["uid"] < box["uidNext"] for row in here)
             assert all(row["modseq"] <= box["modifyIndex"] for row in here)

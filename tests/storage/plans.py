@@ -6,24 +6,27 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from storage.store import Store
+from tests.storage.profiler import entries
 
 Document = dict[str, Any]
 _OF_DRIVER = {"lsid", "$db", "$clusterTime", "txnNumber", "autocommit", "startTransaction", "maxTimeMS"}
 
 
 def plans(store: Store, work: Callable[[], Any]) -> list[Document]:
-    """The plans of all `find` and `aggregate` that `work` makes, as the profiler saw them."""
-    main = store.databases.main
-    main.command("profile", 2)
-    try:
-        work()
-    finally:
-        main.command("profile", 0)
-    seen = list(main["system.profile"].find({"op": {"$in": ["query", "command"]}}))
-    main["system.profile"].drop()
-    commands = [{k: v for k, v in row["command"].items() if k not in _OF_DRIVER} for row in seen]
-    reads = [c for c in commands if {"find", "aggregate"} & set(c)]
-    return [main.command("explain", command, verbosity="executionStats") for command in reads]
+    """The plans of all `find` and `aggregate` that `work` makes."""
+    return [explained(store, command) for command in reads(store, work)]
+
+
+def reads(store: Store, work: Callable[[], Any]) -> list[Document]:
+    """All `find` and `aggregate` that `work` makes, as the profiler saw them."""
+    seen = entries(store.databases.main, work)
+    commands = [{k: v for k, v in row.get("command", {}).items() if k not in _OF_DRIVER} for row in seen]
+    return [command for command in commands if {"find", "aggregate"} & set(command)]
+
+
+def explained(store: Store, command: Document) -> Document:
+    """The plan of a command, and what it examined."""
+    return store.databases.main.command("explain", command, verbosity="executionStats")
 
 
 def values(tree: Any, key: str) -> Iterator[Any]:

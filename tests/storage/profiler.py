@@ -10,16 +10,22 @@ from pymongo.database import Database
 Document = dict[str, Any]
 
 
-def profiled(database: Database[Document], collection: str, work: Callable[[], Any]) -> list[Document]:
-    """The profiler's entries of what `work` did with a collection: `planSummary`, `docsExamined` and the like."""
+def entries(database: Database[Document], work: Callable[[], Any]) -> list[Document]:
+    """All that the profiler saw while `work` ran."""
     database.command("profile", 2)
     try:
         work()
     finally:
         database.command("profile", 0)
-    entries = list(database["system.profile"].find({"ns": f"{database.name}.{collection}"}))
+    seen = list(database["system.profile"].find({"ns": {"$ne": f"{database.name}.system.profile"}}))
     database.drop_collection("system.profile")
-    return [entry for entry in entries if "planSummary" in entry]
+    return seen
+
+
+def profiled(database: Database[Document], collection: str, work: Callable[[], Any]) -> list[Document]:
+    """What `work` did with a collection: `planSummary`, `docsExamined` and the like."""
+    seen = entries(database, work)
+    return [row for row in seen if row["ns"] == f"{database.name}.{collection}" and "planSummary" in row]
 
 
 def assert_indexed(entry: Document, most: int) -> None:

@@ -34,10 +34,7 @@ def begin(account: Account, start: Any = None, end: Any = None, expires: datetim
 
 def copies(account: Account, audit: ObjectId) -> list[tuple[str, bytes]]:
     """(mailbox path, bytes) of each copy."""
-    return [
-        (row["metadata"].get("mailboxPath", ""), b"".join(pieces))
-        for row, pieces in account.store.auditfiles.export(audit)
-    ]
+    return [(copy.mailbox, b"".join(copy.pieces)) for copy in account.store.auditfiles.export(audit)]
 
 
 def files(account: Account) -> list[dict[str, Any]]:
@@ -259,7 +256,7 @@ def test_a_crash_on_a_lone_server_leaves_nothing_that_is_not_mended(
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(lone_store.auditfiles, "_write_chunks", broken)
+        patch.setattr("storage.auditfiles.write_chunks", broken)
         with pytest.raises(Crash):
             bring_in(account, audit)
     assert len(files(account)) == 1

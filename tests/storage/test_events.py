@@ -15,6 +15,7 @@ from problems import Problem
 from storage.store import Store
 from storage.webhooks import patterns_of
 from tests.storage.conftest import Account, together
+from tests.storage.profiler import entries
 
 Document = dict[str, Any]
 URL = "https://hooks.example.com/"
@@ -207,15 +208,7 @@ CHANGES: dict[str, Callable[[Account], Any]] = {
 
 def collections_used(store: Store, work: Callable[[], Any]) -> set[str]:
     """The collections that `work` reads or writes."""
-    main = store.databases.main
-    main.command("profile", 2)
-    try:
-        work()
-    finally:
-        main.command("profile", 0)
-    used = {row["ns"].partition(".")[2] for row in main["system.profile"].find({})}
-    main["system.profile"].drop()
-    return used - {"system.profile"}
+    return {row["ns"].partition(".")[2] for row in entries(store.databases.main, work)}
 
 
 @pytest.mark.parametrize("change", CHANGES)

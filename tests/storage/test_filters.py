@@ -53,7 +53,7 @@ def test_a_page_reads_what_it_shows(store: Store, crowd: Account) -> None:
 
 
 def test_those_of_an_account(store: Store, crowd: Account) -> None:
-    read, count = plans(store, lambda: page(store, crowd.id))
+    count, read = plans(store, lambda: page(store, crowd.id))
     assert (indexes(read), examined(read)) == ({"user_order"}, 6)
     assert examined(count) <= 10
     for work in (lambda: store.filters.of_user(crowd.id), lambda: store.filters.enabled(crowd.id)):

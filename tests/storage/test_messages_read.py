@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from storage.search.condition import condition
 from storage.store import Store
 from storage.uidset import UidSet
 from tests.storage.conftest import Account, Document, message, with_attachment
+from tests.storage.plans import explained, reads, values
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -176,34 +177,15 @@ def test_old_documents_have_no_map_of_attachments(ada: Account) -> None:
         ada.store.messages.attachment(stored, "ATT00001")
 
 
-# What the code sends, as the profiler of the database saw it, is explained by the database itself.
-
-_OF_DRIVER = {"lsid", "$db", "$clusterTime", "txnNumber", "autocommit", "startTransaction", "maxTimeMS"}
-
-
 @pytest.fixture
 def explain(store: Store) -> Callable[[Callable[[], Any]], list[Document]]:
-    """`explain(work)`: the plans of all reads that `work` makes."""
-    main = store.databases.main
-
-    def plans(work: Callable[[], Any]) -> list[Document]:
-        main.command("profile", 2)
-        try:
-            work()
-        finally:
-            main.command("profile", 0)
-        seen = main["system.profile"].find(
-            {"op": {"$in": ["query", "command"]}, "ns": {"$not": {"$regex": "profile"}}}
-        )
-        commands = [{k: v for k, v in row["command"].items() if k not in _OF_DRIVER} for row in seen]
-        reads = [c for c in commands if {"find", "aggregate"} & set(c)]
-        main["system.profile"].drop()
-        return [{**plan(c), "joined": [plan(join) for join in joins(c)]} for c in reads]
+    """`explain(work)`: the plans of all reads that `work` makes, with those of the pipelines that they join in."""
 
     def plan(command: Document) -> Document:
-        return main.command("explain", command, verbosity="executionStats")
+        joined = [explained(store, join) for join in joins(command)]
+        return {**explained(store, command), "joined": joined}
 
-    return plans
+    return lambda work: [plan(command) for command in reads(store, work)]
 
 
 def joins(command: Document) -> list[Document]:
@@ -211,15 +193,6 @@ def joins(command: Document) -> list[Document]:
     found = [stage["$lookup"] for stage in command.get("pipeline", ()) if "$lookup" in stage]
     alone = [join for join in found if "localField" not in join]
     return [{"aggregate": join["from"], "pipeline": join["pipeline"], "cursor": {}} for join in alone]
-
-
-def values(tree: Any, key: str) -> Iterator[Any]:
-    """All values under `key` at any depth."""
-    for name, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
-        if name == key:
-            yield value
-        if isinstance(value, dict | list):
-            yield from values(value, key)
 
 
 def stages_of(plan: Document) -> set[str]:
@@ -284,11 +257,11 @@ def test_searches_stay_in_the_mailbox(
 
 def test_counting_and_measuring_read_no_message(ada: Account, explain: Callable[..., list[Document]]) -> None:
     inbox = fill(ada, 10)
-    ada.store.mailboxes.distrust_counts(inbox)
+    ada.store.mailboxcounts.distrust(inbox)
     boxes = ada.store.mailboxes.of_user(ada.id)
     for work in (
-        lambda: ada.store.mailboxes.counts(boxes),
-        lambda: ada.store.mailboxes.sizes(ada.id, [inbox]),
+        lambda: ada.store.mailboxcounts.of(boxes),
+        lambda: ada.store.mailboxcounts.sizes([inbox]),
         lambda: ada.store.messages.thread_counts(ada.id, [ObjectId()]),
     ):
         (plan,) = explain(work)

@@ -17,7 +17,7 @@ from storage.outbound import Delivery, new_queue_id
 from storage.queue import Entry
 from storage.store import Store
 from tests.storage.conftest import together
-from tests.storage.plans import values
+from tests.storage.plans import indexes, plans, values
 from tests.storage.profiler import profiled
 
 SPAN = timedelta(minutes=2)
@@ -179,19 +179,14 @@ class TestFiles:
         assert (found[0]["from"], found[1]) == ("ada@example.com", b"Hello")
         assert queue.outbound.read("0" * 18) is None
 
-    def test_what_crashes_left_is_swept_after_a_day(self, queue: Store) -> None:
-        files = queue.databases.sender["mail.files"]
-        for _ in range(3):
-            queue.outbound.put({"id": new_queue_id(queue.clock())}, b"left behind")
-        queued = put(queue, "a@example.org")
-        old = queue.clock() - timedelta(days=2)
-        files.update_many({}, {"$set": {"uploadDate": old}})
-        queue.outbound.put({"id": new_queue_id(queue.clock())}, b"just being queued")
-        assert queue.outbound.sweep() == 3
-        assert queue.outbound.sweep() == 0
-        assert files.count_documents({}) == 2
-        assert queue.outbound.envelope(queued)
-        assert queue.databases.sender["mail.chunks"].count_documents({}) == 2
+    def test_leftovers_are_found_by_indexes(self, queue: Store) -> None:
+        for _ in range(10):
+            put(queue, "a@example.org")
+        late = Store(queue.databases.client, queue.databases.names, lambda: queue.clock() + timedelta(days=2))
+        entries, pieces = plans(queue, lambda: late.outbound.sweep(10))
+        assert (indexes(entries), indexes(pieces)) == ({"by_upload"}, {"files_id_1_n_1"})
+        assert [list(values(plan, "collectionScans")) for plan in (entries, pieces)] == [[0], [0]]
+        assert max(values(pieces, "totalKeysExamined")) == 10, "a key a message, however many pieces it has"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from server.mongod import Mongod
 from storage.database import DatabaseNames
 from storage.paging import Paging
 from storage.store import Store
-from storage.users import listing_filter, stored_target
+from storage.userfields import listing_filter, stored_target
 from tests.storage.conftest import Account, Document, together
 
 

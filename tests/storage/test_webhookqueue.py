@@ -14,6 +14,7 @@ from storage.store import Store
 from storage.webhookqueue import LEASE, Entry, Lane, LaneLost, WebhookQueue
 from tests.storage.conftest import together
 from tests.storage.plans import examined, indexes, plans
+from tests.storage.profiler import entries
 
 Document = dict[str, Any]
 A, B = "http://a.example.com:80", "http://b.example.com:80"
@@ -287,14 +288,14 @@ def test_a_claim_reads_the_lane_it_takes(own: Store) -> None:
     for number in range(40):
         put(queue, ObjectId(), 1, target=A if number else B)
     queue.discover()
-    main.command("profile", 2)
-    try:
-        assert claimed(queue, (A,)).target == B
+    targets: list[str] = []
+
+    def claim_two() -> None:
+        targets.append(claimed(queue, (A,)).target)
         claimed(queue)
-    finally:
-        main.command("profile", 0)
-    seen = list(main["system.profile"].find({"command.findAndModify": "webhooklanes"}))
-    main["system.profile"].drop()
+
+    seen = [row for row in entries(main, claim_two) if "findAndModify" in row["command"]]
+    assert targets == [B]
     assert [row["docsExamined"] for row in seen] == [1, 1]
     assert all(row["planSummary"] == "IXSCAN { due: 1, target: 1 }" for row in seen)
 

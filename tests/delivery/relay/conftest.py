@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,10 +10,6 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from pymongo import MongoClient
 
 from delivery.queue import Submission, queueing
@@ -32,8 +27,9 @@ from storage.database import DatabaseNames
 from storage.outbound import Delivery
 from storage.queue import Entry
 from storage.store import Store
+from tests.authority import ROOT, issue
 from tests.conftest import emptied
-from tests.delivery.relay.sinks import FakeDns, Scripted, Sink
+from tests.delivery.relay.sinks import FakeDns, Scripted, Sink, sinks
 
 HEADER = (
     b"From: ada@example.com\r\nTo: grace@example.org\r\nSubject: Hello\r\nMessage-ID: <1@example.com>\r\n"
@@ -55,15 +51,8 @@ def _no_connection_stays(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def sink() -> Iterator[Callable[..., Sink]]:
     """`sink(rcpt=…)`: starts a server, which ends with the test."""
-    started: list[Sink] = []
-
-    def start(**options: Any) -> Sink:
-        started.append(Sink(**options))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
+    with sinks() as start:
+        yield start
 
 
 @pytest.fixture
@@ -81,33 +70,12 @@ def scripted() -> Iterator[Callable[..., Scripted]]:
 
 
 class Certificate:
-    """A certificate of its own making for `sink.example`, and contexts for both ends."""
+    """A certificate for `sink.example`, and contexts for both ends."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "sink.pem"
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sink.example")])
-        names: list[x509.GeneralName] = [
-            x509.DNSName("sink.example"),
-            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-        ]
-        now = datetime.now(UTC)
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=2))
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        self.file.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
+        issued = issue("sink.example", "127.0.0.1", by=ROOT)
+        self.file.write_text(f"{issued.key_pem}\n{issued.pem}")
 
     def server(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -115,8 +83,8 @@ class Certificate:
         return context
 
     def trusting(self, verified: bool = True) -> ssl.SSLContext:
-        """A client's context that knows this certificate."""
-        context = ssl.create_default_context(cafile=str(self.file))
+        """A client's context that knows its authority."""
+        context = ssl.create_default_context(cadata=ROOT.pem)
         if not verified:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -125,7 +93,7 @@ class Certificate:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """A self-signed certificate."""
+    """One for all tests."""
     return Certificate(tmp_path_factory.mktemp("certificate"))
 
 

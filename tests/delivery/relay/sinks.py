@@ -8,8 +8,8 @@ import socketserver
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -200,7 +200,7 @@ class FakeDns:
         self.asked: list[tuple[str, str]] = []
 
     def lookup(self, name: str, kind: str) -> list[str]:
-        from delivery.dns import DnsFault
+        from network.dns import DnsFault
 
         self.asked.append((name, kind))
         if name in self.faulty:
@@ -211,3 +211,17 @@ class FakeDns:
 def free_port(host: str = "127.0.0.1") -> int:
     with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as free:
         return int(free.getsockname()[1])
+
+
+@contextmanager
+def sinks() -> Iterator[Callable[..., Sink]]:
+    """`start(rcpt=…)`: another server, until the end."""
+    started: list[Sink] = []
+
+    def start(**options: Any) -> Sink:
+        started.append(Sink(**options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from delivery.dns import DnsFault
 from delivery.relay.hosts import Host, Hosts
 from delivery.relay.replies import Failure
+from network.dns import DnsFault
 from tests.delivery.relay.sinks import FakeDns
 
 PUBLIC, OTHER, SIX = "93.184.215.14", "8.8.8.8", "2606:2800:21f:cb07::1"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
-import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -58,9 +57,8 @@ def serve(certificate: Certificate) -> Iterator[Serve]:
         server.server_close()
 
 
-def poster(certificate: Certificate | None = None, **options: Any) -> Poster:
-    context = {"context": certificate.trusting} if certificate else {}
-    return Poster(Hosts(FakeDns({}), allow_private=True), **context, **options)
+def poster(tls: ssl.SSLContext | None = None, **options: Any) -> Poster:
+    return Poster(Hosts(FakeDns({}), allow_private=True), tls, **options)
 
 
 def failure_of(url: str, **options: Any) -> Any:
@@ -84,16 +82,10 @@ def test_the_message_is_posted(serve: Serve) -> None:
 
 def test_https_needs_a_valid_certificate(serve: Serve, certificate: Certificate) -> None:
     server = serve(tls=True)
-    assert poster(certificate).send(server.base, "ada@example.com", message()).code == 250
+    assert poster(certificate.trusting()).send(server.base, "ada@example.com", message()).code == 250
     reply = failure_of(server.base)
     assert (reply.code, reply.status) == (450, "4.4.1")
     assert len(server.asked) == 1
-
-
-def test_credentials_of_the_url(serve: Serve) -> None:
-    server = serve()
-    poster().send(server.base.replace("//", "//ada:p%40ss@"), "ada@example.com", message())
-    assert server.asked[0][1]["Authorization"] == f"Basic {b64encode(b'ada:p@ss').decode()}"
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 408, 429])
@@ -135,7 +127,7 @@ def test_the_address_that_was_looked_at_is_called(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://example.org/", "file:///etc/passwd", "http://", "gopher://example.org", ""]
+    "url", ["ftp://example.org/", "file:///etc/passwd", "http://", "gopher://example.org", "http://[::1", ""]
 )
 def test_other_schemes(url: str) -> None:
     assert failure_of(url).status == "5.1.3"
@@ -145,41 +137,6 @@ def test_a_path_can_not_add_a_header(serve: Serve) -> None:
     server = serve()
     failure_of(f"{server.base}/a b")
     assert server.asked == []
-
-
-def test_an_answer_without_end_is_not_read_to_it(serve: Serve) -> None:
-    def endless() -> Iterator[bytes]:
-        while True:
-            yield b"x" * 8192
-
-    begun = time.monotonic()
-    assert poster().send(serve(body=endless()).base, "ada@example.com", message()).code == 250
-    assert time.monotonic() - begun < 5
-
-
-def test_a_server_that_dribbles_is_left_in_time() -> None:
-    """One byte at a time, each before the time-out of a step."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    over = threading.Event()
-
-    def dribble() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            while not over.wait(0.05):
-                try:
-                    connection.sendall(b"H")
-                except OSError:
-                    return
-
-    thread = threading.Thread(target=dribble)
-    thread.start()
-    begun = time.monotonic()
-    reply = failure_of(f"http://127.0.0.1:{listener.getsockname()[1]}/", seconds=0.5)
-    assert time.monotonic() - begun < 3
-    assert reply.code == 450
-    over.set()
-    thread.join()
-    listener.close()
 
 
 def test_nobody_there() -> None:

@@ -12,12 +12,10 @@ from bson import ObjectId
 from flask import Flask
 from pymongo import MongoClient
 
-from server.app import create_app
-from server.contract import Contract
 from server.settings import Settings
 from storage.database import DatabaseNames, Document, utc_now
 from storage.store import Store
-from tests.conftest import Client
+from tests.conftest import AppOf, Client
 
 
 class Clock:
@@ -62,9 +60,9 @@ def store(store: Store, mongo: MongoClient[Document], databases: DatabaseNames, 
 
 
 @pytest.fixture
-def make_app(store: Store, settings: Settings, contract: Contract) -> Callable[..., Flask]:
+def make_app(store: Store, settings: Settings, app_of: AppOf) -> Callable[..., Flask]:
     """`make_app(strict_2fa=False)`: the application with other settings."""
-    return lambda **changed: create_app(replace(settings, **changed), store, contract)
+    return lambda **changed: app_of(replace(settings, **changed), store)
 
 
 @pytest.fixture

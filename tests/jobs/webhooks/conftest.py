@@ -14,7 +14,8 @@ import pytest
 from bson import ObjectId
 
 from jobs.webhooks.delivery import Delivery
-from jobs.webhooks.post import Poster
+from network.addresses import addresses_of
+from network.post import Poster
 from storage.store import Store
 
 Document = dict[str, Any]
@@ -104,7 +105,7 @@ def receiver(receive: Callable[[], Receiver]) -> Receiver:
 @pytest.fixture
 def poster() -> Poster:
     """One that may call loopback."""
-    return Poster(allow_private=True)
+    return Poster(addresses_of)
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ from bson import ObjectId
 from jobs.runner import Runner
 from jobs.webhooks.attempt import KEPT_TRYING, LONGEST_WAIT, Outcome, judged, pause
 from jobs.webhooks.delivery import Delivery
-from jobs.webhooks.post import Poster, PostFailed
+from network.addresses import addresses_of
+from network.post import Poster, PostFailed
 from security.webhooks import hook_secret
 from storage.store import Store
 from storage.webhookqueue import LEASE
-from tests.jobs.conftest import HandClock
+from tests.jobs.conftest import Crash, HandClock
 from tests.jobs.webhooks.conftest import Post, Receiver, deliver, tell, told
 
 ADA, BOB = ObjectId(), ObjectId()
@@ -44,7 +45,7 @@ def test_a_whole_request(store: Store, receiver: Receiver, delivery: Delivery, c
     time = int(clock.now.timestamp() * 1000) - 3000
     assert post.path == "/hook?a=b"
     assert post.headers == {
-        "host": host, "content-length": str(len(post.body)), "connection": "close",
+        "host": host, "accept-encoding": "identity", "content-length": str(len(post.body)), "connection": "close",
         "authorization": "Basic YW5uOnBAc3M=", "content-type": "application/json",
         "accept": "application/json, text/plain, */*", "user-agent": "Mallard", "webhook-id": post.event["id"],
         "webhook-timestamp": str(int(clock.now.timestamp())), "webhook-attempt": "1",
@@ -110,10 +111,6 @@ def test_one_account_does_not_wait_for_another(store: Store, receiver: Receiver,
     assert [event["ev"] for event in receiver.events].count("address.domain.renamed") == 1
 
 
-class Crash(BaseException):
-    """The process is gone."""
-
-
 class Dying(Poster):
     """Sends, and the process dies before the answer is noted."""
 
@@ -128,7 +125,7 @@ def test_a_process_that_dies_over_an_attempt_is_followed_by_another(
     store.webhooks.create(["*"], receiver.url, None)
     tell(store, ADA, "1", "2")
     with pytest.raises(Crash):
-        deliver(store, Delivery(store, Dying(allow_private=True)))
+        deliver(store, Delivery(store, Dying(addresses_of)))
     assert deliver(store, delivery) == 0, "the lease still runs"
     clock.now += LEASE
     deliver(store, delivery)
@@ -140,7 +137,7 @@ class Slow(Poster):
     """Takes longer than the lease, during which another process takes over."""
 
     def __init__(self, meanwhile: Callable[[], Any]) -> None:
-        super().__init__(allow_private=True)
+        super().__init__(addresses_of)
         self._meanwhile = meanwhile
 
     def post(self, *args: Any) -> int:
@@ -284,7 +281,7 @@ def test_a_private_target_gets_nothing_unless_it_is_allowed(store: Store, receiv
     deliver(store, Delivery(store, Poster()))
     assert receiver.posts == []
     (state,) = store.webhookqueue.states().values()
-    assert state["error"] == "127.0.0.1 has no public address, and no event is sent to a private one"
+    assert state["error"] == "127.0.0.1 has no public address, and nothing is sent to a private one"
 
 
 def test_a_hook_of_a_deleted_account_is_told_of_the_end_and_ends(

@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from jobs.webhooks.loop import Webhooks
-from jobs.webhooks.post import Poster
+from network.post import Poster
 from storage.store import Store
 from tests.jobs.webhooks.conftest import Receiver, tell, told
 

@@ -8,18 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from jobs.webhooks.post import Poster, PostFailed
-from tests.jobs.webhooks.conftest import Receiver
+from network.addresses import Find, addresses_of, public_addresses
+from network.post import Poster, PostFailed
+from tests.authority import ROOT, issue
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
@@ -54,8 +50,26 @@ def serving(talk: Callable[[socket.socket], Any]) -> Iterator[int]:
         thread.join()
 
 
-def quick(**options: Any) -> Poster:
-    return Poster(allow_private=True, total_seconds=0.6, **options)
+@pytest.fixture
+def heard() -> list[bytes]:
+    """What `port` was sent."""
+    return []
+
+
+@pytest.fixture
+def port(heard: list[bytes]) -> Iterator[int]:
+    """That of a server which takes what it gets."""
+
+    def take(connection: socket.socket) -> None:
+        heard.append(connection.recv(65536))
+        connection.sendall(OK)
+
+    with serving(take) as port:
+        yield port
+
+
+def quick(find: Find = addresses_of, **options: Any) -> Poster:
+    return Poster(find, total_seconds=0.6, **options)
 
 
 def failure(poster: Poster, url: str) -> str:
@@ -75,8 +89,10 @@ PRIVATE = [
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_private_addresses_are_not_connected_to(address: str) -> None:
-    refused = failure(Poster(resolve=lambda host, port: [address]), "http://hooks.example.com/")
-    assert refused == "hooks.example.com has no public address, and no event is sent to a private one"
+    refused = failure(
+        Poster(lambda host: public_addresses(host, lambda _: [address])), "http://hooks.example.com/"
+    )
+    assert refused == "hooks.example.com has no public address, and nothing is sent to a private one"
 
 
 @pytest.mark.parametrize(
@@ -94,37 +110,39 @@ def test_this_machine_by_any_name(url: str) -> None:
     assert "private" in failure(Poster(), url)
 
 
-def test_a_name_is_asked_for_once_and_that_answer_connected_to(receiver: Receiver) -> None:
+def test_a_name_is_asked_for_once_and_that_answer_connected_to(port: int, heard: list[bytes]) -> None:
     """A name that changes its address between the look and the connection gains nothing: there is no second look."""
     asked: list[str] = []
 
-    def resolve(host: str, port: int) -> list[str]:
+    def find(host: str) -> list[str]:
         asked.append(host)
         return ["127.0.0.1"]
 
-    port = receiver.url.split(":")[2].partition("/")[0]
-    status = quick(resolve=resolve).post(f"http://hooks.example.com:{port}/x", b"{}", {})
+    status = quick(find).post(f"http://hooks.example.com:{port}/x?y=z", b"{}", {})
     assert (status, asked) == (200, ["hooks.example.com"])
-    assert receiver.posts[0].headers["host"] == f"hooks.example.com:{port}"
+    assert heard[0].startswith(b"POST /x?y=z HTTP/1.1\r\n")
+    assert f"Host: hooks.example.com:{port}\r\n".encode() in heard[0]
 
 
-def test_only_the_public_ones_of_several_addresses_are_tried() -> None:
-    with serving(lambda connection: connection.sendall(OK)) as port:
-        tried = failure(
-            Poster(resolve=lambda host, p: ["127.0.0.1", "::ffff:127.0.0.1"]), f"http://x.example:{port}/"
-        )
-    assert "private" in tried
+def test_the_public_ones_of_several_addresses_are_kept() -> None:
+    found = ["127.0.0.1", "192.0.2.1", "8.8.8.8", "::ffff:127.0.0.1", "2606:4700::1111"]
+    assert public_addresses("x.example", lambda host: found) == ["8.8.8.8", "2606:4700::1111"]
 
 
-def test_a_second_address_is_tried_where_the_first_is_dead(receiver: Receiver) -> None:
-    port = receiver.url.split(":")[2].partition("/")[0]
-    poster = quick(resolve=lambda host, p: ["127.0.0.2", "127.0.0.1"])
+def test_a_second_address_is_tried_where_the_first_is_dead(port: int) -> None:
+    poster = quick(lambda host: ["127.0.0.2", "127.0.0.1"])
     assert poster.post(f"http://hooks.example.com:{port}/", b"{}", {}) == 200
 
 
-def test_proxies_of_the_environment_are_not_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_of_the_url_are_sent_as_such(port: int, heard: list[bytes]) -> None:
+    quick().post(f"http://ada:p%40ss@127.0.0.1:{port}/", b"{}", {})
+    assert f"Host: 127.0.0.1:{port}\r\n".encode() in heard[0]
+    assert b"Authorization: Basic YWRhOnBAc3M=\r\n" in heard[0]
+
+
+def test_proxies_of_the_environment_are_not_used(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    assert quick().post(receiver.url, b"{}", {}) == 200
+    assert quick().post(f"http://127.0.0.1:{port}/", b"{}", {}) == 200
 
 
 def drip(connection: socket.socket) -> None:
@@ -192,24 +210,14 @@ def test_what_can_not_be_reached(url: str) -> None:
     assert failure(quick(), url)
 
 
-def certificate(name: str, folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-    signed = builder.sign(key, hashes.SHA256())
-    files = folder / "cert.pem", folder / "key.pem"
-    files[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return files
+@pytest.fixture
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    """That of a server whose certificate is for `hooks.example.com`."""
+    issued, file = issue("hooks.example.com", by=ROOT), tmp_path / "server.pem"
+    file.write_text(f"{issued.key_pem}\n{issued.pem}")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
 
 
 @pytest.mark.parametrize(
@@ -221,37 +229,38 @@ def certificate(name: str, folder: Path) -> tuple[Path, Path]:
     ],
 )
 def test_the_certificate_must_be_that_of_the_name(
-    tmp_path: Path, host: str, trusted: bool, taken: bool
+    tls: ssl.SSLContext, host: str, trusted: bool, taken: bool
 ) -> None:
-    cert, key = certificate("hooks.example.com", tmp_path)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(cert, key)
-    client = ssl.create_default_context(cafile=str(cert) if trusted else None)
-
     def talk(connection: socket.socket) -> None:
-        with server.wrap_socket(connection, server_side=True) as tls:
-            tls.recv(65536)
-            tls.sendall(OK)
+        with tls.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(65536)
+            secured.sendall(OK)
 
     with serving(talk) as port:
-        poster = quick(tls=client, resolve=lambda name, p: ["127.0.0.1"])
+        client = ssl.create_default_context(cadata=ROOT.pem if trusted else None)
+        poster = quick(lambda name: ["127.0.0.1"], tls=client)
         if taken:
             assert poster.post(f"https://{host}:{port}/", b"{}", {}) == 200
         else:
             assert "CERTIFICATE_VERIFY_FAILED" in failure(poster, f"https://{host}:{port}/")
 
 
-def test_a_tls_answer_that_drips_ends_at_the_deadline(tmp_path: Path) -> None:
-    cert, key = certificate("hooks.example.com", tmp_path)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(cert, key)
-
+def test_a_tls_answer_that_drips_ends_at_the_deadline(tls: ssl.SSLContext) -> None:
     def talk(connection: socket.socket) -> None:
-        with server.wrap_socket(connection, server_side=True) as tls:
-            drip(tls)
+        with tls.wrap_socket(connection, server_side=True) as secured:
+            drip(secured)
 
     with serving(talk) as port:
-        poster = quick(
-            tls=ssl.create_default_context(cafile=str(cert)), resolve=lambda name, p: ["127.0.0.1"]
-        )
+        poster = quick(lambda name: ["127.0.0.1"], tls=ssl.create_default_context(cadata=ROOT.pem))
         assert failure(poster, f"https://hooks.example.com:{port}/") == "No answer in time"
+
+
+def test_a_handshake_that_drips_ends_at_the_deadline() -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        for byte in b"\x16\x03\x03\x40\x00" + bytes(1000):
+            connection.sendall(bytes([byte]))
+            time.sleep(0.05)
+
+    with serving(talk) as port:
+        assert failure(quick(), f"https://127.0.0.1:{port}/") == "No answer in time"

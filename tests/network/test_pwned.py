@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from security.pwned import asker, is_pwned
+from network.pwned import asker, is_pwned
 
 # SHA-1 of `password`: 5BAA6 1E4C9B93F3F0682250B6CF8331B7EE68FD8
 SUFFIX = "1E4C9B93F3F0682250B6CF8331B7EE68FD8"

@@ -1,0 +1,24 @@
+"""Names → addresses that may be connected to."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+
+from security.targets import is_public
+
+Find = Callable[[str], Sequence[str]]
+
+
+def addresses_of(host: str) -> list[str]:
+    """The addresses of a host as this machine knows it, by hosts file and DNS. Raises OSError."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def public_addresses(host: str, find: Find = addresses_of) -> list[str]:
+    """Those that are not of this machine or of a private network. Raises OSError, also where there is none."""
+    found = list(filter(is_public, find(host)))
+    if not found:
+        raise PermissionError(f"{host} has no public address, and nothing is sent to a private one")
+    return found
