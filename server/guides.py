@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from jinja2 import Template
@@ -42,11 +43,7 @@ def rendered(markdown: str) -> tuple[str, str]:
     """Title and HTML. HTML in the Markdown is shown and not obeyed."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
-    titles = [
-        _anchored(tag, text)
-        for tag, text in zip(tokens, tokens[1:], strict=False)
-        if tag.type == "heading_open"
-    ]
+    titles = [_anchored(tag, text) for tag, text in pairwise(tokens) if tag.type == "heading_open"]
     return (titles or [""])[0], parser.renderer.render(tokens, parser.options, {})
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import orjson
 from flask import Flask, Response, request, send_from_directory
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from werkzeug.exceptions import NotFound
 
 from server.contract import Contract
 from server.guides import Guides
 from server.settings import Settings
+from server.templating import HTML
 
 STATIC = Path(__file__).with_name("static")
 LINKS = {
@@ -39,19 +39,12 @@ class Pages:
     """The pages, made of templates once; they need no token and say nothing that the document does not."""
 
     def __init__(self, settings: Settings, contract: Contract) -> None:
-        templates = Environment(
-            loader=FileSystemLoader(Path(__file__).with_name("templates")),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._guides = Guides(templates.get_template("guide.html"))
+        self._guides = Guides(HTML.get_template("guide.html"))
         self._facts = _facts(settings, contract)
-        self._start = templates.get_template("start.html").render(
+        self._start = HTML.get_template("start.html").render(
             **self._facts, tags=contract.document["tags"], operations=len(contract.operations)
         )
-        self._reading = templates.get_template("reading.html").render(**self._facts)
+        self._reading = HTML.get_template("reading.html").render(**self._facts)
 
     def start(self) -> Response:
         """What this is and where to go on, as a page or as JSON."""
