@@ -71,6 +71,8 @@ def _text(kind: Any, instance: Any) -> str:
             return f"must be one of [{', '.join(map(str, kind.options))}]"
         case "pattern" if "0-9a-fA-F]{24}" in kind.pattern:
             return "must only contain hexadecimal characters and be 24 of them"
+        case "pattern" if kind.pattern == r"\S":
+            return "is not allowed to be empty"
         case "pattern":
             return f"fails to match the pattern {kind.pattern}"
         case "format":
@@ -96,6 +98,7 @@ _FORMAT_TEXTS: Mapping[str, str] = {
     "ip": "must be a valid ip address",
     "login-name": "must be a valid username or email",
     "metadata": "must be the JSON of an object",
+    "sender-pattern": "must be an address, or a part of one with * at its start or end",
     "target": "must be an email address or an SMTP or HTTP address",
     "uri": "must be a valid uri",
     "username": "must be a valid username",

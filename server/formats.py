@@ -56,6 +56,11 @@ def is_email_or_wildcard(text: str) -> bool:
     return domain == "*" or ("*" in local and is_host_name(domain))
 
 
+def is_sender_pattern(text: str) -> bool:
+    """An address, or a part of one with a `*` at its start or its end; nothing else can match a sender."""
+    return "@" in text or text.startswith("*") or text.endswith("*")
+
+
 def is_username(text: str) -> bool:
     """Lower-case atoms joined by single `.`, `_`, `=` or `:`, with at most one `@`."""
     return len(text) <= 128 and bool(_USER_NAME.fullmatch(text))
@@ -169,6 +174,7 @@ FORMATS: Mapping[str, Callable[[str], bool]] = {
     "ip": is_ip,
     "login-name": is_login_name,
     "metadata": is_metadata,
+    "sender-pattern": is_sender_pattern,
     "target": is_target,
     "uri": is_uri,
     "username": is_username,

@@ -43,7 +43,10 @@ class InputReader:
         )
         self._arrays = frozenset(name for name, schema in schemas.items() if schema.get("type") == _SEVERAL)
         schemas.update(operation.body_properties)
-        compiled = {name: compile_schema(schema) for name, schema in schemas.items()}
+        compiled = {
+            name: compile_schema(schema, drop_unknown=operation.ignores_unknown)
+            for name, schema in schemas.items()
+        }
         self._known = frozenset(compiled)
         self._coerce = {name: c.coerce for name, c in compiled.items() if c.coerce}
         self._convert = {name: c.convert for name, c in compiled.items() if c.convert}
@@ -92,9 +95,6 @@ class InputReader:
     def _check(self, values: Values) -> None:
         if not self._validator.is_valid(values):
             raise InvalidInput(describe(self._validator.iter_errors(values)))
-        nul = [name for name in self._parameters & values.keys() if "\0" in str(values[name])]
-        if nul:
-            raise InvalidInput({name: f'"{name}" must not contain NUL' for name in nul})
 
     def _converted(self, values: Values) -> Values:
         faults: dict[str, str] = {}

@@ -51,7 +51,7 @@ class Compiled:
 
 
 def inline(document: Schema, schema: Any) -> Any:
-    """A copy of `schema` without references. An `allOf` of one, which only adds words to it, becomes that one."""
+    """A copy of `schema` without references. An `allOf` of one becomes that one, joined with what is beside it."""
     if isinstance(schema, list):
         return [inline(document, part) for part in schema]
     if not isinstance(schema, Mapping):
@@ -60,8 +60,15 @@ def inline(document: Schema, schema: Any) -> Any:
         return inline(document, resolve(document, schema["$ref"]))
     inlined = {name: inline(document, part) for name, part in schema.items()}
     if len(inlined.get("allOf", ())) == 1:
-        return {**inlined["allOf"][0], **{name: part for name, part in inlined.items() if name != "allOf"}}
+        return _joined(inlined.pop("allOf")[0], inlined)
     return inlined
+
+
+def _joined(base: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, Any]:
+    joined = {**base, **beside}
+    if "properties" in base and "properties" in beside:
+        joined["properties"] = {**base["properties"], **beside["properties"]}
+    return joined
 
 
 def resolve(document: Schema, reference: str) -> Any:
@@ -72,9 +79,21 @@ def resolve(document: Schema, reference: str) -> Any:
     return target
 
 
-def compile_schema(schema: Schema) -> Compiled:
-    """Compile one inlined request schema of OpenAPI 3.0."""
+def compile_schema(schema: Schema, *, drop_unknown: bool = False) -> Compiled:
+    """Compile one inlined request schema of OpenAPI 3.0, which refuses unknown properties or drops them."""
+    if drop_unknown:
+        schema = _dropping_unknown(schema)
     return Compiled(to_json_schema(schema, close=True), _coercion(schema), _conversion(schema))
+
+
+def _dropping_unknown(schema: Any) -> Any:
+    """The schema with a mark on each object, at every level."""
+    if isinstance(schema, list):
+        return [_dropping_unknown(part) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    marked = {name: _dropping_unknown(part) for name, part in schema.items()}
+    return {**marked, "x-unknown": "ignored"} if "properties" in marked else marked
 
 
 def to_json_schema(schema: Any, *, close: bool) -> Any:
@@ -100,9 +119,6 @@ def to_json_schema(schema: Any, *, close: bool) -> Any:
 def _as_2020(schema: Schema, result: dict[str, Any], close: bool) -> dict[str, Any]:
     if close and result.get("properties") and schema.get("x-unknown") != "ignored":
         result.setdefault("additionalProperties", False)
-    if close and result.get("type") in ("integer", "number"):
-        result.setdefault("maximum", LARGEST_SAFE)
-        result.setdefault("minimum", -LARGEST_SAFE)
     if schema.get("nullable"):
         return _or_null(result)
     return result
@@ -210,10 +226,16 @@ def _in_object(schema: Schema) -> list[Step]:
     steps = {name: step for name, part in schema["properties"].items() if (step := _coercion(part))}
     defaults = {name: part["default"] for name, part in schema["properties"].items() if "default" in part}
 
-    def run(value: Any) -> Any:
-        return coerce_fields(value, steps, defaults) if isinstance(value, dict) else value
+    known = schema["properties"].keys() if schema.get("x-unknown") == "ignored" else None
 
-    return [run] if steps or defaults else []
+    def run(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if known is not None:
+            value = {name: part for name, part in value.items() if name in known}
+        return coerce_fields(value, steps, defaults)
+
+    return [run] if steps or defaults or known else []
 
 
 def coerce_fields(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from security.normalise import search_text, view
 from storage.database import Document
 from storage.listing import common_conditions
 from storage.paging import Order
+from storage.patterns import literal
 
 ORDER = Order("addrview")
 _LISTED = ("name", "address", "addrview", "user", "targets.value", "forwardedDisabled", "tags")
@@ -37,5 +37,5 @@ def _containing(text: str) -> Document:
     The form without dots, which is indexed, decides which documents are read to look at the address itself.
     """
     dotless = {view(text), text} if "@" not in text else {view(text)}
-    indexed = "|".join(re.escape(form) for form in sorted(dotless))
-    return {"addrview": {"$regex": indexed}, "address": {"$regex": re.escape(text)}}
+    indexed = "|".join(literal(form) for form in sorted(dotless))
+    return {"addrview": {"$regex": indexed}, "address": {"$regex": literal(text)}}

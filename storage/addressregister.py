@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from hashlib import sha256
 from operator import itemgetter
@@ -12,6 +11,7 @@ from pymongo import UpdateOne
 
 from security.normalise import normalise_address, search_text, view
 from storage.database import Clock, Databases, Document
+from storage.patterns import literal
 
 _READ_MS = 3000
 
@@ -59,8 +59,8 @@ class AddressRegister:
         Two queries, as the database looks at one field in the index before it reads a document, but not at two.
         """
         either = (
-            {"address": {"$regex": re.escape(search_text(query))}},
-            {"name": {"$regex": f"^{re.escape(query)}", "$options": "i"}},
+            {"address": {"$regex": literal(search_text(query))}},
+            {"name": {"$regex": f"^{literal(query)}", "$options": "i"}},
         )
         found = {row["_id"]: row for wanted in either for row in self._last_used(user, wanted, limit)}
         return sorted(found.values(), key=itemgetter("updated"), reverse=True)[:limit]

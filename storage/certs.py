@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from security.normalise import normalise_domain
 from security.secrets import KeyRing
 from storage.database import Clock, Databases, Document
 from storage.paging import Order, Page, Paging, read_page
+from storage.patterns import literal
 from storage.tasks import Tasks
 
 _READ_MS = 3000
@@ -204,7 +204,7 @@ class Certs:
 def _containing(text: str, in_names: bool) -> Document:
     if not text:
         return {}
-    pattern = {"$regex": re.escape(text)}
+    pattern = {"$regex": literal(text)}
     if not in_names:
         return {"servername": pattern}
     wildcards: list[Any] = candidates(text)[1:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from bson import ObjectId
@@ -17,6 +16,7 @@ from security.normalise import ascii_domain, normalise_domain
 from security.secrets import KeyRing
 from storage.database import Clock, Databases, Document
 from storage.paging import Order, Page, Paging, read_page
+from storage.patterns import literal
 
 ANY_DOMAIN = "*"
 _READ_MS = 3000
@@ -111,7 +111,7 @@ class Dkim:
 
     def page(self, text: str, paging: Paging) -> tuple[Page, int]:
         """A page by domain of the keys with `text` in their domain, and how many there are."""
-        wanted: Document = {"domain": {"$regex": re.escape(text)}} if text else {}
+        wanted: Document = {"domain": {"$regex": literal(text)}} if text else {}
         total = (
             self._collection.count_documents(wanted, maxTimeMS=_READ_MS)
             if wanted

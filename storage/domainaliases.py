@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
@@ -12,6 +10,7 @@ from problems import Problem
 from storage.database import Clock, Databases, Document, Transactions
 from storage.events import Events
 from storage.paging import Order, Page, Paging, read_page
+from storage.patterns import literal
 
 _READ_MS = 3000
 _LISTED = {"alias": 1, "domain": 1}
@@ -124,5 +123,5 @@ class DomainAliases:
 def _containing(text: str) -> Document:
     if not text:
         return {}
-    pattern = {"$regex": re.escape(text)}
+    pattern = {"$regex": literal(text)}
     return {"$or": [{"alias": pattern}, {"domain": pattern}]}

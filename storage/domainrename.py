@@ -5,7 +5,6 @@ It goes in batches, each of them whole, and may be repeated at any time: what is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from problems import Problem
 from storage.database import Databases, Document, Transactions
 from storage.events import Events
+from storage.patterns import literal
 
 _SCAN_MS = 30_000
 _DUPLICATE_KEY = 11000
@@ -75,7 +75,7 @@ class DomainRename:
             last = batch[-1]["addrview"]
 
     def _batch(self, domain: str, last: str) -> list[Document]:
-        wanted = {"addrview": {"$gt": last, "$regex": f"@{re.escape(domain)}$"}}
+        wanted = {"addrview": {"$gt": last, "$regex": f"@{literal(domain)}$"}}
         fields = {"address": 1, "addrview": 1, "user": 1}
         rows = self._addresses.find(wanted, fields, limit=self._size, max_time_ms=_SCAN_MS)
         return list(rows.sort("addrview", 1))

@@ -6,7 +6,6 @@ there is whole.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from bson import Binary, ObjectId
@@ -15,6 +14,7 @@ from problems import Problem
 from storage.attachments import CHUNK_SIZE
 from storage.database import Clock, Databases, Document
 from storage.paging import Order, Page, Paging, read_page
+from storage.patterns import literal
 
 MOST_FILES = 10_000
 _CHUNKS_AT_ONCE = 8
@@ -35,7 +35,7 @@ class Files:
         """A page of an account's files by name, those whose name contains `query`, and how many there are."""
         wanted: Document = {"metadata.user": user}
         if query:
-            wanted["filename"] = {"$regex": re.escape(query)}
+            wanted["filename"] = {"$regex": literal(query)}
         total = self._files.count_documents(wanted, maxTimeMS=_READ_MS, hint="user_files_paging")
 
         def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -16,6 +15,7 @@ from security.targets import same_target, without_password
 from storage.database import Clock, Databases, Document
 from storage.events import Events
 from storage.paging import Order, Page, Paging, read_page
+from storage.patterns import literal
 
 _READ_MS = 3000
 _ACTED_ON = dict.fromkeys(("query", "action", "created"), 1)
@@ -97,7 +97,7 @@ class Filters:
         """A page by id of those of one account or all whose targets contain a text, and how many there are."""
         wanted: Document = {"user": own_only} if own_only else {}
         if forward:
-            wanted["action.targets.value"] = {"$regex": re.escape(forward), "$options": "i"}
+            wanted["action.targets.value"] = {"$regex": literal(forward), "$options": "i"}
         hint = _BY_USER if own_only else _BY_TARGET if forward else None
 
         def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:

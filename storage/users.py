@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
@@ -19,6 +18,7 @@ from storage.database import Clock, Databases, Document
 from storage.heldnames import HeldNames
 from storage.listing import common_conditions
 from storage.paging import Order, Page, Paging, read_page
+from storage.patterns import literal
 
 _READ_MS = 3000
 LIMIT_FIELDS = (
@@ -264,7 +264,7 @@ def listing_filter(fields: Document, own_only: ObjectId | None) -> Document:
     """The condition of a listing by `query`, `forward`, `tags` and `requiredTags`."""
     conditions: list[Document] = [{"_id": own_only}] if own_only else []
     if query := fields.get("query"):
-        parts = {"address": re.escape(query), "unameview": re.escape(view(query))}
+        parts = {"address": literal(query), "unameview": literal(view(query))}
         conditions.append({"$or": [{name: {"$regex": text}} for name, text in parts.items()]})
     conditions += common_conditions(fields)
     return {"$and": conditions} if conditions else {}

@@ -17,6 +17,7 @@ from bson.regex import Regex
 
 from mail.searchtokens import ANY, TOKENS_OF, word_to_look_up
 from storage.database import Document
+from storage.patterns import literal
 from storage.search.terms import (
     All,
     Arrived,
@@ -212,7 +213,7 @@ def _negated(part: Term, places: Places) -> Document:
 
 
 def _as_it_stands(text: str) -> Document:
-    pattern = r"\s+".join(_literal(word) for word in _SPACES.split(text.strip()))
+    pattern = r"\s+".join(literal(word) for word in _SPACES.split(text.strip()))
     subject = {"key": "subject", "value": {"$regex": pattern, "$options": "i"}}
     return {"$or": [{"text": {"$regex": pattern, "$options": "i"}}, {"headers": {"$elemMatch": subject}}]}
 
@@ -223,15 +224,10 @@ def _header(names: tuple[str, ...], text: str) -> Document:
     Messages that WildDuck stored have no tokens until the job has made them, so they are looked at all the same:
     they stand in the index under None. Where an account has none of these any more, that costs nothing.
     """
-    value = {"$regex": _literal(text.lower())}
+    value = {"$regex": literal(text.lower())}
     key: Document = {"$in": list(names)} if len(names) > 1 else names[0]  # type: ignore[assignment]
     condition: Document = {"headers": {"$elemMatch": {"key": key, "value": value}}}
     if word := word_to_look_up(text):
         codes = dict.fromkeys(TOKENS_OF[name] for name in names)
         condition[TOKENS] = {"$in": [*(Regex(f"^{code}{word}") for code in codes), ANY, None]}
     return condition
-
-
-def _literal(text: str) -> str:
-    """A pattern for the text itself; the database takes NUL in a pattern only in its escaped form."""
-    return re.escape(text).replace("\0", r"\x00")

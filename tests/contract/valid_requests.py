@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from server.contract import Operation
@@ -9,14 +10,14 @@ from server.contract import Operation
 AN_ID = "5d48a1f5fd1a4d1be0d4a1c1"
 
 
-def send(client: Any, operation: Operation, user: str) -> Any:
-    """Call an operation; what takes an account gets `user`."""
+def send(client: Any, operation: Operation, user: str, query: Mapping[str, str] | None = None) -> Any:
+    """Call an operation; what takes an account gets `user`. `query` is added to what is needed."""
     path = operation.path
     for parameter in operation.parameters:
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", _value(parameter, user))
     needed = [p for p in operation.parameters if p["in"] == "query" and p.get("required")]
-    query = {parameter["name"]: _value(parameter, user) for parameter in needed}
+    query = {**{parameter["name"]: _value(parameter, user) for parameter in needed}, **(query or {})}
     options = {"json": _body(operation, user)} if operation.has_body else {}
     return client.request(operation.method.upper(), path, query_string=query, **options)
 

@@ -130,6 +130,11 @@ def test_a_permitted_sender_stays(client: Any, ada: str, submit: Callable[..., A
     assert copy_of(client, ada, answer)["From"] == sender
 
 
+def test_unknown_fields_are_passed_over_at_every_level(submit: Callable[..., Any]) -> None:
+    answer = submit(to=[{**GRACE, "x": 1}], envelope={"from": {"address": "ada@example.com", "y": 2}}, z=3)
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "box", "flags"),
     [

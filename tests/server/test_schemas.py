@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 from bson import ObjectId
 
-from server.schemas import ABSENT, compile_schema
+from server.schemas import ABSENT, compile_schema, inline
 
 BOOLEAN = {"type": "boolean"}
 NUMBER = {"type": "number"}
@@ -61,9 +61,14 @@ def compile_is_valid(schema: dict[str, Any], value: Any) -> bool:
     return bool(jsonschema_rs.Draft202012Validator(compile_schema(schema).json_schema).is_valid(value))
 
 
-def test_integers_beyond_the_safe_range_are_refused() -> None:
-    assert compile_is_valid(INTEGER, 2**53 - 1)
-    assert not compile_is_valid(INTEGER, 2**53)
+def test_unknown_properties_are_refused_or_dropped_at_every_level() -> None:
+    inner = {"type": "object", "properties": {"a": {"type": "string"}}}
+    schema = {"type": "object", "properties": {"list": {"type": "array", "items": inner}}}
+    given = {"list": [{"a": "x", "b": 1}], "c": 2}
+    assert not compile_is_valid(schema, given)
+    dropping = compile_schema(schema, drop_unknown=True)
+    assert dropping.coerce
+    assert dropping.coerce(given) == {"list": [{"a": "x"}]}
 
 
 def test_nested_fields_are_coerced_and_get_their_defaults() -> None:
@@ -129,4 +134,14 @@ def test_ids_are_converted_wherever_they_stand() -> None:
     assert convert({"files": [text], "mailbox": text}) == {
         "files": [ObjectId(text)],
         "mailbox": ObjectId(text),
+    }
+
+
+def test_what_stands_beside_an_allof_of_one_is_joined_to_it() -> None:
+    base = {"type": "object", "required": ["code"], "properties": {"code": {"type": "string"}, "id": {}}}
+    beside = {"allOf": [{"$ref": "#/Base"}], "description": "words", "properties": {"code": {"enum": ["A"]}}}
+    assert inline({"Base": base}, beside) == {
+        **base,
+        "description": "words",
+        "properties": {"code": {"enum": ["A"]}, "id": {}},
     }

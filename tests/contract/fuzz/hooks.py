@@ -43,6 +43,7 @@ FORMATS: dict[str, st.SearchStrategy[str]] = {
         lambda value: orjson.dumps(value).decode()
     ),
     "object-id": _HEX_ID,
+    "sender-pattern": _ADDRESS | _DOMAIN.map("*@{}".format) | _WORD.map("{}*".format),
     "target": _ADDRESS | _DOMAIN.map("smtp://{}:25".format) | _DOMAIN.map("https://{}/mail".format),
     "uri": _DOMAIN.map("https://{}/hook".format),
     "username": _WORD,
@@ -71,6 +72,9 @@ def _are_all_in(names: set[str], known: Set[str]) -> bool:
 
 
 RULES: dict[str, frozenset[str]] = {
+    # a `*` only where `allowWildcard` lets it, in the forms that the description tells; no label behind a `+`
+    "createForwardedAddress": frozenset({"address"}),
+    "createUserAddress": frozenset({"address"}),
     # later than now
     "createAudit": frozenset({"expires"}),
     # of another domain than itself
@@ -84,6 +88,8 @@ RULES: dict[str, frozenset[str]] = {
     "renameDomain": frozenset({"newDomain"}),
     # deletes, or changes something, not both
     "searchApplyMessages": frozenset({"action"}),
+    # of a key that is to be made; one that is given has a type
+    "updateDkimKey": frozenset({"keyType"}),
     # needed unless they are there already or `acme` gets them
     "updateTLSCertificate": frozenset({"privateKey", "cert"}),
     # stands in the body or in the path
