@@ -64,10 +64,10 @@ def row(name: str, schema: Schema, required: bool, description: str = "") -> Row
 
 def _inner(schema: Schema, name: str) -> Iterator[Row]:
     for part in (schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())):
-        if part.get("properties"):
-            yield from rows(part, f"{name}.")
-        elif part.get("type") == "array":
+        if part.get("type") == "array":
             yield from _inner(part["items"], f"{name}[]")
+        elif part.get("properties"):
+            yield from rows(part, f"{name}.")
 
 
 def kind(schema: Schema) -> str:
