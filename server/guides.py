@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from jinja2 import Template
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from server.templating import HTML
 
 ROOT = Path(__file__).resolve().parents[1]
 _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
 
 
-class Guides:
-    """What may be read: Markdown as pages, and the files that it links to as they are."""
+@cache
+def files() -> Mapping[str, Path]:
+    """What may be read, by its path: Markdown, and what it links to."""
+    found = [*ROOT.glob("*.md"), ROOT / "openapi.yaml", *(ROOT / "docs").rglob("*.*")]
+    return {file.relative_to(ROOT).as_posix(): file for file in found}
 
-    def __init__(self, template: Template) -> None:
-        files = [*ROOT.glob("*.md"), ROOT / "openapi.yaml", *(ROOT / "docs").rglob("*.*")]
-        self._files = {file.relative_to(ROOT).as_posix(): file for file in files}
-        self._template = template
-        self.page = cache(self._page)
 
-    def file(self, name: str) -> Path | None:
-        """The file of that path, if it is one of these."""
-        return self._files.get(name)
-
-    def _page(self, name: str) -> str | None:
-        """A guide as HTML, if there is one of that path."""
-        file = self.file(name)
-        if not file or file.suffix != ".md":
-            return None
-        title, body = rendered(file.read_text("utf-8"))
-        return self._template.render(
-            title=title, body=body, path=f"guides/{name}", root="../" * (name.count("/") + 1)
-        )
+@cache
+def page(name: str) -> str:
+    """The guide of that path as HTML."""
+    title, body = rendered(files()[name].read_text("utf-8"))
+    root = "../" * (name.count("/") + 1)
+    return HTML.get_template("guide.html").render(title=title, body=body, path=f"guides/{name}", root=root)
 
 
 def rendered(markdown: str) -> tuple[str, str]:

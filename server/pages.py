@@ -8,8 +8,8 @@ import orjson
 from flask import Flask, Response, request, send_from_directory
 from werkzeug.exceptions import NotFound
 
+from server import guides
 from server.contract import Contract
-from server.guides import Guides
 from server.settings import Settings
 from server.templating import HTML
 
@@ -39,7 +39,6 @@ class Pages:
     """The pages, made of templates once; they need no token and say nothing that the document does not."""
 
     def __init__(self, settings: Settings, contract: Contract) -> None:
-        self._guides = Guides(HTML.get_template("guide.html"))
         self._facts = _facts(settings, contract)
         self._start = HTML.get_template("start.html").render(
             **self._facts, tags=contract.document["tags"], operations=len(contract.operations)
@@ -60,13 +59,13 @@ class Pages:
         """The document to read, by ReDoc."""
         return _page(self._reading, _READING_POLICY)
 
-    def guide(self, name: str) -> Response:
-        """A guide, by its path in the repository; what belongs to one as it is."""
-        if page := self._guides.page(name):
-            return _page(page)
-        if file := self._guides.file(name):
-            return send_from_directory(file.parent, file.name)
+
+def guide(name: str) -> Response:
+    """A guide, by its path in the repository; what belongs to one as it is."""
+    file = guides.files().get(name)
+    if not file:
         raise NotFound
+    return _page(guides.page(name)) if file.suffix == ".md" else send_from_directory(file.parent, file.name)
 
 
 def _facts(settings: Settings, contract: Contract) -> dict[str, object]:
@@ -90,7 +89,7 @@ def install(app: Flask, settings: Settings, contract: Contract) -> None:
     pages = Pages(settings, contract)
     app.add_url_rule("/", "start", pages.start)
     app.add_url_rule("/docs/", "reading", pages.reading)
-    app.add_url_rule("/guides/<path:name>", "guide", pages.guide)
+    app.add_url_rule("/guides/<path:name>", "guide", guide)
     app.add_url_rule(
         "/static/<path:filename>", "files", lambda filename: send_from_directory(STATIC, filename)
     )
