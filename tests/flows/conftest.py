@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -99,15 +99,15 @@ class Served:
         self.close()
 
 
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Starts `mallard serve` on a free port, with further settings; what was started is stopped after the test."""
+@contextmanager
+def serving(state: Path) -> Iterator[Callable[..., Served]]:
+    """Starts `mallard serve` on a free port, with further settings; what was started is stopped in the end."""
     started: list[Served] = []
 
     def start(**settings: str) -> Served:
         with socket.create_server(("127.0.0.1", 0)) as api, socket.create_server(("127.0.0.1", 0)) as lmtp:
             ports = api.getsockname()[1], lmtp.getsockname()[1]
-        served = Served(tmp_path / "state", *ports, settings)
+        served = Served(state, *ports, settings)
         started.append(served)
         served.wait()
         return served
@@ -116,3 +116,17 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     for served in started:
         served.stop()
         assert not any(served.children().values()), "a stop must leave no process behind"
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Starts `mallard serve` for one test."""
+    with serving(tmp_path / "state") as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def serve_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """Starts `mallard serve` for all tests of a file."""
+    with serving(tmp_path_factory.mktemp("served") / "state") as start:
+        yield start
