@@ -120,6 +120,11 @@ class SwaggerUi(Visit):
         expect(shown.locator(".response-col_status")).to_contain_text(str(status))
         return status, orjson.loads(shown.locator(".highlight-code code").first.inner_text())
 
+    def keep_answer(self, block: Locator, name: str) -> None:
+        """A screenshot with the answer of an operation in sight."""
+        block.locator(".live-responses-table").first.scroll_into_view_if_needed()
+        self.keep(name)
+
 
 def fill(block: Locator, body: dict[str, Any] | None = None, **fields: str) -> Locator:
     """Type fields of the path and of the query, and the body, over what the page proposes."""

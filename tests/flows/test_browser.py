@@ -58,7 +58,7 @@ def test_an_account_gets_a_message_by_clicking(browser: Browser, port: int) -> N
     upload = fill(ui.try_out("Messages", "uploadMessage"), mail, user=user, mailbox=inbox)
     status, stored = ui.execute(upload)
     assert (status, stored["message"]) == (200, {**stored["message"], "mailbox": inbox, "id": 1})
-    ui.keep("swagger-ui-uploaded")
+    ui.keep_answer(upload, "swagger-ui-uploaded")
 
     listing = fill(ui.try_out("Messages", "getMessages"), user=user, mailbox=inbox)
     status, found = ui.execute(listing)
@@ -66,8 +66,7 @@ def test_an_account_gets_a_message_by_clicking(browser: Browser, port: int) -> N
     assert [(row["id"], row["subject"], row["from"]["address"]) for row in found["results"]] == [
         (1, "Minutes", "grace@example.com")
     ]
-    listing.locator(".live-responses-table").first.scroll_into_view_if_needed()
-    ui.keep("swagger-ui-listed")
+    ui.keep_answer(listing, "swagger-ui-listed")
     ui.ends_well()
 
 
