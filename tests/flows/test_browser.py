@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.flows.browsing import CHROMIUM, HOST, SECONDS, SwaggerUi, Visit, chromium, fill
+from tests.flows.conftest import serving
 
 TOKEN = "a token for the browser"
 READING_SECONDS = 30
@@ -32,9 +32,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def port(serve_once: Callable[..., Any]) -> int:
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Where a server listens that asks for a token."""
-    return int(serve_once(MALLARD_TOKEN=TOKEN).port)
+    with serving(tmp_path_factory.mktemp("served"), {"MALLARD_TOKEN": TOKEN}) as served:
+        yield served.port
 
 
 def test_an_account_gets_a_message_by_clicking(browser: Browser, port: int) -> None:
