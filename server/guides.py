@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from posixpath import dirname, join, normpath
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -27,17 +28,31 @@ def files() -> Mapping[str, Path]:
 @cache
 def page(name: str) -> str:
     """The guide of that path as HTML."""
-    title, body = rendered(files()[name].read_text("utf-8"))
+    title, body = rendered(files()[name].read_text("utf-8"), name)
     root = "../" * (name.count("/") + 1)
     return HTML.get_template("guide.html").render(title=title, body=body, path=f"guides/{name}", root=root)
 
 
-def rendered(markdown: str) -> tuple[str, str]:
+def rendered(markdown: str, name: str = "README.md") -> tuple[str, str]:
     """Title and HTML. HTML in the Markdown is shown and not obeyed."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
     titles = [_anchored(tag, text) for tag, text in pairwise(tokens) if tag.type == "heading_open"]
+    _unlink([part for token in tokens for part in token.children or ()], name)
     return (titles or [""])[0], parser.renderer.render(tokens, parser.options, {})
+
+
+def _unlink(parts: Sequence[Token], name: str) -> None:
+    """Make plain text of links to what is in the repository and not here."""
+    for start, opening in enumerate(parts):
+        if opening.type == "link_open" and not _leads_somewhere(str(opening.attrGet("href")), name):
+            opening.tag, opening.attrs = "span", {}
+            next(part for part in parts[start:] if part.type == "link_close").tag = "span"
+
+
+def _leads_somewhere(link: str, name: str) -> bool:
+    target = link.partition("#")[0]
+    return "://" in link or not target or normpath(join(dirname(name), target)) in files()
 
 
 def _anchored(tag: Token, text: Token) -> str:

@@ -143,6 +143,16 @@ def test_markdown_does_not_become_a_script() -> None:
     assert "<title>Mallard</title>" in page("README.md")
 
 
+def test_a_link_to_what_is_not_here_becomes_text() -> None:
+    html = rendered(
+        "[a](../setup.cfg) [b](events.md#x) [c](#d) [e](https://example.com/)", "docs/webhooks.md"
+    )[1]
+    assert (
+        '<span>a</span> <a href="events.md#x">b</a> <a href="#d">c</a> <a href="https://example.com/">e'
+        in html
+    )
+
+
 def test_headings_have_the_names_that_forges_give_them() -> None:
     assert anchor("On a MongoDB of yours") == "on-a-mongodb-of-yours"
     assert anchor("user.delete.started") == "userdeletestarted"
