@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 import structlog
-from flask import Response, redirect
+from flask import Response
 
 from jobs.streams import Streams
-from server import errors, probes
+from server import errors, pages, probes
 from server.access import Gate
 from server.api import ContractApi
 from server.context import ApiRequest
@@ -54,11 +54,10 @@ def create_app(
     )
     app.extensions["streams"] = streams
     app.extensions["tls"] = Contexts(store.certs, default_context(settings)) if settings.tls else None
-    api = ContractApi(
-        contract or Contract(), store, gate, rules, streams, check_responses=settings.validate_responses
-    )
+    contract = contract or Contract()
+    api = ContractApi(contract, store, gate, rules, streams, check_responses=settings.validate_responses)
     app.register_blueprint(api.blueprint)
-    app.add_url_rule("/", "start", lambda: redirect("/ui/"))
+    pages.install(app, settings, contract)
     probes.install(app, settings, store, metrics)
     return app
 

@@ -1,4 +1,7 @@
-"""Each event of the catalogue: what is done, and the whole body that a hook is told."""
+"""Each event of the catalogue: what is done, and the whole body that a hook is told.
+
+Beside it: each operation tells the events that the contract names with it (`x-events`), and no others.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,12 @@ from typing import Any
 import pyotp
 import pytest
 from bson import ObjectId
+from flask import Response
 
 from jobs.runner import Runner
+from server.context import ApiRequest
+from server.contract import Contract
+from server.wsgi import Application
 from storage.eventcatalogue import CATALOGUE, DATE, ID, NUMBER, OBJECT, PEOPLE, PERSON, TEXT
 from storage.store import Store
 from tests.authority import BETWEEN, issue
@@ -19,7 +26,9 @@ from tests.authority import BETWEEN, issue
 Document = dict[str, Any]
 Told = Callable[[], list[Document]]
 HEX = re.compile(r"[0-9a-f]{24}")
+BY_MAIL = {"message.received"}
 _SEEN: set[str] = set()
+_TOLD: set[tuple[str, str]] = set()
 
 
 def is_person(value: Any) -> bool:
@@ -62,13 +71,34 @@ def check(body: Document) -> None:
     _SEEN.add(kind)
 
 
+class Tellers:
+    """Notes which operation told what; what a job tells, until the next request, counts for the one before it."""
+
+    def __init__(self, store: Store) -> None:
+        self._entries = store.databases.main["webhookqueue"]
+        self._known: list[Any] = []
+        self._operation = ""
+
+    def note(self) -> None:
+        new = list(self._entries.find({"_id": {"$nin": self._known}}, {"type": 1}))
+        self._known += [row["_id"] for row in new]
+        _TOLD.update((self._operation, row["type"]) for row in new if row["type"] not in BY_MAIL)
+
+    def answered(self, request: ApiRequest, response: Response) -> None:
+        self._operation = request.operation_id or ""
+        self.note()
+
+
 @pytest.fixture
-def told(store: Store) -> Told:
+def told(store: Store, app: Application) -> Told:
     """What hooks were told since the last call, in order, without `id` and `time`, and as the catalogue says."""
     store.webhooks.create(["*", "message.*"], "https://hooks.example.com/", None)
+    tellers = Tellers(store)
+    app.departures.append(tellers.answered)
 
     def read() -> list[Document]:
         entries = store.databases.main["webhookqueue"]
+        tellers.note()
         bodies = [row["body"] for row in entries.find({}).sort([("user", 1), ("n", 1)])]
         entries.delete_many({})
         for body in bodies:
@@ -399,6 +429,26 @@ def test_spam_and_no_spam_by_a_restore(
     assert one(told) == marked(client, "marked.ham", ann, boxes["inbox"], uid)
 
 
+def test_spam_and_no_spam_by_jobs(
+    client: Any, store: Store, told: Told, ann: str, boxes: dict[str, str], stored: int
+) -> None:
+    def apply(source: str, target: str) -> None:
+        body = {"mailbox": boxes[source], "action": {"moveTo": boxes[target]}}
+        assert client.post(f"/users/{ann}/search", json=body).status_code == 200
+        Runner(store).run_one()
+
+    apply("inbox", "junk")
+    assert one(told)["ev"] == "marked.spam"
+    apply("junk", "inbox")
+    assert one(told)["ev"] == "marked.ham"
+    apply("inbox", "junk")
+    told()
+    client.delete(f"/users/{ann}/mailboxes/{boxes['junk']}/messages")
+    client.post(f"/users/{ann}/archived/restore", json={"start": "2026-01-01", "end": "2090-01-01"})
+    Runner(store).run_one()
+    assert [body["ev"] for body in told()] == ["mailbox.created", "marked.ham"]
+
+
 def test_a_message_without_a_sender_but_with_results(
     client: Any, store: Store, told: Told, ann: str, boxes: dict[str, str]
 ) -> None:
@@ -456,3 +506,13 @@ def test_every_event_of_the_catalogue_was_seen() -> None:
     if len(_SEEN) < 5:
         pytest.skip("the tests before it did not run")
     assert CATALOGUE.keys() - _SEEN == set()
+
+
+def test_each_operation_tells_what_the_contract_names(contract: Contract) -> None:
+    if len(_SEEN) < len(CATALOGUE):
+        pytest.skip("the tests before it did not run")
+    items = (item for path in contract.document["paths"].values() for item in path.values())
+    operations = [item for item in items if "operationId" in item]
+    named = {(item["operationId"], kind) for item in operations for kind in item.get("x-events", ())}
+    assert named == _TOLD
+    assert {kind for _, kind in named} == CATALOGUE.keys() - BY_MAIL

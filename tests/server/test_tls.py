@@ -340,7 +340,7 @@ def test_a_client_that_names_nothing_gets_the_default(api: Api) -> None:
 
 
 def test_a_redirect_stays_on_https(api: Api) -> None:
-    assert api.request("GET", "/")["Location"] in ("/ui/", "https://default.example/ui/")
+    assert api.request("GET", "/ui")["Location"] in ("/ui/", "https://default.example/ui/")
 
 
 def test_a_hello_in_small_parts(api: Api) -> None:
