@@ -86,6 +86,12 @@ class Arrival:
         dmarc = found.get("dmarc") or {}
         return not found.get("spf") and not dmarc.get("domain") and dmarc.get("policy") in _DISOWNING
 
+    @property
+    def is_unproven(self) -> bool:
+        """Whether the domain that From names has a policy (DMARC), and nothing shows that this is from it."""
+        dmarc = (self.verification or {}).get("dmarc")
+        return dmarc is not None and not dmarc.get("domain")
+
     def passed_on(self, recipient: str) -> bytes:
         """The message with our own Received field: what is forwarded."""
         envelope = self.envelope

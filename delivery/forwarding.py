@@ -82,6 +82,7 @@ class Forwarding:
             origin=arrival.envelope.peer,
             deliveries=going,
             unreported=arrival.is_disowned,
+            unsigned=arrival.is_unproven,
         )
         return stack.enter_context(queueing(self._store, submission))
 

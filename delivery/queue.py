@@ -34,7 +34,8 @@ class Submission:
 
     It goes to the `recipients` of its envelope, or, when it is forwarded, to `deliveries` in their stead. An
     `automatic` one is an answer that nobody wrote. Of one that is `unreported` nobody is told that it can not be
-    delivered: who stands for its sender did not send it.
+    delivered: who stands for its sender did not send it. One that is `unsigned` gets no signature, which would vouch
+    for whom From names.
     """
 
     user: Document
@@ -47,6 +48,13 @@ class Submission:
     deliveries: Sequence[Delivery] = ()
     automatic: bool = False
     unreported: bool = False
+    unsigned: bool = False
+
+    @property
+    def marks(self) -> Document:
+        """What our relay, and no other, heeds of a message."""
+        marks = {name: True for name in ("unreported", "unsigned") if getattr(self, name)}
+        return {"mallard": marks} if marks else {}
 
     @property
     def owner(self) -> Document:
@@ -153,7 +161,7 @@ def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime)
         "messageId": str(parsed.get("message-id") or ""),
         "date": str(parsed.get("date") or ""),
         "bodySize": len(body),
-        **({"mallard": {"unreported": True}} if submission.unreported else {}),
+        **submission.marks,
     }
 
 

@@ -14,8 +14,8 @@ from storage.store import Store
 class Signer:
     """Signs for the domain of the From field, else of the envelope, if it is one of ours.
 
-    What is forwarded keeps the signature it came with, if it has one: a stranger wrote it, whatever From says, and
-    our signature would vouch for him. The key of all domains, `*`, is published in ours alone.
+    What is forwarded and may be forged gets no signature: with ours it would pass where the policy of the domain has
+    it refused (DMARC). The key of all domains, `*`, is published in ours alone.
     """
 
     def __init__(self, store: Store) -> None:
@@ -24,7 +24,8 @@ class Signer:
     def __call__(self, message: bytes, envelope: Document) -> bytes:
         """The field to be put before a message, empty where there is no key. Raises Failure: it can not be used."""
         domain = _domain(envelope)
-        if envelope.get("reason") == "forward" or not domain or not self._is_ours(domain):
+        is_unsigned = (envelope.get("mallard") or {}).get("unsigned")
+        if is_unsigned or not domain or not self._is_ours(domain):
             return b""
         try:
             key = self._store.dkim.signing_key(domain)

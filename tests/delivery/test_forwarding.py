@@ -88,6 +88,26 @@ def test_nobody_is_told_of_what_he_did_not_send(
     assert entry["data"]["from"] == "bounces@list.example"
 
 
+@pytest.mark.parametrize(
+    ("records", "unsigned"),
+    [
+        ({}, False),
+        ({"_dmarc.example.org": "v=DMARC1; p=none"}, True),
+        ({"_dmarc.example.org": "v=DMARC1; p=reject", "example.org": "v=spf1 ip4:192.0.2.1 -all"}, False),
+    ],
+)
+def test_what_may_be_forged_is_not_to_be_signed(
+    lmtp: Any, inboxes: Any, make_user: MakeUser, records: dict[str, str], unsigned: bool
+) -> None:
+    """Where a domain has a policy; where it has none a signature makes no difference."""
+    forwarding(make_user, "x@y.example")
+    lmtp.dns.records.update({(name, "TXT"): [text] for name, text in records.items()})
+    received = b"Received: from mx.example.org ([192.0.2.1]) by mx.example.net; now\r\n"
+    lmtp.send(received + RAW, "ada@example.com", sender="bounces@example.org")
+    (entry,) = inboxes.queued()
+    assert bool(entry["data"].get("mallard", {}).get("unsigned")) is unsigned
+
+
 def test_targets_of_filters_and_of_the_account_are_united(
     lmtp: Any, inboxes: Any, call: Call, make_user: MakeUser
 ) -> None:

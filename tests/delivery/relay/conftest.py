@@ -180,6 +180,7 @@ def put(
     raw: bytes = RAW,
     send_at: datetime | None = None,
     user: ObjectId | None = None,
+    unsigned: bool = False,
 ) -> str:
     """Queue a message, one that is forwarded where there are deliveries; its queue id."""
     going = [r for r in recipients if isinstance(r, Delivery)]
@@ -192,6 +193,7 @@ def put(
         parent=ObjectId(),
         origin="127.0.0.1",
         deliveries=going,
+        unsigned=unsigned,
     )
     with queueing(store, submission) as queued:
         queued.release()

@@ -103,10 +103,12 @@ def test_a_key_of_its_own_is_enough(send: Send, make_key: Any) -> None:
     assert verifies(send(FOREIGN), records)
 
 
-def test_what_is_forwarded_is_not_vouched_for(send: Send, make_key: Any) -> None:
+@pytest.mark.parametrize("unsigned", [True, False])
+def test_what_may_be_forged_is_not_vouched_for(send: Send, make_key: Any, unsigned: bool) -> None:
     """Anybody can write the name of a domain of ours into From, to an account that forwards its mail."""
     make_key("example.com")
-    assert send(to=Delivery("grace@example.org"), sender="mallory@example.net") == RAW
+    sent = send(to=Delivery("grace@example.org"), sender="mallory@example.net", unsigned=unsigned)
+    assert (sent == RAW) is unsigned
 
 
 def test_a_report_is_signed_if_the_relays_name_is_ours(send: Send, make_key: Any) -> None:
