@@ -40,8 +40,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "MALLARD_SECRET": "a secret of its own",
         "MALLARD_RELAY": f"127.0.0.1:{smart_host.port}",
     }
-    with serving(tmp_path_factory.mktemp("site") / "state") as start:
-        yield Site(start(**settings), smart_host)
+    with serving(tmp_path_factory.mktemp("site") / "state", settings) as served:
+        yield Site(served, smart_host)
     smart_host.stop()
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -104,33 +104,29 @@ Serve = Callable[..., Served]
 
 
 @contextmanager
-def serving(state: Path) -> Iterator[Serve]:
-    """`start(MALLARD_…=…)` starts `mallard serve` on free ports; what was started is stopped in the end."""
-    started: list[Served] = []
-
-    def start(**settings: str) -> Served:
-        with socket.create_server(("127.0.0.1", 0)) as api, socket.create_server(("127.0.0.1", 0)) as lmtp:
-            ports = api.getsockname()[1], lmtp.getsockname()[1]
-        served = Served(state, *ports, settings)
-        started.append(served)
+def serving(state: Path, settings: Mapping[str, str]) -> Iterator[Served]:
+    """A `mallard serve` on free ports that keeps its data in `state`."""
+    with socket.create_server(("127.0.0.1", 0)) as api, socket.create_server(("127.0.0.1", 0)) as lmtp:
+        ports = api.getsockname()[1], lmtp.getsockname()[1]
+    served = Served(state, *ports, settings)
+    try:
         served.wait()
-        return served
-
-    yield start
-    for served in started:
+        yield served
+    finally:
         served.stop()
-        assert not any(served.children().values()), "a stop must leave no process behind"
+    assert not any(served.children().values()), "a stop must leave no process behind"
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """`serve(MALLARD_…=…)`: a server of the test's own, with further settings."""
-    with serving(tmp_path / "state") as start:
-        yield start
+    with ExitStack() as started:
+        yield lambda **settings: started.enter_context(serving(tmp_path / "state", settings))
 
 
 @pytest.fixture(scope="module")
 def serve_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """The same for all tests of a module together: a start takes longer than what most of them do."""
-    with serving(tmp_path_factory.mktemp("served") / "state") as start:
-        yield start
+    state = tmp_path_factory.mktemp("served") / "state"
+    with ExitStack() as started:
+        yield lambda **settings: started.enter_context(serving(state, settings))

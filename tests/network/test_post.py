@@ -50,6 +50,14 @@ def serving(talk: Callable[[socket.socket], Any]) -> Iterator[int]:
         thread.join()
 
 
+def hear(connection: socket.socket) -> bytes:
+    """A whole request, whose body is `{}`: who closes before it has read all resets the connection."""
+    heard = b""
+    while not heard.endswith(b"\r\n\r\n{}") and (piece := connection.recv(65536)):
+        heard += piece
+    return heard
+
+
 @pytest.fixture
 def heard() -> list[bytes]:
     """What `port` was sent."""
@@ -61,7 +69,7 @@ def port(heard: list[bytes]) -> Iterator[int]:
     """That of a server which takes what it gets."""
 
     def take(connection: socket.socket) -> None:
-        heard.append(connection.recv(65536))
+        heard.append(hear(connection))
         connection.sendall(OK)
 
     with serving(take) as port:
@@ -146,14 +154,14 @@ def test_proxies_of_the_environment_are_not_used(port: int, monkeypatch: pytest.
 
 
 def drip(connection: socket.socket) -> None:
-    connection.recv(65536)
+    hear(connection)
     for byte in b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000:
         connection.sendall(bytes([byte]))
         time.sleep(0.05)
 
 
 def silence(connection: socket.socket) -> None:
-    connection.recv(65536)
+    hear(connection)
     time.sleep(1)
 
 
@@ -165,7 +173,7 @@ def test_slowness_ends_at_the_deadline(talk: Callable[[socket.socket], Any]) -> 
 
 def test_an_answer_without_an_end_is_taken_by_its_status() -> None:
     def endless(connection: socket.socket) -> None:
-        connection.recv(65536)
+        hear(connection)
         connection.sendall(b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(100):
             connection.sendall(b"1\r\nx\r\n")
@@ -177,7 +185,7 @@ def test_an_answer_without_an_end_is_taken_by_its_status() -> None:
 
 def test_a_large_answer_is_not_read_to_its_end() -> None:
     def large(connection: socket.socket) -> None:
-        connection.recv(65536)
+        hear(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * 200_000)
 
     with serving(large) as port:
@@ -189,7 +197,7 @@ def test_a_large_answer_is_not_read_to_its_end() -> None:
 )
 def test_what_is_no_answer(answer: bytes) -> None:
     def talk(connection: socket.socket) -> None:
-        connection.recv(65536)
+        hear(connection)
         connection.sendall(answer)
 
     with serving(talk) as port:
@@ -233,7 +241,7 @@ def test_the_certificate_must_be_that_of_the_name(
 ) -> None:
     def talk(connection: socket.socket) -> None:
         with tls.wrap_socket(connection, server_side=True) as secured:
-            secured.recv(65536)
+            hear(secured)
             secured.sendall(OK)
 
     with serving(talk) as port:
