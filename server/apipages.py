@@ -19,7 +19,6 @@ from server.fieldwords import Row, row, rows
 from server.guides import anchor
 from server.schemas import inline, resolve
 from server.templating import MARKDOWN
-from storage.eventcatalogue import CATALOGUE
 
 LABELS = ("sess", "ip")
 """Every operation takes these, so they are told of once."""
@@ -168,7 +167,7 @@ def pages(contract: Contract) -> dict[str, str]:
     }
     template = MARKDOWN.get_template("tag.md")
     made = {
-        file_of(tag["name"]): template.render(tag=tag, operations=by_tag[tag["name"]], catalogue=CATALOGUE)
+        file_of(tag["name"]): template.render(tag=tag, operations=by_tag[tag["name"]])
         for tag in document["tags"]
     }
     index = MARKDOWN.get_template("tags.md").render(
