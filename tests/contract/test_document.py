@@ -145,7 +145,9 @@ def test_a_field_has_the_same_limits_in_each_form_that_a_body_may_have(contract:
 
 
 def limits(schema: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in schema.items() if name not in ("description", "example", "x-empty")}
+    return {
+        name: value for name, value in schema.items() if name not in ("description", "example", "x-empty")
+    }
 
 
 def needed(parameter: dict[str, Any]) -> bool:
