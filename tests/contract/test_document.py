@@ -276,9 +276,11 @@ def is_there(operation: Operation, expression: str) -> bool:
     if expression.startswith("$request.path."):
         name = expression.removeprefix("$request.path.")
         return any(p["name"] == name and p["in"] == "path" for p in operation.parameters)
+    if expression.startswith("$request.body#/"):
+        return expression.removeprefix("$request.body#/") in operation.body_properties
     found: Any = examples_of(operation.responses["200"]["content"]["application/json"])[0]
     for part in expression.removeprefix("$response.body#/").split("/"):
-        found = found.get(part, {})
+        found = found[int(part)] if isinstance(found, list) else found.get(part, {})
     return found != {}
 
 

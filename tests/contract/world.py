@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -109,31 +109,37 @@ class World:
 
     def requests(self, operation_id: str, names: Names) -> Iterator[Request]:
         """A request for each example that the document has of the operation's body, or the one without a body."""
-        operation = self.operations[operation_id]
-        if "seed" in names:
-            names["token"] = pyotp.TOTP(names["seed"]).at(self.store.clock())
-        path = {p["name"]: self._value(p, names) for p in operation.parameters if p["in"] == "path"}
-        query = {
-            p["name"]: p["example"] for p in operation.parameters if p["in"] == "query" and p.get("required")
-        }
-        bodies = [
-            (renamed(example, names), kind)
-            for kind, media in operation.content_types.items()
-            for example in examples_of(media)
-        ]
-        headers = {"X-Access-Token": names["session"]} if operation.access.possession == "token" else {}
-        for body, kind in bodies or [(None, None)]:
-            yield Request(operation, path, query, headers, body, kind)
-
-    def _value(self, parameter: Document, names: Names) -> Any:
-        name, example = parameter["name"], parameter.get("example")
-        if isinstance(example, str) and not is_id(example) and is_id(names.get(name)):
-            return example  # a name, which a thing has beside its id
-        return names.get(name, example)
+        return example_requests(self.operations[operation_id], names, self.store.clock())
 
     def send(self, request: Request) -> Any:
         """Send it as root."""
         return self.client.request(request.operation.method.upper(), request.url, **request.options())
+
+
+def example_requests(operation: Operation, names: Names, now: datetime) -> Iterator[Request]:
+    """A request for each example of the operation's body, with what `names` calls things; `now` is for codes."""
+    if "seed" in names:
+        names["token"] = pyotp.TOTP(names["seed"]).at(now)
+    path = {p["name"]: path_value(p, names) for p in operation.parameters if p["in"] == "path"}
+    query = {
+        p["name"]: p["example"] for p in operation.parameters if p["in"] == "query" and p.get("required")
+    }
+    bodies = [
+        (renamed(example, names), kind)
+        for kind, media in operation.content_types.items()
+        for example in examples_of(media)
+    ]
+    headers = {"X-Access-Token": names["session"]} if operation.access.possession == "token" else {}
+    for body, kind in bodies or [(None, None)]:
+        yield Request(operation, path, query, headers, body, kind)
+
+
+def path_value(parameter: Document, names: Names) -> Any:
+    """What stands in the path for a parameter."""
+    name, example = parameter["name"], parameter.get("example")
+    if isinstance(example, str) and not is_id(example) and is_id(names.get(name)):
+        return example  # a name, which a thing has beside its id
+    return names.get(name, example)
 
 
 def examples_of(media: Document) -> list[Any]:
