@@ -100,3 +100,24 @@ def test_bad_input_names_the_field_and_changes_nothing(world: World, name: str) 
     ]
     assert wrong == []
     assert world.disk.changed_since(before) == []
+
+
+WITH_BODY = [name for name, operation in OPERATIONS.items() if operation.has_body]
+
+
+@pytest.mark.parametrize("name", WITH_BODY)
+def test_a_body_that_is_none_or_too_large_changes_nothing(world: World, name: str) -> None:
+    request = next(world.requests(name, world.furnish(name)))
+    operation, before = request.operation, world.disk.hashes()
+
+    def code(content: bytes, kind: str, **more: Any) -> Any:
+        sent: dict[str, Any] = {"data": content, "headers": {"Content-Type": kind, **request.headers}, **more}
+        return world.client.request(operation.method.upper(), request.url, **sent).json.get("code")
+
+    assert code(b'{"no end', "application/json") == "InvalidContent"
+    assert code(b"[1]", "application/json") == "InvalidContent"
+    announced = {"CONTENT_LENGTH": str(operation.largest_body + 1)}
+    assert code(b"{}", "application/json", environ_overrides=announced) == "RequestTooLarge"
+    if not operation.takes_raw:
+        assert code(b"a,b", "text/csv") == "UnsupportedMediaType"
+    assert world.disk.hashes() == before

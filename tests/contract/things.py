@@ -166,6 +166,7 @@ def _read_thing(operation: str, *rest: str) -> Thing:
 _MADE: Mapping[str, Thing] = {
     line.split()[0]: _read_thing(*line.split()[1:]) for line in THINGS.strip().splitlines()
 }
+ACCOUNT = _MADE["account"]
 NEEDED: Mapping[str, list[str]] = {line.split()[0]: line.split()[1:] for line in NEEDS.strip().splitlines()}
 
 
