@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NODE := tests/clients/node_modules
 T ?=
 # Many tests wait for processes that they start, so there are more of them at a time than processors.
 WORKERS := $(shell echo $$((2 * $$(nproc))))
 
-.PHONY: help install run test lint format contract docs bench clean
+.PHONY: help install clients run test lint format contract docs bench clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -18,10 +19,16 @@ $(VENV)/installed: setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,test]'
 	touch $@
 
+clients: $(NODE)/installed  ## Bring the Node tools that make clients of the document, for the tests
+
+# Where npm is missing, as it may be but in CI, those tests are skipped.
+$(NODE)/installed: tests/clients/package.json tests/clients/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/clients && npm ci --loglevel=error >/dev/null && touch node_modules/installed; fi
+
 run: install     ## Serve on http://127.0.0.1:8080 with a database of its own
 	$(BIN)/mallard serve
 
-test: install lint  ## Lint, types and all tests, against a real mongod
+test: install clients lint  ## Lint, types and all tests, against a real mongod
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(T)
 
 lint: install    ## Style and strict types
@@ -43,4 +50,4 @@ bench: install   ## Measure against a bare WSGI application
 	$(BIN)/python -m bench
 
 clean:           ## Remove what the other targets made
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NODE) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

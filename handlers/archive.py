@@ -29,6 +29,8 @@ def get_archived_messages(
     projection = {**(LISTED_WITH_HEADERS if wanted.with_headers else LISTED), **_OF_ARCHIVE}
     direction = 1 if order == "asc" else -1
     page, total = call.store.archive.page(user, paging, direction, projection)
+    if not total:
+        call.store.users.require(user)
     found = [
         {
             **entry(row, with_meta_data=meta_data, with_headers=wanted.header_names),

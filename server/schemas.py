@@ -27,14 +27,22 @@ _ANNOTATIONS = frozenset(
 _TRUE = frozenset({"y", "true", "yes", "on", "1"})
 _FALSE = frozenset({"n", "false", "no", "off", "0"})
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_BLANKS = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+"""Those of patterns in JSON Schema (ECMA-262), so that a text is blank to `\\S` just when nothing is left of it."""
+
+
+def _trim(text: str) -> str:
+    return text.strip(_BLANKS)
 
 
 def _split(text: str) -> list[str]:
     """The parts between commas, without blanks around them."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+    return [part for part in map(_trim, text.split(",")) if part]
 
 
-_CUT: Mapping[str, Step] = {"trim": str.strip, "lower": str.lower, "split": _split}
+_CUT: Mapping[str, Step] = {"trim": _trim, "lower": str.lower, "split": _split}
 
 
 class TooLarge(ValueError):

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from server.contract import Contract
 from server.schemas import inline
+from storage.database import DatabaseNames
+from tests.conftest import emptied
+from tests.contract.world import World
 
 
 class Document:
@@ -52,3 +56,12 @@ def codes_of(schema: dict[str, Any]) -> list[str]:
 def document(contract: Contract) -> Document:
     """The document."""
     return Document(contract)
+
+
+@pytest.fixture(scope="module")
+def world(mongo: MongoClient[Any], databases: DatabaseNames, contract: Contract) -> Iterator[World]:
+    """One application for all tests of a file."""
+    with emptied(mongo, databases):
+        world = World(mongo, databases, contract)
+        yield world
+        world.close()

@@ -136,6 +136,20 @@ def parts(schema: Any) -> Iterator[dict[str, Any]]:
         yield from (part for item in schema.values() for part in parts(item))
 
 
+def test_a_field_has_the_same_limits_in_each_form_that_a_body_may_have(contract: Contract) -> None:
+    for operation in contract.operations:
+        for media in operation.content_types.values():
+            for name, schema in media["schema"].get("properties", {}).items():
+                if schema.get("format") != "binary":
+                    assert limits(schema) == limits(operation.body_properties[name]), operation.operation_id
+
+
+def limits(schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value for name, value in schema.items() if name not in ("description", "example", "x-empty")
+    }
+
+
 def needed(parameter: dict[str, Any]) -> bool:
     return parameter["in"] == "query" and bool(parameter.get("required"))
 
@@ -161,6 +175,24 @@ def test_every_example_of_a_parameter_fits(contract: Contract) -> None:
                 example = str(parameter["example"])
                 value = compiled.coerce(example) if compiled.coerce else example
                 assert faults(compiled.json_schema, value) == [], operation.operation_id
+
+
+def test_every_example_of_a_field_fits(document: Any) -> None:
+    """Those of schemas: of a field, or of the items of a list."""
+    wrong = {
+        path: found
+        for path, schema in schemas_in(document.raw["components"]["schemas"], "")
+        if "example" in schema and (found := faults(document.inline(schema), schema["example"]))
+    }
+    assert wrong == {}
+
+
+def schemas_in(part: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(path, schema) of all that stand below."""
+    for name, below in part.items() if isinstance(part, dict) else ():
+        if isinstance(below, dict) and name not in ("example", "default"):
+            yield f"{path}/{name}", below
+            yield from schemas_in(below, f"{path}/{name}")
 
 
 def test_every_answer_has_an_example_that_fits(document: Any) -> None:
@@ -244,9 +276,11 @@ def is_there(operation: Operation, expression: str) -> bool:
     if expression.startswith("$request.path."):
         name = expression.removeprefix("$request.path.")
         return any(p["name"] == name and p["in"] == "path" for p in operation.parameters)
+    if expression.startswith("$request.body#/"):
+        return expression.removeprefix("$request.body#/") in operation.body_properties
     found: Any = examples_of(operation.responses["200"]["content"]["application/json"])[0]
     for part in expression.removeprefix("$response.body#/").split("/"):
-        found = found.get(part, {})
+        found = found[int(part)] if isinstance(found, list) else found.get(part, {})
     return found != {}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 RUN = Path(__file__).with_name("fuzz") / "run.py"
-SHORT = ("--seed", "1", "--max-examples", "3", "--phases", "examples,fuzzing", "--no-color")
+SHORT = ("--seed", "1", "--max-examples", "2", "--phases", "examples,fuzzing", "--no-color")
 
 
 @pytest.mark.timeout(300)

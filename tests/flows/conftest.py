@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,7 @@ class Served:
             "MALLARD_BIND": f"127.0.0.1:{self.port}",
             "MALLARD_LMTP_BIND": f"127.0.0.1:{self.lmtp_port}",
             "MALLARD_WORKERS": "2",
+            "MALLARD_VALIDATE_RESPONSES": "on",
         }
         return {**clean, **own, "MALLARD_LOG_LEVEL": "warning", **self.settings}
 
@@ -99,20 +100,22 @@ class Served:
         self.close()
 
 
+@contextmanager
+def serving(state: Path, settings: Mapping[str, str]) -> Iterator[Served]:
+    """A `mallard serve` on free ports that keeps its data in `state`."""
+    with socket.create_server(("127.0.0.1", 0)) as api, socket.create_server(("127.0.0.1", 0)) as lmtp:
+        ports = api.getsockname()[1], lmtp.getsockname()[1]
+    served = Served(state, *ports, settings)
+    try:
+        served.wait()
+        yield served
+    finally:
+        served.stop()
+    assert not any(served.children().values()), "a stop must leave no process behind"
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Starts `mallard serve` on a free port, with further settings; what was started is stopped after the test."""
-    started: list[Served] = []
-
-    def start(**settings: str) -> Served:
-        with socket.create_server(("127.0.0.1", 0)) as api, socket.create_server(("127.0.0.1", 0)) as lmtp:
-            ports = api.getsockname()[1], lmtp.getsockname()[1]
-        served = Served(tmp_path / "state", *ports, settings)
-        started.append(served)
-        served.wait()
-        return served
-
-    yield start
-    for served in started:
-        served.stop()
-        assert not any(served.children().values()), "a stop must leave no process behind"
+    with ExitStack() as started:
+        yield lambda **settings: started.enter_context(serving(tmp_path / "state", settings))

@@ -138,7 +138,7 @@ class Machine:
         environ = {
             **clean, "PATH": f"{self.bin}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "MALLARD_WORKERS": "1",
             "MALLARD_STATE_DIR": str(self.folder / "lib/mallard"), "MALLARD_LOG_LEVEL": "warning",
-            "MALLARD_BIND": f"127.0.0.1:{self.port}",
+            "MALLARD_BIND": f"127.0.0.1:{self.port}", "MALLARD_VALIDATE_RESPONSES": "on",
         }  # fmt: skip
         command = ["bash", "-xeuo", "pipefail", "-c", script]
         out, told = self.folder / "out", self.folder / "told"

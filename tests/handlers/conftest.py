@@ -67,7 +67,13 @@ def _document_is_valid() -> Iterator[None]:
 @pytest.fixture
 def as_caller(store: Store, contract: Contract) -> Callable[..., Any]:
     """`as_caller("auth")`: a client of a server that asks for tokens, with one of that role; None for none."""
-    settings = Settings(access_control=True, secret="s", log_level="error", mongo_uri="mongodb://unused")
+    settings = Settings(
+        access_control=True,
+        secret="s",
+        validate_responses=True,
+        log_level="error",
+        mongo_uri="mongodb://unused",
+    )
     guarded = create_app(settings, store, contract)
 
     def client_of(role: str | None, user: str = "somebody") -> Any:

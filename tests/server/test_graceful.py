@@ -39,6 +39,7 @@ class Api:
             "MALLARD_WORKERS": "1",
             "MALLARD_GRACEFUL_TIMEOUT": str(GRACE),
             "MALLARD_LOG_LEVEL": "warning",
+            "MALLARD_VALIDATE_RESPONSES": "on",
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "server", "api"], env={**clean, **own}, stderr=subprocess.PIPE, text=True

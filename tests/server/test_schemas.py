@@ -145,3 +145,10 @@ def test_what_stands_beside_an_allof_of_one_is_joined_to_it() -> None:
         "description": "words",
         "properties": {"code": {"enum": ["A"]}, "id": {}},
     }
+
+
+@pytest.mark.parametrize("code", [*range(0x20 + 1), 0x7F, 0x85, 0xA0, 0x1680, 0x180E, 0x200B, 0x2028, 0xFEFF])
+def test_what_is_cut_is_what_patterns_take_for_blank(code: int) -> None:
+    schema = {"type": "string", "x-normalize": ["trim"], "pattern": r"\S"}
+    character = chr(code)
+    assert (coerced(schema, character) == "") == (not compile_is_valid(schema, character))

@@ -250,6 +250,7 @@ class Api:
             "MALLARD_TLS_CERTIFICATE": str(folder / "chain.pem"),
             "MALLARD_ENCRYPTION_SECRET": "a secret cat",
             "MALLARD_LOG_LEVEL": "info",
+            "MALLARD_VALIDATE_RESPONSES": "on",
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "server", "api"], env={**clean, **own}, stderr=subprocess.PIPE, text=True

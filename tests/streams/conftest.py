@@ -44,7 +44,8 @@ def start_api(uri: str, database: str, **more: str) -> Api:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MALLARD_")}
     own = {
         "MALLARD_MONGO_URI": uri, "MALLARD_DATABASE": database, "MALLARD_BIND": f"127.0.0.1:{port}",
-        "MALLARD_WORKERS": "1", "MALLARD_TOKEN": TOKEN, "MALLARD_LOG_LEVEL": "error", **more,
+        "MALLARD_WORKERS": "1", "MALLARD_TOKEN": TOKEN, "MALLARD_LOG_LEVEL": "error",
+        "MALLARD_VALIDATE_RESPONSES": "on", **more,
     }  # fmt: skip
     api = Api(port, subprocess.Popen([sys.executable, "-m", "server", "api"], env={**clean, **own}))
     deadline = time.monotonic() + 60

@@ -10,12 +10,18 @@ from typing import Any
 
 import orjson
 import schemathesis
+from ground import Ground
 from hypothesis import strategies as st
-from leniency import CONTRACT, is_taken_leniently
+from leniency import CONTRACT, OPERATIONS, is_taken_leniently
 from schemathesis.core.failures import AcceptedNegativeData, Failure
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.generation import GenerationMode
+from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import AllowHeaderMismatch, RejectedPositiveData, UnsupportedMethodResponse
 
+from server.contract import Operation
 from server.formats import FORMATS as SERVER_FORMATS
+from tests.contract.world import Names, path_value, renamed
 
 _LETTERS = string.ascii_lowercase + string.digits
 _WORD = st.text(_LETTERS, min_size=1, max_size=12)
@@ -52,6 +58,8 @@ assert FORMATS.keys() - {"object-id"} == SERVER_FORMATS.keys(), "each format of 
 for _name, _strategy in FORMATS.items():
     schemathesis.openapi.format(_name, _strategy)
 
+schemathesis.serializer.alias("message/rfc822", "application/octet-stream")
+
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
@@ -62,40 +70,50 @@ class Exclusion:
 
 
 def _fields_at_fault(failure: Failure, body: Any) -> set[str]:
+    """`action.targets` of the text that `action,targets,0` has in an answer."""
     if not isinstance(failure, RejectedPositiveData) or body.get("code") != "InputValidationError":
         return set()
-    return {name.split(",")[0] for name in body.get("details") or ()}
+    paths = [name.split(",") for name in body.get("details") or ()]
+    return {".".join(part for part in path if not part.isdigit()) for path in paths}
 
 
 def _are_all_in(names: set[str], known: Set[str]) -> bool:
-    return bool(names) and names <= known
+    """Whether each name is one that is known, or within one."""
+    return bool(names) and all(any(f"{name}.".startswith(f"{own}.") for own in known) for name in names)
 
 
 RULES: dict[str, frozenset[str]] = {
-    # a `*` only where `allowWildcard` lets it, in the forms that the description tells; no label behind a `+`
-    "createForwardedAddress": frozenset({"address"}),
-    "createUserAddress": frozenset({"address"}),
-    # later than now
-    "createAudit": frozenset({"expires"}),
+    # later than now; keys and numbers that MongoDB can store
+    "createAudit": frozenset({"expires", "meta"}),
     # of another domain than itself
     "createDomainAlias": frozenset({"alias"}),
+    # forwards to somebody else than its own account
+    "createFilter": frozenset({"action.targets"}),
+    "updateFilter": frozenset({"action.targets"}),
+    # a `*` only where `allowWildcard` lets it, in the forms that the description tells, and no label behind a `+`;
+    # forwards to another address than itself; an answer that ends after it begins
+    "createForwardedAddress": frozenset({"address", "targets", "autoreply.end"}),
+    "updateForwardedAddress": frozenset({"address", "targets", "autoreply.end"}),
     # each setting has a type of its own
     "createSetting": frozenset({"value"}),
     # no two mailboxes of one name; X.509 certificates that are fit for encryption
     "createUser": frozenset({"mailboxes", "smimeCerts"}),
     "updateUser": frozenset({"smimeCerts"}),
+    # as for forwarded ones; another address becomes the main one, and it can not cease to be one
+    "createUserAddress": frozenset({"address"}),
+    "updateUserAddress": frozenset({"address", "main"}),
     # another domain than the old one
     "renameDomain": frozenset({"newDomain"}),
     # deletes, or changes something, not both
     "searchApplyMessages": frozenset({"action"}),
-    # of a key that is to be made; one that is given has a type
-    "updateDkimKey": frozenset({"keyType"}),
-    # needed unless they are there already or `acme` gets them
-    "updateTLSCertificate": frozenset({"privateKey", "cert"}),
+    # it ends after it begins
+    "updateAutoreply": frozenset({"end"}),
+    # a key that is given has a type; a key is one in PEM, or an Ed25519 seed
+    "updateDkimKey": frozenset({"keyType", "privateKey"}),
     # stands in the body or in the path
     "updateMessage": frozenset({"message"}),
-    # another address becomes the main one; it can not cease to be one
-    "updateUserAddress": frozenset({"main"}),
+    # needed unless they are there already or `acme` gets them; certificates and keys in PEM that fit each other
+    "updateTLSCertificate": frozenset({"privateKey", "cert", "ca"}),
     # in the encoding that another field names
     "uploadFile": frozenset({"content"}),
 }
@@ -141,6 +159,37 @@ EXCLUSIONS = (
         ),
     ),
 )
+
+
+GROUND = Ground(OPERATIONS)
+ENDLESS = "getUpdates"  # a stream of an account that is there ends with the account
+STATELESS = {TestPhase.EXAMPLES, TestPhase.COVERAGE, TestPhase.FUZZING}
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
+    """Called for each request: ids that are of the right form become ids of things that are there."""
+    name = case.operation.definition.raw["operationId"]
+    if name == ENDLESS or not case.meta or case.meta.phase.name not in STATELESS:
+        return
+    names = GROUND.names(name)
+    if is_right(case, ParameterLocation.PATH):
+        case.path_parameters = {**case.path_parameters, **placed(OPERATIONS[name], names)}
+    if is_right(case, ParameterLocation.BODY):
+        case.body = renamed(case.body, names)
+    if case.method == "DELETE":
+        GROUND.wear_out(name)
+
+
+def is_right(case: Any, location: ParameterLocation) -> bool:
+    """Whether that part of the request is there and meant to be taken."""
+    part = case.meta.components.get(location)
+    return part is not None and part.mode is GenerationMode.POSITIVE
+
+
+def placed(operation: Operation, names: Names) -> dict[str, Any]:
+    """The values of the path."""
+    return {p["name"]: path_value(p, names) for p in operation.parameters if p["in"] == "path"}
 
 
 @schemathesis.hook

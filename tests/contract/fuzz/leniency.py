@@ -32,7 +32,7 @@ def is_taken_leniently(case: Any) -> bool:
     operation = OPERATIONS[case.operation.definition.raw["operationId"]]
     if case.body is None:
         return not set(operation.required) & operation.body_properties.keys()  # JSON's null is no body
-    fields = {**_plain(case.body), **_plain(case.query), **_plain(case.path_parameters)}
+    fields = _fields(case, operation)
     schemas = _schemas(operation)
     read = {
         name: value
@@ -43,12 +43,37 @@ def is_taken_leniently(case: Any) -> bool:
     return bool(_validator(operation.operation_id).is_valid(read))
 
 
+def _fields(case: Any, operation: Operation) -> dict[str, Any]:
+    """The path wins over a header, that over the query, and the query over the body, which is text in a form."""
+    path = {_name(p): _plain(case.path_parameters).get(p["name"]) for p in _those_in("path", operation)}
+    headers = {
+        p["name"]: value for p in _those_in("header", operation) if (value := case.headers.get(p["name"]))
+    }
+    body = _plain(case.body)
+    if case.media_type == "multipart/form-data":
+        body = {name: "" if value is None else _as_text(value) for name, value in body.items()}
+    return {**body, **_plain(case.query), **headers, **path}
+
+
+def _those_in(place: str, operation: Operation) -> list[dict[str, Any]]:
+    return [parameter for parameter in operation.parameters if parameter["in"] == place]
+
+
+def _name(parameter: Mapping[str, Any]) -> str:
+    return str(parameter.get("x-name", parameter["name"]))
+
+
+def _as_text(value: Any) -> str:
+    data = getattr(value, "data", value)
+    return data.decode("latin-1") if isinstance(data, bytes) else str(data)
+
+
 def _plain(part: Any) -> dict[str, Any]:
     return dict(part) if isinstance(part, Mapping) else {}
 
 
 def _schemas(operation: Operation) -> dict[str, Any]:
-    parameters = {p["name"]: p["schema"] for p in operation.parameters}
+    parameters = {_name(p): p["schema"] for p in operation.parameters}
     return {**parameters, **operation.body_properties}
 
 

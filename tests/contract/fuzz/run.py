@@ -33,7 +33,8 @@ def main(options: Sequence[str]) -> int:
             "run",
         ]
         command += [f"{url}/openapi.json", "--checks", "all", "--generation-database", "none", *options]
-        done = subprocess.run(command, env={**environ, "SCHEMATHESIS_HOOKS": "hooks"}, check=False, cwd=state)
+        own = {"SCHEMATHESIS_HOOKS": "hooks", "MALLARD_URL": url}
+        done = subprocess.run(command, env={**environ, **own}, check=False, cwd=state)
     return done.returncode
 
 
@@ -49,6 +50,7 @@ def served(state: Path, environ: dict[str, str]) -> Iterator[str]:
         "MALLARD_LOG_LEVEL": "error",
         "MALLARD_SEND": "off",
         "MALLARD_WORKERS": "1",
+        "MALLARD_VALIDATE_RESPONSES": "on",
     }
     server = subprocess.Popen([sys.executable, "-m", "server", "serve"], env={**environ, **own}, cwd=ROOT)
     try:
