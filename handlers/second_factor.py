@@ -106,14 +106,14 @@ def demand_proof(call: Call) -> None:
 def _check_password(call: Call, user: Document, password: str) -> None:
     stored = user.get("password") or ""
     with limited(call, password_limit(call, user["_id"])):
-        if not stored or not call.offload(is_password, password, stored):
+        if not stored or not call.offload(_is_password, password, stored):
             fields = {"source": "master", "requiredScope": "master", "protocol": "API"}
             call.log_event(user["_id"], "authentication", result="fail", **fields)
             raise Problem("AuthFailed")
     begin_anew(call, user["_id"])
 
 
-def is_password(password: str, stored: str) -> bool:
+def _is_password(password: str, stored: str) -> bool:
     """A stored text that is no hash is nobody's password."""
     try:
         return verify_password(password, stored)

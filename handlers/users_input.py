@@ -9,11 +9,10 @@ from typing import Any
 
 from handlers.authentication_limits import begin_anew, limited, password_limit
 from handlers.call import Call
-from handlers.second_factor import is_password
 from problems import InvalidInput, Problem
 from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
 from security.normalise import domain_of, is_plain, normalise_address
-from security.passwords import UnknownHash, check_hash, hash_password
+from security.passwords import UnknownHash, check_hash, hash_password, verify_password
 from storage.database import Document
 from storage.mailboxnames import mailbox_names
 from storage.mailboxpaths import checked_path
@@ -71,18 +70,25 @@ def password_hash(call: Call, body: Document) -> str:
 def check_existing_password(call: Call, user: Document, body: Document) -> None:
     """A given one must be right, and counts as a guess: a stolen session is not to find out what the password is.
 
-    Raises Problem: AuthFailed, RateLimitedError.
+    Raises Problem: AuthFailed, RateLimitedError, HashError where what is stored is no hash.
     """
     given, stored = body.get("existingPassword"), user.get("password")
     if not given or not stored:
         return
     with limited(call, password_limit(call, user["_id"])):
-        if not call.offload(is_password, given, stored):
+        if not call.offload(_matches, given, stored):
             call.log_event(
                 user["_id"], "password change", result="fail", protocol=body.get("protocol", "API")
             )
             raise Problem("AuthFailed")
     begin_anew(call, user["_id"])
+
+
+def _matches(password: str, stored: str) -> bool:
+    try:
+        return verify_password(password, stored)
+    except UnknownHash as error:
+        raise Problem("HashError") from error
 
 
 def _refuse_pwned(call: Call, body: Document, password: str) -> None:
