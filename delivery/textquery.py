@@ -9,7 +9,9 @@ Alternatives = tuple[tuple[str, ...], ...]
 
 _SPACES = re.compile(r"\s+")
 # a phrase, an OR that stands alone, or a word; a quotation mark without a second one is part of a word
-_TOKEN = re.compile(r'"(?P<phrase>[^"]*)"|(?P<or>(?<![^\s"])OR(?![^\s"]))|(?P<word>(?:[^\s,"]|"(?![^"]*"))+)')
+_TOKEN = re.compile(
+    r'"(?P<phrase>[^"]*)"|(?P<or>(?<![^\s"])OR(?=\s|"[^"]*"|$))|(?P<word>(?:[^\s,"]|"(?![^"]*"))+)'
+)
 
 
 def plain(text: str) -> str:

@@ -52,6 +52,7 @@ def naively(query: str, text: str) -> bool:
 @example("a OR b", "b")
 @example('a "a b" OR b', "a b")
 @example(' OR "a"', "a")
+@example('""OR"', '"')
 def test_as_naively_evaluated(query: str, text: str) -> None:
     assert holds(query, plain(text)) == naively(query, plain(text))
 
