@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from server.schemas import LARGEST_SAFE
+
 Schema = Mapping[str, Any]
 
 _FORMATS = {
@@ -111,9 +113,15 @@ def _noun(schema: Schema) -> str:
 
 def _limits(schema: Schema) -> Iterator[str]:
     yield from _span(schema.get("minLength"), schema.get("maxLength"), " characters")
-    yield from _span(schema.get("minimum"), schema.get("maximum"), "")
+    yield from _span(_bound(schema, "minimum"), _bound(schema, "maximum"), "")
     if schema.get("pattern", "") not in _IDS | {""}:
         yield f"like {code(schema['pattern'])}"
+
+
+def _bound(schema: Schema, name: str) -> int | None:
+    """A limit that says more than that a number can be sent."""
+    limit = schema.get(name)
+    return limit if limit is not None and abs(limit) < LARGEST_SAFE else None
 
 
 def _span(least: int | None, most: int | None, unit: str) -> Iterator[str]:

@@ -74,6 +74,7 @@ def test_the_example_can_be_pasted(contract: Contract) -> None:
         ({"type": "string", "enum": ["a", ""]}, '`a`, `""`'),
         ({"type": "string", "enum": ["a", None], "nullable": True}, "`a`, `null`"),
         ({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}, "text, number or boolean"),
+        ({"type": "integer", "minimum": 1, "maximum": 2**53 - 1}, "whole number, at least 1"),
         ({"type": "array", "maxItems": 3, "items": {"type": "string"}}, "list of at most 3: text"),
         ({"type": "array", "items": {"type": "object"}}, "list of object"),
         ({"x-type": "date", "anyOf": [{"type": "string"}]}, "date or milliseconds since 1970"),
