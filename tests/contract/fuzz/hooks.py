@@ -96,8 +96,9 @@ RULES: dict[str, frozenset[str]] = {
     "updateForwardedAddress": frozenset({"address", "targets", "autoreply.end"}),
     # each setting has a type of its own
     "createSetting": frozenset({"value"}),
-    # no two mailboxes of one name; X.509 certificates that are fit for encryption
-    "createUser": frozenset({"mailboxes", "smimeCerts"}),
+    # a name that makes no address needs one beside it; no two mailboxes of one name; X.509 certificates that are fit for
+    # encryption
+    "createUser": frozenset({"address", "mailboxes", "smimeCerts"}),
     "updateUser": frozenset({"smimeCerts"}),
     # as for forwarded ones; another address becomes the main one, and it can not cease to be one
     "createUserAddress": frozenset({"address"}),
