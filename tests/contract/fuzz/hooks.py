@@ -96,8 +96,8 @@ RULES: dict[str, frozenset[str]] = {
     "updateForwardedAddress": frozenset({"address", "targets", "autoreply.end"}),
     # each setting has a type of its own
     "createSetting": frozenset({"value"}),
-    # a name that makes no address needs one beside it; no two mailboxes of one name; X.509 certificates that are fit for
-    # encryption
+    # a name that makes no address needs one beside it; no two mailboxes of one name; X.509 certificates that are fit
+    # for encryption
     "createUser": frozenset({"address", "mailboxes", "smimeCerts"}),
     "updateUser": frozenset({"smimeCerts"}),
     # as for forwarded ones; another address becomes the main one, and it can not cease to be one
