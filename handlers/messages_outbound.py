@@ -182,6 +182,7 @@ def _forward(call: Call, account: Document, stored: Document, going: Sequence[An
         parent=stored["_id"],
         origin=call.ip or "127.0.0.1",
         deliveries=going,
+        unsigned=True,  # what is stored may name anybody in From
     )
 
     def steps(session: Any) -> None:
