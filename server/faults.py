@@ -99,6 +99,7 @@ _FORMAT_TEXTS: Mapping[str, str] = {
     "login-name": "must be a valid username or email",
     "metadata": "must be the JSON of an object",
     "sender-pattern": "must be an address, or a part of one with * at its start or end",
+    "smtp-uri": "must be an SMTP address",
     "target": "must be an email address or an SMTP or HTTP address",
     "uri": "must be a valid uri",
     "username": "must be a valid username",

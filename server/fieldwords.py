@@ -24,6 +24,8 @@ _FORMATS = {
     "ip": "IP address",
     "login-name": "user name or e-mail address",
     "object-id": "id",
+    "sender-pattern": "e-mail address, or a part of one with `*`",
+    "smtp-uri": "`smtp:` or `smtps:` URL",
     "target": "e-mail address, `smtp:` or `http:` URL",
     "uri": "URL",
     "username": "user name",

@@ -91,6 +91,11 @@ def _splits(text: str) -> bool:
         return False
 
 
+def is_smtp_uri(text: str) -> bool:
+    """A server to send through: a URI of SMTP, which names a host, be it without the slashes before it."""
+    return text.startswith(("smtp:", "smtps:")) and is_uri(text)
+
+
 def is_target(text: str) -> bool:
     """A forwarding target: an address, or a URI of SMTP or HTTP; HTTP needs a host."""
     if is_email_address(text):
@@ -175,6 +180,7 @@ FORMATS: Mapping[str, Callable[[str], bool]] = {
     "login-name": is_login_name,
     "metadata": is_metadata,
     "sender-pattern": is_sender_pattern,
+    "smtp-uri": is_smtp_uri,
     "target": is_target,
     "uri": is_uri,
     "username": is_username,

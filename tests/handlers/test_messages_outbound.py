@@ -280,7 +280,9 @@ def test_a_message_is_forwarded_as_it_came(
     assert [row["recipient"] for row in queue(store)] == ["b@example.net", "c@example.net"]
     found = envelope(store, queue_id)
     assert (found["interface"], found["reason"], found["userId"]) == ("forwarder", "forward", ada)
-    assert found["mallard"] == {"unsigned": True}, "From may name anybody, and our signature would vouch for it"
+    assert found["mallard"] == {"unsigned": True}, (
+        "From may name anybody, and our signature would vouch for it"
+    )
     assert "passwordType" not in found
     assert headers(store, queue_id)["subject"] == ["Minutes"]
     assert headers(store, queue_id)["message-id"] == [found["messageId"]], "no server takes mail without"

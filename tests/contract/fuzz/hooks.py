@@ -50,6 +50,7 @@ FORMATS: dict[str, st.SearchStrategy[str]] = {
     ),
     "object-id": _HEX_ID,
     "sender-pattern": _ADDRESS | _DOMAIN.map("*@{}".format) | _WORD.map("{}*".format),
+    "smtp-uri": _DOMAIN.map("smtp://{}:25".format) | _DOMAIN.map("smtps://ada:secret@{}".format),
     "target": _ADDRESS | _DOMAIN.map("smtp://{}:25".format) | _DOMAIN.map("https://{}/mail".format),
     "uri": _DOMAIN.map("https://{}/hook".format),
     "username": _WORD,
@@ -83,6 +84,8 @@ def _are_all_in(names: set[str], known: Set[str]) -> bool:
 
 
 RULES: dict[str, frozenset[str]] = {
+    # `master` where a token is asked for
+    "authenticate": frozenset({"scope"}),
     # later than now; keys and numbers that MongoDB can store
     "createAudit": frozenset({"expires", "meta"}),
     # of another domain than itself
@@ -100,8 +103,8 @@ RULES: dict[str, frozenset[str]] = {
     # for encryption
     "createUser": frozenset({"address", "mailboxes", "smimeCerts"}),
     "updateUser": frozenset({"smimeCerts"}),
-    # as for forwarded ones; another address becomes the main one, and it can not cease to be one
-    "createUserAddress": frozenset({"address"}),
+    # as for forwarded ones; none with a `*` is the main one, and that does not cease to be it but for another
+    "createUserAddress": frozenset({"address", "main"}),
     "updateUserAddress": frozenset({"address", "main"}),
     # another domain than the old one
     "renameDomain": frozenset({"newDomain"}),
