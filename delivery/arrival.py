@@ -78,19 +78,18 @@ class Arrival:
         return len(self.values("received"))
 
     @property
-    def is_disowned(self) -> bool:
-        """Whether the domain that From names says that this is not from it (DMARC), and nothing speaks for the
-        envelope's sender (SPF): whoever that is has not written it.
-        """
-        found = self.verification or {}
-        dmarc = found.get("dmarc") or {}
-        return not found.get("spf") and not dmarc.get("domain") and dmarc.get("policy") in _DISOWNING
-
-    @property
     def is_unproven(self) -> bool:
         """Whether the domain that From names has a policy (DMARC), and nothing shows that this is from it."""
         dmarc = (self.verification or {}).get("dmarc")
         return dmarc is not None and not dmarc.get("domain")
+
+    @property
+    def is_disowned(self) -> bool:
+        """Whether that policy refuses it, and nothing speaks for the envelope's sender (SPF): whoever that is has not
+        written it.
+        """
+        found = self.verification or {}
+        return self.is_unproven and found["dmarc"].get("policy") in _DISOWNING and not found.get("spf")
 
     def passed_on(self, recipient: str) -> bytes:
         """The message with our own Received field: what is forwarded."""

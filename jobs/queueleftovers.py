@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jobs.turn import turn
+from jobs.turn import in_batches
 from storage.store import Store
 
 LOCK = "queueleftovers"
@@ -13,11 +13,4 @@ _AT_ONCE = 1000
 
 def sweep_queue(store: Store, stopping: Callable[[], bool] = lambda: False) -> int:
     """Until none is left or the time is over; how many messages went."""
-    done = 0
-    with turn(store.locks, LOCK, stopping) as mine:
-        while mine and mine.goes_on():
-            gone = store.outbound.sweep(_AT_ONCE)
-            done += gone
-            if not gone:
-                break
-    return done
+    return in_batches(store.locks, LOCK, lambda: store.outbound.sweep(_AT_ONCE), stopping)

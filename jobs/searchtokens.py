@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jobs.turn import turn
+from jobs.turn import in_batches
 from storage.store import Store
 
 LOCK = "searchtokens"
@@ -13,11 +13,4 @@ _AT_ONCE = 250
 
 def fill_tokens(store: Store, stopping: Callable[[], bool] = lambda: False) -> int:
     """Until none is left or the time is over; how many got tokens. What is done is not looked at again."""
-    done = 0
-    with turn(store.locks, LOCK, stopping) as mine:
-        while mine and mine.goes_on():
-            filled = store.messages.fill_tokens(_AT_ONCE)
-            done += filled
-            if not filled:
-                break
-    return done
+    return in_batches(store.locks, LOCK, lambda: store.messages.fill_tokens(_AT_ONCE), stopping)

@@ -41,3 +41,14 @@ def turn(locks: Locks, name: str, stopping: Callable[[], bool]) -> Iterator[Turn
         yield Turn(locks, name, owner, stopping)
     finally:
         locks.release(name, owner)
+
+
+def in_batches(
+    locks: Locks, name: str, batch: Callable[[], int], stopping: Callable[[], bool] = lambda: False
+) -> int:
+    """Do a batch after the other until one does nothing or the turn is over; how much all of them did."""
+    done = 0
+    with turn(locks, name, stopping) as mine:
+        while mine and mine.goes_on() and (some := batch()):
+            done += some
+    return done

@@ -25,7 +25,7 @@ from tests.contract.things import ACCOUNT, Thing, needed_by
 
 Document = dict[str, Any]
 Names = dict[str, Any]
-_RAW = ("message/rfc822", "application/octet-stream")
+RAW = ("message/rfc822", "application/octet-stream")
 _CODES = ("token", "totpNonce")
 
 
@@ -51,7 +51,7 @@ class Request:
         if self.content_type == "multipart/form-data":
             file = (BytesIO(self.body["content"].encode()), self.body.get("filename", "file"))
             return {**options, "data": {**self.body, "content": file}, "content_type": self.content_type}
-        if self.content_type in _RAW:
+        if self.content_type in RAW:
             options["headers"]["Content-Type"] = self.content_type
             return {**options, "data": self.body.encode()}
         return {**options, "json": self.body} if self.content_type else options

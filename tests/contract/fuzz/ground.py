@@ -17,11 +17,10 @@ import requests
 
 from server.contract import Operation
 from tests.contract.things import Thing, needed_by
-from tests.contract.world import Names, Request, at, example_requests
+from tests.contract.world import RAW, Names, Request, at, example_requests
 
 LIFE = 20
 """Requests after which an operation gets new things, as the requests change those that it has."""
-_RAW = ("message/rfc822", "application/octet-stream")
 
 
 @dataclass(slots=True)
@@ -70,7 +69,7 @@ class Ground:
 
     def _send(self, request: Request, mark: str) -> requests.Response:
         options: dict[str, Any] = {"params": request.query, "headers": dict(request.headers)}
-        if request.content_type in _RAW:
+        if request.content_type in RAW:
             options["headers"]["Content-Type"] = request.content_type
             options["data"] = request.body.encode()
         elif request.content_type:
