@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from bson import ObjectId
 
 from delivery.targets import relay_of
 from mail.compose import ascii_address, new_message_id
+from mail.dkim import body_hash
 from mail.headers import flat_addresses, read_date
 from mail.mimetree import header_fields, header_lines, parsed_header
 from mail.rewrite import split, without
@@ -24,8 +23,6 @@ from storage.outbound import Delivery, new_queue_id
 from storage.store import Store
 
 _EPOCH = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
-_BLANKS = re.compile(rb"[ \t]+")
-_BLANKS_AT_END = re.compile(rb"[ \t]+(?=\r\n)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +146,7 @@ def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime)
         "to": list(submission.recipients),
         "transtype": "API",
         "time": int(now.timestamp() * 1000),
-        "dkim": {"hashAlgo": "sha256", "bodyHash": relaxed_body_hash(body)},
+        "dkim": {"hashAlgo": "sha256", "bodyHash": b64encode(body_hash(body)).decode()},
         **submission.owner,
         **submission.kind,
         "parentId": submission.parent,
@@ -180,10 +177,3 @@ def _parsed_envelope(parsed: Document) -> Document:
         "replyTo": single("reply-to"),
         "sender": single("sender"),
     }
-
-
-def relaxed_body_hash(body: bytes) -> str:
-    """SHA-256 in base64 of the body in relaxed canonical form (RFC 6376 §3.4.4)."""
-    text = _BLANKS_AT_END.sub(b"", _BLANKS.sub(b" ", body)).rstrip(b" ")
-    text = text.rstrip(b"\r\n")
-    return b64encode(hashlib.sha256(text + b"\r\n" if text else b"").digest()).decode()
