@@ -10,12 +10,10 @@ Whether it is spam, the first that says something:
     2. a filter
     3. the account's spam level
 
-Where it was not a filter, an override of the server that took the mail in comes before all of them.
-
 Where it goes, the first that holds:
 
     1. `delete`: nowhere
-    2. spam by level or override: to Junk
+    2. spam by level: to Junk
     3. spam by a filter made after the one that names a mailbox: to Junk
     4. a filter names a mailbox: there; so a mailbox wins over the domain rule, over the same filter and earlier ones
     5. spam: to Junk
@@ -62,7 +60,6 @@ class Source(Enum):
 
     DOMAIN = "domain"
     FILTER = "filter"
-    OVERRIDE = "override"
     LEVEL = "level"
 
 
@@ -136,12 +133,11 @@ def decide(
     message: Incoming,
     *,
     domain_rule: bool | None = None,
-    override: bool | None = None,
     level: bool | None = None,
 ) -> Verdict:
     """What the filters of an account want done with a message; see the rules above.
 
-    `domain_rule`, `override` and `level` say what these make of it: spam, no spam, or nothing.
+    `domain_rule` and `level` say what these make of it: spam, no spam, or nothing.
     """
     matching = [f for f in in_order(filters) if matches(f.get("query") or {}, message)]
     spam, by = _first(matching, "spam")
@@ -151,8 +147,6 @@ def decide(
         spam, source = domain_rule, Source.DOMAIN
     if level is not None and source is None:
         spam, source = level, Source.LEVEL
-    if override is not None and source is not Source.FILTER and override != spam:
-        spam, source = override, Source.OVERRIDE
     return Verdict(
         matched=tuple(f["_id"] for f in matching),
         flags=tuple(
@@ -186,7 +180,7 @@ def _place(
 ) -> Place:
     if delete:
         return Place.NOWHERE
-    if spam and source in (Source.LEVEL, Source.OVERRIDE):
+    if spam and source is Source.LEVEL:
         return Place.JUNK
     if mailbox and not (spam and source is Source.FILTER and spam_is_later):
         return Place.MAILBOX

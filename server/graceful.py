@@ -32,8 +32,6 @@ _BEFORE_KILL_SECONDS = 0.5
 _LAST_REQUEST_SECONDS = 0.1
 """How long a stop waits for a request that a client had sent before it could know."""
 
-log = structlog.get_logger()
-
 
 class GracefulWorker(GeventWorker):  # type: ignore[misc]
     """Serves until SIGTERM; then takes no connection, and leaves as soon as the requests in flight are answered."""

@@ -32,7 +32,6 @@ OPEN_VALUES = frozenset({"from", "to", "cc", "bcc", "subject", "in"})
 _TRUE = frozenset({"true", "1", "yes", "y", "on"})
 _HEX_ID = re.compile(r"[0-9a-f]{24}")
 _DAY = re.compile(r"(\d{4})(?:[-/](\d{1,2})(?:[-/](\d{1,2}))?)?")
-_LARGEST_SIZE = 2**53
 _DAY_MONTH_YEAR = ("%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y")
 
 
