@@ -3,7 +3,7 @@
     Problem                 any case with a code that clients match on
     └── InvalidInput        the request itself is at fault; names every field
 
-Every floor raises these; only `server.errors` knows which HTTP status a code has. A fault of ours is any
+Every floor raises these; only `server.http.errors` knows which HTTP status a code has. A fault of ours is any
 other exception and becomes a 500.
 """
 

@@ -22,9 +22,9 @@ from bson import ObjectId
 from bench.mailbox import open_store
 from bench.streams import make_user, start, worker_of
 from jobs.runner import Runner
-from server import logging as logs
-from server.mongod import Mongod
-from storage.audits import Actor, Span
+from server.processes import logging as logs
+from server.processes.mongod import Mongod
+from storage.audits.audits import Actor, Span
 from storage.store import Store
 
 FEW, MANY = 1_000, 20_000

@@ -10,10 +10,10 @@ import orjson
 from pymongo import MongoClient, monitoring
 
 from bench.mailbox import DATABASE, open_store
-from server import logging as logs
-from server.app import create_app
-from server.json import dumps
-from server.settings import Settings
+from server.http.app import create_app
+from server.http.json import dumps
+from server.processes import logging as logs
+from server.settings.table import Settings
 from storage.store import Store
 
 URI = os.environ["BENCH_URI"]

@@ -12,10 +12,10 @@ from pymongo.write_concern import WriteConcern
 from handlers.call import Call
 from handlers.users import create_user
 from mail.message import Indexed, index
-from storage.database import Document
-from storage.messages_add import flag_fields, without_none
-from storage.messages_base import own_fields
-from storage.retention import retention_fields
+from storage.base.database import Document
+from storage.mailboxes.retention import retention_fields
+from storage.messages.adding import flag_fields, without_none
+from storage.messages.base import own_fields
 from storage.store import Store
 
 RARE = 20

@@ -27,15 +27,15 @@ from rich.table import Table
 
 from bench.mailbox import DATABASE, open_store
 from bench.serving import part
-from delivery.arrival import Envelope, Reading
-from delivery.inbound import Inbound
-from delivery.recipients import Recipients
+from delivery.inbound.arrival import Envelope, Reading
+from delivery.inbound.recipients import Recipients
+from delivery.inbound.storing import Inbound
 from handlers.call import Call
 from handlers.users import create_user
 from mail.message import index
-from server import logging as logs
-from server.mongod import Mongod
-from storage.database import DatabaseNames
+from server.processes import logging as logs
+from server.processes.mongod import Mongod
+from storage.base.database import DatabaseNames
 from storage.store import Store
 
 ACCOUNTS = 50

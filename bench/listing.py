@@ -25,7 +25,7 @@ from bench.mailbox import open_store
 from bench.serving import mongod
 from handlers.call import Call
 from handlers.messages import get_messages, search_messages
-from storage.paging import Paging
+from storage.base.paging import Paging
 from storage.store import Store
 
 LARGE, SMALL = 100_000, 1000

@@ -13,7 +13,7 @@ from pymongo import MongoClient
 
 from handlers.call import Call
 from handlers.users import create_user
-from storage.database import DatabaseNames
+from storage.base.database import DatabaseNames
 from storage.store import Store
 
 DATABASE = "bench"

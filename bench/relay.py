@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.mailbox import open_store
-from delivery.queue import Submission, queueing
-from server.mongod import Mongod
+from delivery.sending.queue import Submission, queueing
+from server.processes.mongod import Mongod
 from storage.store import Store
 
 MESSAGES = 2000

@@ -21,12 +21,12 @@ from rich.table import Table
 
 from bench.mailbox import DATABASE, fill, open_store
 from bench.serving import mongod
-from server import logging as logs
-from server.app import create_app
-from server.metrics import Metrics
-from server.settings import Settings
-from server.watching import RequestWatch
-from storage.database import DatabaseNames
+from server.http.app import create_app
+from server.metrics.counters import Metrics
+from server.processes import logging as logs
+from server.processes.request_watch import RequestWatch
+from server.settings.table import Settings
+from storage.base.database import DatabaseNames
 from storage.store import Store
 
 TURNS, REQUESTS = 60, 100

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.mailbox import DATABASE, Paths
-from server.mongod import Mongod
+from server.processes.mongod import Mongod
 
 
 @contextlib.contextmanager

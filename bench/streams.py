@@ -24,7 +24,7 @@ from bson import ObjectId
 from bench.filling import make_user
 from bench.mailbox import open_store
 from bench.serving import part
-from server.mongod import Mongod
+from server.processes.mongod import Mongod
 from storage.store import Store
 
 STREAMS = 1000

@@ -19,9 +19,9 @@ from typing import Any
 import orjson
 import structlog
 
-from delivery.drafts import Extras, build, mailbox_of
+from delivery.sending.compose import Extras, build, mailbox_of
 from problems import Problem
-from storage.database import DatabaseError, Document
+from storage.base.database import DatabaseError, Document
 from storage.store import Store
 
 log = structlog.get_logger()

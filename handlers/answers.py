@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storage.database import Document
+from storage.base.database import Document
 
 
 def enabled_2fa(user: Document) -> list[str]:

@@ -13,7 +13,7 @@ from problems import InvalidInput, Problem
 from security.asps import ALL, is_weak, new_asp, selector, shown_scopes, stored_scopes
 from security.passwords import hash_password
 from security.profile import Account, build, sign
-from storage.database import Document
+from storage.base.database import Document
 
 _PROFILE = "generateMobileconfig"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from bson import ObjectId
 
 from handlers.call import Call
-from handlers.messages_rows import Rows, add_logos
+from handlers.messages.rows import Rows, add_logos
 from mail.listing import entry
 from problems import InvalidInput
-from storage.database import Document
-from storage.messages_read import LISTED, LISTED_WITH_HEADERS
-from storage.paging import Paging
+from storage.base.database import Document
+from storage.base.paging import Paging
+from storage.messages.reading import LISTED, LISTED_WITH_HEADERS
 
 _OF_ARCHIVE = {"archived": 1, "rdate": 1}
 

@@ -11,8 +11,8 @@ from handlers.answer import Stream
 from handlers.call import Call
 from mail import mbox
 from problems import InvalidInput
-from storage.audits import Actor, Span
-from storage.database import Document
+from storage.audits.audits import Actor, Span
+from storage.base.database import Document
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ def _actor(call: Call) -> Actor:
 
 
 def _entries(call: Call, audit: ObjectId) -> Iterator[bytes]:
-    for copy in call.store.auditfiles.export(audit):
+    for copy in call.store.audit_files.export(audit):
         yield from mbox.entry(
             copy.pieces, sender=copy.sender, date=copy.date, mailbox=copy.mailbox, draft=copy.draft
         )

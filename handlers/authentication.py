@@ -28,8 +28,8 @@ from handlers.call import Call
 from handlers.second_factor import after_password
 from problems import InvalidInput
 from security.asps import opens
-from storage.database import Document
-from storage.paging import Paging
+from storage.base.database import Document
+from storage.base.paging import Paging
 
 _OF_OPERATORS = ("key",)
 
@@ -100,7 +100,7 @@ def get_authlog(
 ) -> Document:
     """Entries of an account's log, newest first."""
     call.store.users.require(user)
-    page, total = call.store.authlog.page(user, action, filter_ip or filterip, paging)
+    page, total = call.store.auth_log.page(user, action, filter_ip or filterip, paging)
     rows = [_event(call, row) for row in page.rows]
     return page.answer(rows, **({"action": action} if action else {}), total=total)
 
@@ -108,7 +108,7 @@ def get_authlog(
 def get_authlog_event(call: Call, user: ObjectId, event: ObjectId) -> Document:
     """One entry of an account's log."""
     call.store.users.require(user)
-    return {"success": True, **_event(call, call.store.authlog.get(user, event))}
+    return {"success": True, **_event(call, call.store.auth_log.get(user, event))}
 
 
 def _event(call: Call, row: Document) -> Document:

@@ -8,7 +8,7 @@ import structlog
 
 from handlers.authentication_check import failed, log_login, required_2fa
 from handlers.call import Call
-from storage.database import Document
+from storage.base.database import Document
 
 _AGAIN_AFTER = timedelta(days=14)
 _REFUSING = frozenset({"fail", "hardfail"})

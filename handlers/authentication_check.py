@@ -16,7 +16,7 @@ from security.asps import as_asp, opens, selector
 from security.normalise import username_view
 from security.passwords import DUMMY_HASHES, UnknownHash, hash_password, needs_rehash, verify_password
 from security.roles import permits
-from storage.database import Document
+from storage.base.database import Document
 
 MASTER, TEMPORARY, ASP = "master", "temporary", "asp"
 _TEMPORARY_LASTS = timedelta(hours=24)

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from handlers.call import Call
 from problems import Problem
-from storage.attempts import Limit, Reservation
+from storage.accounts.attempts import Limit, Reservation
 
 _FAILURES, _WINDOW = 12, 120
 _CODE_FAILURES, _CODE_WINDOW = 6, 180

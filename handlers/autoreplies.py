@@ -9,7 +9,7 @@ from bson import ObjectId
 from handlers.call import Call
 from mail.headers import read_date
 from problems import InvalidInput
-from storage.database import Document
+from storage.base.database import Document
 
 _TEXTS = ("name", "subject", "text", "html")
 _DATES = ("start", "end")

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 
-from jobs.streams import Streams
 from network.pwned import is_pwned
 from security.profile import ProfileRules
 from security.roles import speaks_for_others
 from security.secrets import KeyRing
 from storage.store import Store
+from updates.listeners import Streams
 
 Result = TypeVar("Result")
 Network = IPv4Network | IPv6Network
@@ -122,7 +122,7 @@ class Call:
     def log_event(self, user: ObjectId, action: str, **fields: Any) -> ObjectId | None:
         """Write to the account's log of security events; returns the entry's id."""
         labels = {name: value for name, value in (("sess", self.sess), ("ip", self.ip)) if value}
-        return self.store.authlog.write(user, action, **{**labels, **fields})
+        return self.store.auth_log.write(user, action, **{**labels, **fields})
 
     def keep_session(self, user: ObjectId) -> None:
         """Carry the caller's own session over a change that ends all others of the account."""

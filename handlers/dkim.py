@@ -10,11 +10,11 @@ from bson import ObjectId
 
 from handlers.call import Call
 from problems import InvalidInput
-from security.dkimkeys import RSA_BITS, KeyPair, dns_strings, dns_value, generate, read
+from security.dkim_keys import RSA_BITS, KeyPair, dns_strings, dns_value, generate, read
 from security.normalise import ascii_domain, normalise_domain
 from security.pem import UnusableKey
-from storage.database import Document
-from storage.paging import Paging
+from storage.base.database import Document
+from storage.base.paging import Paging
 
 _LISTED = ("domain", "selector", "fingerprint", "created")
 _generating = threading.Lock()

@@ -6,8 +6,8 @@ from bson import ObjectId
 
 from handlers.call import Call
 from security.normalise import normalise_domain
-from storage.database import Document
-from storage.domainaccess import ALLOW, BLOCK
+from storage.addresses.domain_access import ALLOW, BLOCK
+from storage.base.database import Document
 
 
 def create_allowed_domain(call: Call, tag: str, body: Document) -> Document:
@@ -22,7 +22,7 @@ def create_blocked_domain(call: Call, tag: str, body: Document) -> Document:
 
 def _put(call: Call, tag: str, body: Document, action: str) -> Document:
     domain = normalise_domain(body["domain"])
-    return {"success": True, "id": call.store.domainaccess.put(tag, domain, action)}
+    return {"success": True, "id": call.store.domain_access.put(tag, domain, action)}
 
 
 def get_allowed_domain(call: Call, tag: str) -> Document:
@@ -36,12 +36,12 @@ def get_blocked_domain(call: Call, tag: str) -> Document:
 
 
 def _list(call: Call, tag: str, action: str) -> Document:
-    rows = call.store.domainaccess.listed(tag, action)
+    rows = call.store.domain_access.listed(tag, action)
     results = [{"id": row["_id"], "domain": row["domain"], "action": row["action"]} for row in rows]
     return {"success": True, "results": results}
 
 
 def delete_domain_listing(call: Call, domain: ObjectId) -> Document:
     """Take an entry off whichever list it is on."""
-    call.store.domainaccess.delete(domain)
+    call.store.domain_access.delete(domain)
     return {"success": True, "deleted": domain}

@@ -7,13 +7,13 @@ from bson import ObjectId
 from handlers.call import Call
 from problems import InvalidInput
 from security.normalise import normalise_domain
-from storage.database import Document
-from storage.paging import Paging
+from storage.base.database import Document
+from storage.base.paging import Paging
 
 
 def get_domain_aliases(call: Call, paging: Paging, query: str | None = None) -> Document:
     """List aliases by name."""
-    page, total = call.store.domainaliases.page(normalise_domain(query or ""), paging)
+    page, total = call.store.domain_aliases.page(normalise_domain(query or ""), paging)
     rows = [{"id": row["_id"], "alias": row["alias"], "domain": row["domain"]} for row in page.rows]
     return page.answer(rows, total=total, **({"query": query} if query else {}))
 
@@ -23,17 +23,17 @@ def create_domain_alias(call: Call, body: Document) -> Document:
     alias, domain = normalise_domain(body["alias"]), normalise_domain(body["domain"])
     if alias == domain:
         raise InvalidInput({"alias": "A domain can not be an alias of itself"})
-    return {"success": True, "id": call.store.domainaliases.create(alias, domain)}
+    return {"success": True, "id": call.store.domain_aliases.create(alias, domain)}
 
 
 def resolve_domain_alias(call: Call, alias: str) -> Document:
     """The id of the alias with this name."""
-    return {"success": True, "id": call.store.domainaliases.id_of(normalise_domain(alias))}
+    return {"success": True, "id": call.store.domain_aliases.id_of(normalise_domain(alias))}
 
 
 def get_domain_alias(call: Call, alias: ObjectId) -> Document:
     """One alias."""
-    found = call.store.domainaliases.get(alias)
+    found = call.store.domain_aliases.get(alias)
     return {
         "success": True,
         "id": found["_id"],
@@ -45,5 +45,5 @@ def get_domain_alias(call: Call, alias: ObjectId) -> Document:
 
 def delete_domain_alias(call: Call, alias: ObjectId) -> Document:
     """Mail to the alias is refused from now on, but for addresses of its own."""
-    call.store.domainaliases.delete(alias)
+    call.store.domain_aliases.delete(alias)
     return {"success": True}

@@ -8,8 +8,8 @@ from bson import ObjectId
 
 from handlers.call import Call
 from problems import InvalidInput, Problem
-from storage.database import Document
-from storage.mailboxpaths import LIMITS, is_within_limits
+from storage.base.database import Document
+from storage.mailboxes.paths import LIMITS, is_within_limits
 
 _SETTINGS = frozenset({"hidden", "retention", "subscribed", "encryptMessages"})
 _PUNCTUATION, _DIGIT, _LETTER = range(3)
@@ -27,8 +27,8 @@ def get_mailboxes(
     store = call.store
     store.users.require(user)
     rows = [m for m in store.mailboxes.of_user(user) if _is_wanted(m, special_use, show_hidden)]
-    counts = store.mailboxcounts.of(rows)
-    used = store.mailboxcounts.sizes([m["_id"] for m in rows]) if sizes else {}
+    counts = store.mailbox_counts.of(rows)
+    used = store.mailbox_counts.sizes([m["_id"] for m in rows]) if sizes else {}
     results = [
         {**_shown(m, counts[m["_id"]]), **({"size": used.get(m["_id"], 0)} if sizes else {})}
         for m in sorted(rows, key=_rank)
@@ -105,7 +105,7 @@ def get_mailbox(call: Call, user: ObjectId, mailbox: str, path: str | None = Non
         raise InvalidInput({"path": '"path" is required'})
     else:
         found = mailboxes.by_path(user, path)
-    return {"success": True, **_shown(found, call.store.mailboxcounts.of([found])[found["_id"]])}
+    return {"success": True, **_shown(found, call.store.mailbox_counts.of([found])[found["_id"]])}
 
 
 def update_mailbox(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
@@ -115,7 +115,7 @@ def update_mailbox(call: Call, user: ObjectId, mailbox: ObjectId, body: Document
         raise Problem("NoUpdates")
     _check_path(body.get("path", ""))
     found = call.store.mailboxes.get(user, mailbox)
-    call.store.retentionchanges.apply(found, body.get("path"), fields)
+    call.store.retention_changes.apply(found, body.get("path"), fields)
     return {"success": True}
 
 

@@ -8,7 +8,7 @@ from handlers.call import Call
 from problems import Problem
 from security.passwords import UnknownHash, verify_password
 from security.totp import matching_step
-from storage.database import Document
+from storage.base.database import Document
 
 TOTP = "totp"
 _CUSTOM = "custom"
@@ -25,7 +25,7 @@ def after_password(call: Call, user: Document, methods: list[str], *, token: boo
     if not pending:
         return {"token": issue_token(call, user)} if token else {}
     at_once = token and not call.rules.strict_2fa
-    nonce = call.store.logins.start(user, pending, yields_token=token and not at_once)
+    nonce = call.store.pending_logins.start(user, pending, yields_token=token and not at_once)
     answer = {"token": issue_token(call, user)} if at_once else {"twoFactorNonce": nonce}
     return {**answer, "totpNonce": nonce} if TOTP in pending else answer
 
@@ -37,7 +37,7 @@ def issue_token(call: Call, user: Document) -> str:
 
 def require_login(call: Call, user: Document, nonce: str, method: str) -> None:
     """Raises Problem InvalidTotpNonce where no such log-in waits, AuthFailed where the account was shut meanwhile."""
-    if not call.store.logins.find(nonce, user, method):
+    if not call.store.pending_logins.find(nonce, user, method):
         raise Problem("InvalidTotpNonce")
     if user.get("disabled") or user.get("suspended"):
         raise Problem("AuthFailed", id=user["_id"])
@@ -45,7 +45,7 @@ def require_login(call: Call, user: Document, nonce: str, method: str) -> None:
 
 def complete_login(call: Call, user: Document, nonce: str, method: str) -> Document:
     """End a pending log-in, with the token that it asked for. Raises Problem InvalidTotpNonce."""
-    login = call.store.logins.take(nonce, user, method)
+    login = call.store.pending_logins.take(nonce, user, method)
     if not login:
         raise Problem("InvalidTotpNonce")
     return {"token": issue_token(call, user)} if login["tokenRequested"] else {}
@@ -67,14 +67,14 @@ def use_code(call: Call, user: Document, code: str) -> None:
     forget_codes(call, user["_id"])
     if opened.is_outdated:
         sealed = call.offload(call.rules.totp_keys.encrypt, opened.text)
-        call.store.secondfactors.replace_seed(user["_id"], seed, sealed)
+        call.store.second_factors.replace_seed(user["_id"], seed, sealed)
 
 
 def _use_step(call: Call, user: Document, step: int | None) -> None:
     if step is None:
         _log_check(call, user, "fail")
         raise Problem("InvalidToken", "Failed to validate TOTP")
-    if not call.store.secondfactors.accept_step(user["_id"], user["seed"], step):
+    if not call.store.second_factors.accept_step(user["_id"], user["seed"], step):
         _log_check(call, user, "fail")
         raise Problem("RateLimitedError", _USED)
 

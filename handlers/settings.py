@@ -6,9 +6,9 @@ from typing import Any
 
 from handlers.call import Call
 from problems import InvalidInput, Problem
-from storage.database import Document
-from storage.settingkeys import DEFAULTS, SETTINGS
-from storage.settings import Stored
+from storage.base.database import Document
+from storage.base.setting_keys import DEFAULTS, SETTINGS
+from storage.base.settings import Stored
 
 
 def get_settings(call: Call, filter: str | None = None) -> Document:

@@ -7,7 +7,7 @@ import structlog
 from handlers.call import Call
 from security.pem import UnusableKey
 from security.profile import Signer, load_signer, make_signer, to_pem
-from storage.database import Document
+from storage.base.database import Document
 
 _PURPOSE = "profile"
 
@@ -18,7 +18,7 @@ def profile_signer(call: Call) -> Signer:
     """The one of the settings; else one of our own making, kept in the database for all processes."""
     if call.rules.profile.signer:
         return call.rules.profile.signer
-    row = call.store.signingkeys.find(_PURPOSE)
+    row = call.store.signing_keys.find(_PURPOSE)
     signer = _load(call, row) if row else None
     if signer and signer.certificate.not_valid_after_utc > call.now:
         return signer
@@ -29,7 +29,7 @@ def _make(call: Call, instead_of: Document | None) -> Signer:
     """A new one; where another process was faster, that one's."""
     signer: Signer = call.offload(make_signer, call.rules.profile.organization, call.now)
     key, certificate = call.offload(to_pem, signer, _password(call))
-    row = call.store.signingkeys.put(_PURPOSE, key, certificate, instead_of)
+    row = call.store.signing_keys.put(_PURPOSE, key, certificate, instead_of)
     return signer if row["certificate"] == certificate else _read(call, row)
 
 

@@ -14,9 +14,9 @@ from handlers.answer import Stream
 from handlers.call import Call
 from mail.textual import from_base64, from_hex
 from problems import InvalidInput, Problem
-from storage.database import Document
-from storage.files import MOST_FILES
-from storage.paging import Paging
+from storage.base.database import Document
+from storage.base.paging import Paging
+from storage.messages.files import MOST_FILES
 
 LARGEST = 67_108_864
 _TYPES = MimeTypes()

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from bson import ObjectId
 
-from delivery.drafts import (
+from delivery.sending.compose import (
     Composed,
     Extras,
     Referred,
@@ -20,14 +20,14 @@ from delivery.drafts import (
     referred,
     unique_addresses,
 )
-from delivery.limits import counted_recipients, sending_time
-from delivery.queue import Submission, queueing
-from delivery.senders import permitted_sender
+from delivery.sending.limits import counted_recipients, sending_time
+from delivery.sending.queue import Submission, queueing
+from delivery.sending.senders import permitted_sender
 from handlers.call import Call
-from handlers.messages_outbound import FLAGS_OF, active_account
+from handlers.messages.outbound import FLAGS_OF, active_account
 from mail.compose import Mailbox
 from problems import Problem
-from storage.database import Document
+from storage.base.database import Document
 
 log = structlog.get_logger()
 
@@ -186,7 +186,7 @@ def _after_sending(call: Call, outgoing: Outgoing, queue_id: str) -> None:
     """The message is on its way by now: an answer that says otherwise would have the caller send it twice."""
     user, source = outgoing.user["_id"], outgoing.source
     try:
-        call.store.addressregister.note(user, dict.fromkeys(outgoing.recipients, ""))
+        call.store.address_register.note(user, dict.fromkeys(outgoing.recipients, ""))
         if source:
             call.store.messages.add_flags(user, source.message, FLAGS_OF[source.action])
     except Exception:

@@ -12,8 +12,8 @@ from handlers.call import Call
 from handlers.second_factor import TOTP, complete_login, confirm, require_login, use_code
 from problems import InvalidInput, Problem
 from security.totp import matching_step, new_seed, otpauth_url, qr_code
-from storage.database import Document
-from storage.secondfactors import has_pending
+from storage.accounts.second_factors import has_pending
+from storage.base.database import Document
 
 _SET_UP = timedelta(hours=6)
 _FIELDS = dict.fromkeys(
@@ -38,7 +38,7 @@ def setup_totp2_fa(call: Call, user: ObjectId, body: Document) -> Document:
         text = '"label" and "issuer" are together too long for a QR code'
         raise InvalidInput({"label": text}) from error
     sealed = call.offload(call.rules.totp_keys.encrypt, seed)
-    if not call.store.secondfactors.set_pending(user, sealed):
+    if not call.store.second_factors.set_pending(user, sealed):
         raise Problem("TotpEnabled")
     return {"success": True, "seed": seed, "qrcode": code}
 
@@ -49,7 +49,7 @@ def enable_totp2_fa(call: Call, user: ObjectId, body: Document) -> Document:
     if not has_pending(account, since=call.now - _SET_UP):
         raise Problem("TotpDisabled", "TOTP 2FA is not initialized for this user")
     step = _set_up_step(call, account, body["token"])
-    if not call.store.secondfactors.enable_totp(user, account["pendingSeed"], step):
+    if not call.store.second_factors.enable_totp(user, account["pendingSeed"], step):
         raise Problem("TotpEnabled")
     forget_codes(call, user)
     _log(call, user, "enable 2fa totp", "success")
@@ -99,7 +99,7 @@ def disable_totp2_fa(
     if TOTP not in enabled_2fa(account):
         raise Problem("TotpDisabled")
     confirm(call, account, existing_password, token)
-    if not call.store.secondfactors.disable_totp(user):
+    if not call.store.second_factors.disable_totp(user):
         raise Problem("TotpDisabled")
     _log(call, user, "disable 2fa totp")
     return _DONE
@@ -111,7 +111,7 @@ def enable_custom2_fa(call: Call, user: ObjectId, body: Document) -> Document:
     if "custom" in enabled_2fa(account):
         raise Problem("CustomEnabled")
     confirm(call, account, body.get("existingPassword"), body.get("token"))
-    if not call.store.secondfactors.enable_custom(user):
+    if not call.store.second_factors.enable_custom(user):
         raise Problem("CustomEnabled")
     _log(call, user, "enable 2fa custom", "success")
     _end_other_sessions(call, user)
@@ -126,7 +126,7 @@ def disable_custom2_fa(
     if "custom" not in enabled_2fa(account):
         raise Problem("CustomDisabled")
     confirm(call, account, existing_password, token)
-    if not call.store.secondfactors.disable_custom(user):
+    if not call.store.second_factors.disable_custom(user):
         raise Problem("CustomDisabled")
     _log(call, user, "disable 2fa custom")
     return _DONE
@@ -137,7 +137,7 @@ def disable2_fa(
 ) -> Document:
     """Switch off all second factors; seeds and security keys are gone with it."""
     confirm(call, call.store.users.get(user, _FIELDS), existing_password, token)
-    if not call.store.secondfactors.clear(user):
+    if not call.store.second_factors.clear(user):
         raise Problem("UserNotFound")
     _log(call, user, "disable 2fa")
     return _DONE

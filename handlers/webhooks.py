@@ -7,8 +7,8 @@ from bson import ObjectId
 from handlers.call import Call
 from problems import Problem
 from security.webhooks import hook_secret
-from storage.database import Document
-from storage.paging import Paging
+from storage.base.database import Document
+from storage.base.paging import Paging
 
 
 def get_webhooks(
@@ -50,5 +50,5 @@ def delete_webhook(call: Call, webhook: ObjectId) -> Document:
     """Send nothing there any more, not even what is queued."""
     if not call.store.webhooks.delete(webhook):
         raise Problem("WebhookNotFound")
-    call.store.webhookqueue.forget(webhook)
+    call.store.webhook_queue.forget(webhook)
     return {"success": True}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bson import ObjectId
 
 from jobs.progress import Progress, Stopped
-from storage.auditimport import PLACES, AuditImport, AuditOver, next_after
-from storage.database import Document
+from storage.audits.copying import PLACES, AuditImport, AuditOver, next_after
+from storage.base.database import Document
+from storage.base.tasks import LeaseLost
 from storage.store import Store
-from storage.tasks import LeaseLost
 
 
 def copy_existing(store: Store, data: Document, progress: Progress) -> None:

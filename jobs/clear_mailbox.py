@@ -6,7 +6,7 @@ from bson import ObjectId
 
 from jobs.progress import Progress
 from problems import Problem
-from storage.database import Document
+from storage.base.database import Document
 from storage.store import Store
 
 

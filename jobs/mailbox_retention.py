@@ -5,7 +5,7 @@ from __future__ import annotations
 from bson import ObjectId
 
 from jobs.progress import Progress
-from storage.database import Document
+from storage.base.database import Document
 from storage.store import Store
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from storage.database import Document
+from storage.base.database import Document
+from storage.base.tasks import Task
 from storage.store import Store
-from storage.tasks import Task
 
 
 class Stopped(Exception):

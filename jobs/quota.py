@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.progress import Progress
-from storage.database import Document
+from storage.base.database import Document
 from storage.store import Store
 
 _USERS_AT_ONCE = 100

@@ -12,7 +12,7 @@ from jobs.quota import recount_all
 from jobs.restore import restore_deleted
 from jobs.search_apply import apply_to_found
 from jobs.user_delete import delete_user
-from storage.database import Document
+from storage.base.database import Document
 from storage.store import Store
 
 Job = Callable[[Store, Document, Progress], None]

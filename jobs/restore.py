@@ -6,8 +6,8 @@ from bson import ObjectId
 
 from jobs.progress import Progress
 from problems import Problem
-from storage.archive import Position
-from storage.database import Document
+from storage.base.database import Document
+from storage.messages.archive import Position
 from storage.store import Store
 
 _AT_ONCE = 50

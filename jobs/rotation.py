@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from security.secrets import SecretUnreadable
-from storage.sealed import Place, Sealed, Secret
+from storage.keys.sealed import Place, Sealed, Secret
 
 CURRENT, OUTDATED, CLEAR, UNREADABLE = "current", "outdated", "clear", "unreadable"
 _MOST_ROUNDS = 10

@@ -10,12 +10,12 @@ from typing import TypeVar
 import structlog
 
 from jobs.progress import Progress, Stopped
-from jobs.queueleftovers import sweep_queue
+from jobs.queue_leftovers import sweep_queue
 from jobs.registry import JOBS, Job
-from jobs.searchtokens import fill_tokens
+from jobs.search_tokens import fill_tokens
 from jobs.sweep import Sweep
+from storage.base.tasks import LeaseLost, Task
 from storage.store import Store
-from storage.tasks import LeaseLost, Task
 
 Result = TypeVar("Result")
 

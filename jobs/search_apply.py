@@ -7,10 +7,10 @@ from bson import ObjectId
 
 from jobs.progress import Progress
 from problems import Problem
-from storage.database import Document
+from storage.base.database import Document
+from storage.messages.uid_set import UidSet
 from storage.search.condition import condition
 from storage.store import Store
-from storage.uidset import UidSet
 
 log = structlog.get_logger()
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import structlog
 from bson import ObjectId
 
-from jobs.turn import Turn, turn
-from storage.database import DatabaseError
+from jobs.leader_lease import Turn, turn
+from storage.base.database import DatabaseError
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -62,7 +62,7 @@ class Sweep:
     def _ended(self, mine: Turn, audit: ObjectId) -> bool:
         try:
             while mine.goes_on():
-                if not self._store.auditfiles.delete_some(audit, _AT_ONCE) and self._store.audits.close(
+                if not self._store.audit_files.delete_some(audit, _AT_ONCE) and self._store.audits.close(
                     audit
                 ):
                     return True

@@ -9,9 +9,9 @@ from bson import ObjectId
 
 from jobs.progress import Progress
 from jobs.webhooks.delivery import end_hooks_of
-from storage.belongings import KINDS
-from storage.database import Document
-from storage.retention import milliseconds
+from storage.accounts.belongings import KINDS
+from storage.base.database import Document
+from storage.mailboxes.retention import milliseconds
 from storage.store import Store
 
 _AT_ONCE = 500
@@ -40,7 +40,7 @@ def delete_user(store: Store, data: Document, progress: Progress) -> None:
         progress.step({"step": number + 1, "gone": gone}, number + 1, len(steps))
     store.tokens.clear(user)
     told = {kind: {"deleted": gone.get(kind, 0)} for kind in _TOLD}
-    store.deletedusers.remove(user, {**told, "task": progress.task})
+    store.deleted_users.remove(user, {**told, "task": progress.task})
     end_hooks_of(store, user)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from mail.attachment import Buffer, decode, decode_exactly
 from mail.charsets import decode as decode_charset
 from mail.html import html_to_text, text_to_html
-from mail.mimetree import LARGEST_COPY, Node
+from mail.mime_tree import LARGEST_COPY, Node
 from mail.parameters import file_name
 
 LARGEST_INLINE = LARGEST_COPY

@@ -9,7 +9,7 @@ from typing import Any
 
 import nh3
 
-from mail.customdata import custom_data
+from mail.custom_data import custom_data
 from mail.headers import addresses, decoded_addresses
 from mail.html import html_to_text, text_to_html
 from mail.listing import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from base64 import encodebytes
 
-from mail.mimetree import header_lines
+from mail.mime_tree import header_lines
 from mail.rewrite import split
 
 _OUTSIDE = frozenset(

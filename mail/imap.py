@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mail.headers import decode_words, subject_text, unicode_domain
-from mail.mimetree import Node
+from mail.mime_tree import Node
 
 _LONGEST = 8192
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")

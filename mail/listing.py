@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mail.customdata import custom_data
+from mail.custom_data import custom_data
 from mail.headers import decoded_addresses
 
 _ENVELOPED = frozenset({"enveloped-data", "authenveloped-data"})

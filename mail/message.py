@@ -13,8 +13,8 @@ from mail.attachment import cut, is_made_of
 from mail.content import Body, encoding_of, extract, stored_apart, text_fields
 from mail.headers import indexed, read_date, subject_text
 from mail.imap import bodystructure, envelope
-from mail.mimetree import Node, Parsed, normalise, parse
-from mail.mimetree import sparing as sparing_budget
+from mail.mime_tree import Node, Parsed, normalise, parse
+from mail.mime_tree import sparing as sparing_budget
 from mail.source import Layout
 from mail.threads import normalise_subject, thread_ids
 

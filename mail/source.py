@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from mail.mimetree import Node, Parsed, leaves
+from mail.mime_tree import Node, Parsed, leaves
 
 Layout = list[bytes | str | int]
 Fetch = Callable[[str], Iterable[bytes]]

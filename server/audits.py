@@ -7,10 +7,10 @@ from contextlib import closing
 from bson import ObjectId
 
 from problems import Problem
-from server.database import open_store
-from server.json import date_text
-from server.settings import Settings
-from storage.database import Document
+from server.http.json import date_text
+from server.processes.store import open_store
+from server.settings.table import Settings
+from storage.base.database import Document
 
 
 def listing(settings: Settings) -> list[Document]:

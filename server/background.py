@@ -16,11 +16,11 @@ from jobs.runner import Runner, ignore
 from jobs.webhooks.loop import Webhooks
 from network.addresses import addresses_of, public_addresses
 from network.post import Poster
-from server.database import open_store
-from server.json import dumps
-from server.part import open_part
-from server.settings import Settings
-from storage.database import Document
+from server.http.json import dumps
+from server.processes.part import open_part
+from server.processes.store import open_store
+from server.settings.table import Settings
+from storage.base.database import Document
 from storage.store import Store
 
 log = structlog.get_logger()

@@ -19,12 +19,12 @@ from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from server.contract import Contract
-from server.database import database_names
-from server.mongod import MongodError, find_mongod
-from server.settings import DEFAULT_SECRET, Settings
-from storage.database import Databases
-from storage.indexes import missing_indexes
+from server.contract.operations import Contract
+from server.processes.mongod import MongodError, find_mongod
+from server.processes.store import database_names
+from server.settings.table import DEFAULT_SECRET, Settings
+from storage.base.database import Databases
+from storage.base.indexes import missing_indexes
 
 _SELECTION_MS = 5000
 _OLDEST_WIRE_VERSION = 9  # MongoDB 4.4

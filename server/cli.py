@@ -16,8 +16,8 @@ from server.cli_secrets import secrets
 from server.cli_settings import settings_in_force
 from server.cli_token import token
 from server.cli_webhooks import webhooks
-from server.metricspage import share_numbers, wants_metrics
-from server.settings import Settings, SettingsError
+from server.metrics.page import share_numbers, wants_metrics
+from server.settings.table import Settings, SettingsError
 
 
 class _Group(click.Group):
@@ -43,8 +43,8 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Run everything that one machine needs: database, API, LMTP, relay, jobs."""
-    from server.mongod import MongodError
-    from server.serve import AlreadyRunning, Supervisor
+    from server.processes.mongod import MongodError
+    from server.processes.serve import AlreadyRunning, Supervisor
 
     settings = settings_in_force()
     try:
@@ -62,7 +62,7 @@ def api() -> None:
     settings = settings_in_force(needs_database=True)
     if wants_metrics(settings):
         share_numbers(settings.state_dir / f"metrics-{settings.bind.replace('/', '_')}")
-    from server.workers import Workers
+    from server.processes.workers import Workers
 
     Workers(settings).run()
 
@@ -71,7 +71,7 @@ def api() -> None:
 def lmtp() -> None:
     """Take mail in by LMTP, on the MongoDB of MALLARD_MONGO_URI."""
     settings = settings_in_force(needs_database=True)
-    from server.lmtp import run_lmtp
+    from server.processes.lmtp import run_lmtp
 
     run_lmtp(settings)
 
@@ -83,7 +83,7 @@ def relay() -> None:
 
     monkey.patch_all()
     settings = settings_in_force(needs_database=True)
-    from server.relaying import run_relay
+    from server.processes.relay import run_relay
 
     run_relay(settings)
 
@@ -109,7 +109,7 @@ def _plain(value: Any) -> Any:
 
 
 def _json(value: Any) -> str:
-    from server.json import dumps
+    from server.http.json import dumps
 
     return dumps(value).decode()
 

@@ -19,7 +19,7 @@ def audits() -> None:
 def audits_list(as_json: bool) -> None:
     """List audits, the newest first: id, account, state, messages copied and failed, when it ends."""
     from server.audits import as_line, listing
-    from server.json import dumps
+    from server.http.json import dumps
 
     found = listing(settings_in_force(needs_database=True))
     click.echo(dumps(found).decode() if as_json else "\n".join(map(as_line, found)))
@@ -31,7 +31,7 @@ def audits_list(as_json: bool) -> None:
 def audits_show(audit: str, as_json: bool) -> None:
     """Show the audit with the id AUDIT, and who started and exported it. Exit status 1 if there is none."""
     from server.audits import as_text, show
-    from server.json import dumps
+    from server.http.json import dumps
 
     found = show(settings_in_force(needs_database=True), audit)
     if not found:

@@ -28,7 +28,7 @@ def jobs(context: click.Context) -> None:
 def jobs_list(which: str | None, as_json: bool) -> None:
     """List the tasks that wait, run or have failed: id, kind, status, due time, progress, error."""
     from server.background import as_lines, listing
-    from server.json import dumps
+    from server.http.json import dumps
 
     tasks = listing(settings_in_force(needs_database=True), which or "")
     click.echo(dumps(tasks).decode() if as_json else as_lines(tasks))
@@ -41,7 +41,7 @@ def jobs_list(which: str | None, as_json: bool) -> None:
 def jobs_show(task: str, as_json: bool) -> None:
     """Show the task with the id TASK, how far it has come and what went wrong. Exit status 1 if there is none."""
     from server.background import as_text, show
-    from server.json import dumps
+    from server.http.json import dumps
 
     found = show(settings_in_force(needs_database=True), task)
     if not found:

@@ -31,9 +31,9 @@ def import_mail(account: str, source: str, folder: str, again: bool, as_json: bo
     imaps://user@host; its password is taken from MALLARD_IMPORT_PASSWORD, or asked for. Messages that are there
     already are skipped, so it can be broken off and started again. Exit status 1 if something was not taken.
     """
-    from delivery.moving.intake import ImportStopped
-    from delivery.moving.source import SourceError
     from server.moving import AccountUnknown, import_from, open_source
+    from transfer.intake import ImportStopped
+    from transfer.source import SourceError
 
     settings = settings_in_force()
     try:
@@ -84,7 +84,7 @@ def _password(name: str) -> str:
 
 
 def _print_json(value: Any, *, err: bool = False) -> None:
-    from server.json import dumps
+    from server.http.json import dumps
 
     click.echo(dumps(value).decode(), nl=False, err=err)
 

@@ -48,7 +48,7 @@ def secrets_rotate(as_json: bool) -> None:
 
 
 def _print(tallies: Sequence[Tally], *, as_json: bool) -> None:
-    from server.json import dumps
+    from server.http.json import dumps
     from server.secretkeys import as_rows, as_table
 
     click.echo(dumps(as_rows(tallies)).decode() if as_json else "\n".join(as_table(tallies)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from server import logging as logs
-from server.settings import Settings, SettingsError
+from server.processes import logging as logs
+from server.settings.table import Settings, SettingsError
 
 
 def settings_in_force(*, needs_database: bool = False) -> Settings:

@@ -85,6 +85,6 @@ token.add_command(token_delete, "revoke")
 
 
 def _print_json(value: Any) -> None:
-    from server.json import dumps
+    from server.http.json import dumps
 
     click.echo(dumps(value).decode(), nl=False)

@@ -76,6 +76,6 @@ def webhooks_secret(webhook: ObjectId) -> None:
 @webhooks.command("events")
 def webhooks_events() -> None:
     """Print the page about events, docs/events.md."""
-    from server.eventspage import page
+    from server.pages.events import page
 
     click.echo(page(), nl=False)

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 import orjson
 
-from server.settings import Settings
+from server.settings.table import Settings
 
 _SECONDS = 30
 

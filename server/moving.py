@@ -12,19 +12,19 @@ from urllib.parse import urlsplit
 
 from bson import ObjectId
 
-from delivery.moving.archive import Archive
-from delivery.moving.checkpoint import Checkpoint
-from delivery.moving.export import export
-from delivery.moving.imap import ImapAccount
-from delivery.moving.intake import Intake, Progress, Report
-from delivery.moving.maildir import Maildir
-from delivery.moving.mbox import MboxFiles
-from delivery.moving.source import Source, SourceError
 from problems import Problem
 from server.running import running_store
-from server.settings import Settings
-from storage.database import Document
+from server.settings.table import Settings
+from storage.base.database import Document
 from storage.store import Store
+from transfer.archive import Archive
+from transfer.checkpoint import Checkpoint
+from transfer.export import export
+from transfer.imap import ImapAccount
+from transfer.intake import Intake, Progress, Report
+from transfer.maildir import Maildir
+from transfer.mbox import MboxFiles
+from transfer.source import Source, SourceError
 
 
 class AccountUnknown(Exception):

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from security.targets import without_password
-from server.json import date_text, dumps
+from server.http.json import date_text, dumps
 from server.running import running_store
-from server.settings import Settings
-from storage.database import Document
+from server.settings.table import Settings
+from storage.base.database import Document
 
 
 def listing(settings: Settings, *, domain: str, limit: int, as_json: bool) -> str:

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from pymongo import MongoClient
 
-from server.database import open_store
-from server.mongod import Mongod
-from server.settings import Settings, SettingsError
+from server.processes.mongod import Mongod
+from server.processes.store import open_store
+from server.settings.table import Settings, SettingsError
 from storage.store import Store
 
 _SELECTION_MS = 2000

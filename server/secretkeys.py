@@ -11,8 +11,8 @@ from rich.progress import Progress, TaskID
 
 from jobs.rotation import CLEAR, CURRENT, OUTDATED, UNREADABLE, Report, Tally, rotate, survey
 from server.running import running_store
-from server.settings import Settings, SettingsError
-from storage.sealed import Place, Sealed
+from server.settings.table import Settings, SettingsError
+from storage.keys.sealed import Place, Sealed
 
 _STATES = (CURRENT, OUTDATED, CLEAR, UNREADABLE)
 _LINE = "{:<32}{:>9}{:>10}{:>9}{:>12}{:>9}"

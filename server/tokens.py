@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from security.roles import ROLES
-from server.json import date_text
+from server.http.json import date_text
 from server.running import running_store
-from server.settings import Settings
-from storage.database import Document
+from server.settings.table import Settings
+from storage.base.database import Document
 
 _ID_DIGITS = 12
 _ID = re.compile(rf"[0-9a-f]{{{_ID_DIGITS}}}")

@@ -10,10 +10,10 @@ from bson import ObjectId
 
 from security.targets import without_password
 from security.webhooks import hook_secret
-from server.database import open_store
-from server.json import dumps
-from server.settings import Settings
-from storage.database import Document
+from server.http.json import dumps
+from server.processes.store import open_store
+from server.settings.table import Settings
+from storage.base.database import Document
 from storage.store import Store
 
 _MOST = 1000
@@ -33,7 +33,7 @@ def _store(settings: Settings) -> Iterator[Store]:
 def listing(settings: Settings, *, as_json: bool) -> str:
     """All hooks, with how many events wait for each and why."""
     with _store(settings) as store:
-        states = store.webhookqueue.states()
+        states = store.webhook_queue.states()
         rows = [_hook(hook, states.get(hook["_id"], {})) for hook in store.webhooks.all(_MOST)]
     return _written(rows, _hook_line, as_json=as_json)
 
@@ -61,7 +61,7 @@ def _hook_line(hook: Document) -> str:
 def dead(settings: Settings, hook: ObjectId | None, *, as_json: bool) -> str:
     """Events that were given up, the oldest first."""
     with _store(settings) as store:
-        rows = store.webhookqueue.dead(hook, _MOST)
+        rows = store.webhook_queue.dead(hook, _MOST)
     return _written(rows, _dead_line, as_json=as_json)
 
 
@@ -84,10 +84,10 @@ def retry(settings: Settings, events: Iterable[ObjectId]) -> int:
     wanted = list(events)
     with _store(settings) as store:
         if wanted:
-            return store.webhookqueue.revive(wanted)
+            return store.webhook_queue.revive(wanted)
         revived = 0
-        while rows := store.webhookqueue.dead(None, _MOST):
-            revived += store.webhookqueue.revive([row["id"] for row in rows])
+        while rows := store.webhook_queue.dead(None, _MOST):
+            revived += store.webhook_queue.revive([row["id"] for row in rows])
         return revived
 
 

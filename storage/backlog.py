@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from storage.database import Document
+from storage.base.database import Document
 
 if TYPE_CHECKING:
     from storage.store import Store

@@ -5,57 +5,57 @@ from __future__ import annotations
 from pymongo import MongoClient
 
 from security.secrets import KeyRings
-from storage.addresses import Addresses
-from storage.addressregister import AddressRegister
-from storage.answered import Answered
-from storage.archive import Archive
-from storage.asps import Asps
-from storage.attachments import Attachments
-from storage.attempts import Attempts
-from storage.auditfiles import AuditFiles
-from storage.audits import Audits
-from storage.authlog import AuthLog
-from storage.autoreplies import Autoreplies
+from storage.accounts.answered import Answered
+from storage.accounts.asps import Asps
+from storage.accounts.attempts import Attempts
+from storage.accounts.auth_log import AuthLog
+from storage.accounts.autoreplies import Autoreplies
+from storage.accounts.belongings import Belongings
+from storage.accounts.deleted_users import DeletedUsers
+from storage.accounts.filters import Filters
+from storage.accounts.pending_logins import PendingLogins
+from storage.accounts.quota import Quota
+from storage.accounts.second_factors import SecondFactors
+from storage.accounts.tokens import Tokens
+from storage.accounts.users import Users
+from storage.addresses.addresses import Addresses
+from storage.addresses.bimi import Bimi
+from storage.addresses.domain_access import DomainAccess
+from storage.addresses.domain_aliases import DomainAliases
+from storage.addresses.domain_rename import DomainRename
+from storage.addresses.register import AddressRegister
+from storage.audits.audits import Audits
+from storage.audits.files import AuditFiles
 from storage.backlog import Backlog, read_backlog
-from storage.belongings import Belongings
-from storage.bimi import Bimi
-from storage.certs import Certs
-from storage.counters import Counters
-from storage.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
-from storage.deletedusers import DeletedUsers
-from storage.dkim import Dkim
-from storage.domainaccess import DomainAccess
-from storage.domainaliases import DomainAliases
-from storage.domainrename import DomainRename
-from storage.events import Events
-from storage.files import Files
-from storage.filters import Filters
-from storage.indexes import ensure_indexes, missing_indexes
-from storage.journal import Journal
-from storage.locks import Locks
-from storage.logins import PendingLogins
-from storage.mailboxcounts import MailboxCounts
-from storage.mailboxes import Mailboxes
-from storage.messages import Messages
-from storage.notices import Notices
-from storage.outbound import Outbound
-from storage.queue import Queue
-from storage.quota import Quota
-from storage.received import Received
-from storage.retentionchanges import RetentionChanges
-from storage.sealed import Sealed
-from storage.secondfactors import SecondFactors
-from storage.settings import Settings
-from storage.signingkeys import SigningKeys
-from storage.tasks import Tasks
-from storage.threads import Threads
-from storage.tokens import Tokens
-from storage.updates import Updates
-from storage.users import Users
-from storage.watch import Watch
-from storage.webhookqueue import WebhookQueue
-from storage.webhooks import Webhooks
-from storage.wildduck import WildDuck
+from storage.base.counters import Counters
+from storage.base.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
+from storage.base.indexes import ensure_indexes, missing_indexes
+from storage.base.locks import Locks
+from storage.base.settings import Settings
+from storage.base.tasks import Tasks
+from storage.base.watch import Watch
+from storage.events.events import Events
+from storage.events.journal import Journal
+from storage.events.notices import Notices
+from storage.events.updates import Updates
+from storage.events.webhook_queue import WebhookQueue
+from storage.events.webhooks import Webhooks
+from storage.events.wildduck import WildDuck
+from storage.keys.certs import Certs
+from storage.keys.dkim import Dkim
+from storage.keys.sealed import Sealed
+from storage.keys.signing_keys import SigningKeys
+from storage.mailboxes.counts import MailboxCounts
+from storage.mailboxes.mailboxes import Mailboxes
+from storage.mailboxes.retention_changes import RetentionChanges
+from storage.messages.archive import Archive
+from storage.messages.attachments import Attachments
+from storage.messages.files import Files
+from storage.messages.messages import Messages
+from storage.messages.threads import Threads
+from storage.queue.outbound import Outbound
+from storage.queue.queue import Queue
+from storage.queue.received import Received
 
 
 class Store:
@@ -75,26 +75,26 @@ class Store:
         self.transactions = Transactions(self.databases)
         self.wildduck = wildduck or WildDuck()
         self.webhooks = Webhooks(self.databases, clock)
-        self.webhookqueue = WebhookQueue(self.databases, clock)
-        self.events = Events(self.databases, clock, self.transactions, self.webhooks, self.webhookqueue)
+        self.webhook_queue = WebhookQueue(self.databases, clock)
+        self.events = Events(self.databases, clock, self.transactions, self.webhooks, self.webhook_queue)
         self.keys = keys or KeyRings()
         self.tasks = Tasks(self.databases, clock)
         self.locks = Locks(self.databases, clock)
         self.settings = Settings(self.databases, clock)
         self.counters = Counters(self.databases, clock)
-        self.authlog = AuthLog(self.databases, clock, self.settings)
+        self.auth_log = AuthLog(self.databases, clock, self.settings)
         self.attempts = Attempts(self.databases, clock)
         self.asps = Asps(self.databases, clock, self.events)
-        self.signingkeys = SigningKeys(self.databases)
+        self.signing_keys = SigningKeys(self.databases)
         self.tokens = Tokens(self.databases, clock)
         self.users = Users(self.databases, clock)
-        self.secondfactors = SecondFactors(self.databases, clock, self.events)
-        self.logins = PendingLogins(self.databases, clock)
+        self.second_factors = SecondFactors(self.databases, clock, self.events)
+        self.pending_logins = PendingLogins(self.databases, clock)
         self.addresses = Addresses(self.databases, clock)
-        self.domainrename = DomainRename(self.databases, clock, self.transactions, self.events)
-        self.addressregister = AddressRegister(self.databases, clock)
-        self.domainaliases = DomainAliases(self.databases, clock, self.transactions, self.events)
-        self.domainaccess = DomainAccess(self.databases)
+        self.domain_rename = DomainRename(self.databases, clock, self.transactions, self.events)
+        self.address_register = AddressRegister(self.databases, clock)
+        self.domain_aliases = DomainAliases(self.databases, clock, self.transactions, self.events)
+        self.domain_access = DomainAccess(self.databases)
         self.certs = Certs(self.databases, clock, self.tasks, self.keys.certs)
         self.sealed = Sealed(self.databases, self.keys)
         self.dkim = Dkim(self.databases, clock, self.keys.dkim)
@@ -104,15 +104,15 @@ class Store:
         self.filters = Filters(self.databases, clock, self.events)
         self.autoreplies = Autoreplies(self.databases, clock, self.transactions, self.events)
         self.mailboxes = Mailboxes(self.databases, clock, self.journal, self.notices, self.events)
-        self.mailboxcounts = MailboxCounts(self.databases, clock)
-        self.retentionchanges = RetentionChanges(self.mailboxes, self.tasks, self.transactions, clock)
+        self.mailbox_counts = MailboxCounts(self.databases, clock)
+        self.retention_changes = RetentionChanges(self.mailboxes, self.tasks, self.transactions, clock)
         self.attachments = Attachments(self.databases, clock)
         self.bimi = Bimi(self.databases)
         self.files = Files(self.databases, clock)
         self.threads = Threads(self.databases, clock)
         self.archive = Archive(self.databases, clock, self.settings)
-        self.auditfiles = AuditFiles(self.databases, clock)
-        self.audits = Audits(self.databases, clock, self.transactions, self.tasks, self.auditfiles)
+        self.audit_files = AuditFiles(self.databases, clock)
+        self.audits = Audits(self.databases, clock, self.transactions, self.tasks, self.audit_files)
         self.outbound = Outbound(self.databases, clock)
         self.queue = Queue(self.databases, clock, self.outbound)
         self.received = Received(self.databases, clock)
@@ -120,7 +120,7 @@ class Store:
         self.messages = Messages(self)
         self.quota = Quota(self.databases)
         self.belongings = Belongings(self.databases)
-        self.deletedusers = DeletedUsers(
+        self.deleted_users = DeletedUsers(
             self.databases, clock, self.transactions, self.tasks, self.tokens, self.events
         )
 

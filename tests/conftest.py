@@ -20,12 +20,12 @@ from pymongo.write_concern import WriteConcern
 from handlers.call import Call
 from handlers.users import create_user
 from security.passwords import hash_password
-from server import logging as logs
-from server.app import create_app
-from server.contract import Contract
-from server.mongod import Mongod
-from server.settings import Settings
-from storage.database import DatabaseNames
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.processes import logging as logs
+from server.processes.mongod import Mongod
+from server.settings.table import Settings
+from storage.base.database import DatabaseNames
 from storage.store import Store
 
 # The same examples each time where nobody looks at a new one that fails; others look for more.

@@ -9,21 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+LOWER = {"mail", "network", "security", "storage", "problems"}
 MAY_IMPORT = {
-    "server": {
-        "server",
-        "handlers",
-        "delivery",
-        "jobs",
-        "mail",
-        "network",
-        "security",
-        "storage",
-        "problems",
-    },
-    "handlers": {"handlers", "delivery", "jobs", "mail", "network", "security", "storage", "problems"},
-    "delivery": {"delivery", "jobs", "mail", "network", "security", "storage", "problems"},
-    "jobs": {"jobs", "mail", "network", "security", "storage", "problems"},
+    "server": {"server", "handlers", "updates", "transfer", "delivery", "jobs", *LOWER},
+    "handlers": {"handlers", "updates", "delivery", "jobs", *LOWER},
+    "transfer": {"transfer", "mail", "security", "storage", "problems"},
+    "updates": {"updates", "handlers", "mail", "security", "storage", "problems"},
+    "delivery": {"delivery", "jobs", *LOWER},
+    "jobs": {"jobs", *LOWER},
     "mail": {"mail", "problems"},
     "network": {"network", "security", "problems"},
     "security": {"security", "problems"},

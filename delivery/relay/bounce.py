@@ -10,11 +10,11 @@ from email.utils import format_datetime
 
 from bson import ObjectId
 
-from delivery.queue import Submission
 from delivery.relay.replies import Reply
+from delivery.sending.queue import Submission
 from mail.compose import ascii_address, new_message_id
-from storage.database import Document
-from storage.queue import Entry
+from storage.base.database import Document
+from storage.queue.queue import Entry
 
 _LONGEST_LINE = 900
 

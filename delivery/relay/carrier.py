@@ -10,7 +10,7 @@ from delivery.relay.routes import Post, Route, Routes
 from delivery.relay.session import Opener
 from delivery.relay.sessions import Sessions
 from mail.compose import ascii_address
-from storage.queue import Entry
+from storage.queue.queue import Entry
 
 
 class Carrier:

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import structlog
 
-from storage.queue import Queue
+from storage.queue.queue import Queue
 
 log = structlog.get_logger()
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from mail.compose import ascii_address
-from mail.mimetree import normalise
-from storage.database import Document
+from mail.mime_tree import normalise
+from storage.base.database import Document
 
 Sign = Callable[[bytes, Document], bytes]
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 import structlog
 
-from delivery.queue import queueing
 from delivery.relay.bounce import Bounce, bounce
 from delivery.relay.lease import Lease
 from delivery.relay.replies import Reply
 from delivery.relay.schedule import Schedule, pauses
-from storage.database import DatabaseError
-from storage.queue import Entry
+from delivery.sending.queue import queueing
+from storage.base.database import DatabaseError
+from storage.queue.queue import Entry
 from storage.store import Store
 
 log = structlog.get_logger()

@@ -16,8 +16,8 @@ import structlog
 from delivery.relay.carrier import Carrier
 from delivery.relay.lease import Lease
 from delivery.relay.worker import Worker
-from storage.database import DatabaseError
-from storage.queue import Entry
+from storage.base.database import DatabaseError
+from storage.queue.queue import Entry
 from storage.store import Store
 
 log = structlog.get_logger()

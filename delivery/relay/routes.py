@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from security.normalise import domain_of, normalise_domain
-from storage.queue import Entry
+from storage.queue.queue import Entry
 from storage.store import Store
 
 SMTP_PORT = 25

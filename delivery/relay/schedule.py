@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from delivery.relay.replies import Reply
-from storage.database import Document
+from storage.base.database import Document
 
 LIFETIME = timedelta(days=5)
 _PAUSE = re.compile(r"(\d+)\s*(ms|[smhd]?)\Z", re.I)

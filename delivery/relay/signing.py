@@ -7,7 +7,7 @@ from mail.dkim import signature_header
 from problems import Problem
 from security.normalise import normalise_domain
 from security.secrets import SecretUnreadable
-from storage.database import Document
+from storage.base.database import Document
 from storage.store import Store
 
 

@@ -9,8 +9,8 @@ from delivery.relay.lease import Lease
 from delivery.relay.notes import Notes
 from delivery.relay.replies import Failure, Reply, temporary
 from delivery.relay.source import Source
-from storage.database import DatabaseError
-from storage.queue import Entry
+from storage.base.database import DatabaseError
+from storage.queue.queue import Entry
 
 log = structlog.get_logger()
 

@@ -15,9 +15,9 @@ from jobs.webhooks.attempt import KEPT_TRYING, Outcome, Random, Result, is_hopel
 from network.post import PostFailed
 from security.targets import without_password
 from security.webhooks import hook_secret, signature
-from storage.database import Document
+from storage.base.database import Document
+from storage.events.webhook_queue import Entry, Lane, LaneLost
 from storage.store import Store
-from storage.webhookqueue import Entry, Lane, LaneLost
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ class Delivery:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
-        self._queue = store.webhookqueue
+        self._queue = store.webhook_queue
         self._sender = sender
         self._secret = secret
         self._rand = rand
@@ -121,7 +121,7 @@ class Delivery:
         """The hook of an account whose data are gone ends with the last event that it had to be told."""
         self._queue.finish(lane)
         user = hook.get("user")
-        if user and not self._store.users.exists(user) and not self._store.deletedusers.exists(user):
+        if user and not self._store.users.exists(user) and not self._store.deleted_users.exists(user):
             end_hooks_of(self._store, user)
 
     def _remove(self, hook: ObjectId) -> None:
@@ -132,5 +132,5 @@ class Delivery:
 def end_hooks_of(store: Store, user: ObjectId) -> None:
     """Remove the hooks of an account that is gone, but for those that have still to be told something."""
     for hook in store.webhooks.bound_to(user):
-        if store.webhookqueue.is_idle(hook):
+        if store.webhook_queue.is_idle(hook):
             store.webhooks.delete(hook)

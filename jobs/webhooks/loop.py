@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from jobs.webhooks.delivery import Delivery, Sender
+from storage.events.webhook_queue import Lane
 from storage.store import Store
-from storage.webhookqueue import Lane
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ class Webhooks:
         per_target: int = _PER_TARGET,
         pause: float = _PAUSE_SECONDS,
     ) -> None:
-        self._queue = store.webhookqueue
+        self._queue = store.webhook_queue
         self._delivery = Delivery(store, sender, secret, stopping=lambda: self._stop.is_set())
         self._size, self._per_target, self._pause = threads, per_target, pause
         self._stop = threading.Event()

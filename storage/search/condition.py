@@ -5,7 +5,7 @@ from __future__ import annotations
 from bson import ObjectId
 
 from problems import InvalidInput
-from storage.database import Document
+from storage.base.database import Document
 from storage.search.fields import terms_of
 from storage.search.language import QuerySyntaxError, parse_query
 from storage.search.plan import Places, plan

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from storage.database import Document
+from storage.base.database import Document
+from storage.messages.uid_set import UidSet
 from storage.search.keywords import RECIPIENTS
 from storage.search.terms import (
     All,
@@ -23,7 +24,6 @@ from storage.search.terms import (
     Uids,
     Unseen,
 )
-from storage.uidset import UidSet
 
 _HEADERS = {"from": ("from",), "to": RECIPIENTS, "subject": ("subject",)}
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from bson import ObjectId
 
+from storage.messages.uid_set import PATTERN, UidSet
 from storage.search.terms import (
     Arrived,
     Flagged,
@@ -24,7 +25,6 @@ from storage.search.terms import (
     Unseen,
     Word,
 )
-from storage.uidset import PATTERN, UidSet
 
 RECIPIENTS = ("to", "cc", "bcc")
 OPEN_VALUES = frozenset({"from", "to", "cc", "bcc", "subject", "in"})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from storage.database import Document
+from storage.base.database import Document
 
 SPAM_AND_TRASH = ("\\Junk", "\\Trash")
 _USES = {

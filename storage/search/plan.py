@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from bson import ObjectId
 from bson.regex import Regex
 
-from mail.searchtokens import ANY, TOKENS_OF, word_to_look_up
-from storage.database import Document
-from storage.patterns import literal
+from mail.search_tokens import ANY, TOKENS_OF, word_to_look_up
+from storage.base.database import Document
+from storage.base.patterns import literal
 from storage.search.terms import (
     All,
     Arrived,

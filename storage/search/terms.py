@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bson import ObjectId
 
-from storage.uidset import UidSet
+from storage.messages.uid_set import UidSet
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ def test_a_filled_mailbox_is_like_one_that_was_filled_by_uploads(store: Store) -
     assert {name: type(value) for name, value in rows[0].items()} == {
         name: type(value) for name, value in (stored or {}).items()
     }
-    assert store.mailboxcounts.of([store.mailboxes.get(user, box["_id"])])[box["_id"]] == (101, 11)
+    assert store.mailbox_counts.of([store.mailboxes.get(user, box["_id"])])[box["_id"]] == (101, 11)
     assert store.users.get(user)["storageUsed"] == sum(row["size"] for row in rows) + own["size"]
     assert sum("quokka" in row["text"] for row in rows) == RARE
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from server.contract import PATH
+from server.contract.operations import PATH
 from tests.clients.conftest import HERE, Site
 from tests.clients.page import blocks, commands
 from tests.flows.test_relay import wait_for

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from server.contract import Contract
-from server.schemas import inline
-from storage.database import DatabaseNames
+from server.contract.operations import Contract
+from server.contract.schemas import inline
+from storage.base.database import DatabaseNames
 from tests.conftest import emptied
 from tests.contract.world import World
 

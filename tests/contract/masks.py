@@ -9,7 +9,7 @@ from typing import Any
 
 from bson import Int64, ObjectId
 
-from server.contract import PATH
+from server.contract.operations import PATH
 
 RANDOM = frozenset(
     {

@@ -19,10 +19,10 @@ from handlers.call import Call
 from handlers.users import create_user
 from security.roles import ROLES, permits
 from security.tokens import new_token, signature, token_hash
-from server.app import create_app
-from server.contract import Access, Contract, Operation
-from server.settings import Settings
-from storage.database import DatabaseNames
+from server.contract.operations import Access, Contract, Operation
+from server.http.app import create_app
+from server.settings.table import Settings
+from storage.base.database import DatabaseNames
 from storage.store import Store
 from tests.conftest import Client, emptied
 from tests.contract.valid_requests import send

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.contract import Contract, Operation
+from server.contract.operations import Contract, Operation
 from tests.contract.badvalues import NO_SUCH_FIELD, bad_values
 from tests.contract.world import Request, World
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import pytest
 
-from server.contract import Contract
+from server.contract.operations import Contract
 from tests.contract.test_access import ROWS
 from tests.contract.test_examples import EXPECTED
 from tests.contract.things import NEEDED

@@ -15,11 +15,11 @@ import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from problems import TEXTS, Problem
-from server.contract import PATH, Contract, Operation
-from server.errors import STATUS, problem_response
-from server.formats import FORMATS
-from server.inputs import InputReader
-from server.schemas import compile_schema, to_json_schema
+from server.contract.formats import FORMATS
+from server.contract.operations import PATH, Contract, Operation
+from server.contract.schemas import compile_schema, to_json_schema
+from server.http.errors import STATUS, problem_response
+from server.http.inputs import InputReader
 
 PINNED = Path(__file__).with_name("operations.txt").read_text("ascii").splitlines()
 SEED_CHECK = Path(__file__).resolve().parents[3] / "shared" / "contract" / "check_contract.py"

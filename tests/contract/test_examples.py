@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from server.contract import Contract
+from server.contract.operations import Contract
 from tests.contract.masks import masked
 from tests.contract.world import Names, Request, World, examples_of
 

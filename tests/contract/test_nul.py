@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 from flask import Flask
 
-from server.contract import Contract, Operation
+from server.contract.operations import Contract, Operation
 from storage.store import Store
 from tests.conftest import Client
 from tests.contract.valid_requests import send

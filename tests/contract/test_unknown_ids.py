@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from server.contract import Contract
+from server.contract.operations import Contract
 from tests.contract.world import Request, World
 
 OPERATIONS = {operation.operation_id: operation for operation in Contract().operations}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from server.contract import Operation
+from server.contract.operations import Operation
 
 AN_ID = "5d48a1f5fd1a4d1be0d4a1c1"
 

@@ -13,11 +13,11 @@ import pyotp
 from bson import ObjectId
 from pymongo import MongoClient
 
-from server import logging as logs
-from server.app import create_app
-from server.contract import Contract, Operation
-from server.settings import Settings
-from storage.database import DatabaseNames, utc_now
+from server.contract.operations import Contract, Operation
+from server.http.app import create_app
+from server.processes import logging as logs
+from server.settings.table import Settings
+from storage.base.database import DatabaseNames, utc_now
 from storage.store import Store
 from tests.conftest import Client
 from tests.contract.ondisk import Disk, Kept

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from delivery.lmtp import Connection
-from delivery.lmtp_service import Service
-from server.lmtp import make_service
-from server.settings import Settings
+from delivery.inbound.lmtp import Connection
+from delivery.inbound.service import Service
+from server.processes.lmtp import make_service
+from server.settings.table import Settings
 from storage.store import Store
 
 Document = dict[str, Any]

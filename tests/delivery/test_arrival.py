@@ -13,12 +13,12 @@ from bson import ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delivery.arrival import Arrival, Envelope, Reading, with_trace
-from delivery.autoreply import Answer, Autoreplies
-from delivery.dnspause import PausingDns
-from delivery.identity import same_message
-from delivery.inbound import Inbound
-from delivery.recipients import Recipients
+from delivery.inbound.arrival import Arrival, Envelope, Reading, with_trace
+from delivery.inbound.autoreply import Answer, Autoreplies
+from delivery.inbound.circuit_breaker import PausingDns
+from delivery.inbound.deduplication import same_message
+from delivery.inbound.recipients import Recipients
+from delivery.inbound.storing import Inbound
 from network.dns import DnsFault
 from storage.store import Store
 from tests.delivery.conftest import Records

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from delivery.filtering import Place, Source, Verdict, decide, incoming, matches
+from delivery.inbound.filtering import Place, Source, Verdict, decide, incoming, matches
 from mail.message import index
 from tests.storage.conftest import with_attachment
 

@@ -15,7 +15,7 @@ from handlers.addresses import create_forwarded_address
 from handlers.call import Call
 from handlers.filters import create_filter
 from handlers.users import update_user
-from server.settings import Settings
+from server.settings.table import Settings
 from storage.store import Store
 
 Document = dict[str, Any]

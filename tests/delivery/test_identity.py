@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from delivery.arrival import Arrival, Envelope, Reading
-from delivery.inbound import Inbound, Outcome
-from delivery.recipients import Recipients
+from delivery.inbound.arrival import Arrival, Envelope, Reading
+from delivery.inbound.recipients import Recipients
+from delivery.inbound.storing import Inbound, Outcome
 from handlers.addresses import create_forwarded_address, create_user_address
 from handlers.autoreplies import update_autoreply
 from handlers.call import Call
 from handlers.filters import create_filter
 from handlers.mailboxes import create_mailbox
-from storage.received import Key, Repeated
+from storage.queue.received import Key, Repeated
 from storage.store import Store
 
 MakeUser = Callable[..., ObjectId]

@@ -281,7 +281,7 @@ def test_counts_quota_and_register(ada: Ada, store: Store) -> None:
     ada.gets(message(subject="one"))
     ada.gets(message(subject="two"))
     inbox = store.mailboxes.get(ada.id, ada.uses["INBOX"])
-    assert store.mailboxcounts.of([inbox])[inbox["_id"]] == (2, 2)
+    assert store.mailbox_counts.of([inbox])[inbox["_id"]] == (2, 2)
     assert store.users.get(ada.id)["storageUsed"] == sum(m["size"] for m in ada.messages)
     register = store.databases.main["addressregister"].find_one({"user": ada.id})
     assert register
@@ -340,7 +340,7 @@ def test_an_audit_gets_what_a_filter_drops(ada: Ada) -> None:
     for _ in range(2):
         assert ada.gets(RAW).startswith("250 2.1.5 Message dropped")
     assert ada.messages == []
-    (copy,) = store.auditfiles.export(audit)
+    (copy,) = store.audit_files.export(audit)
     assert b"".join(copy.pieces).endswith(RAW)
     (file,) = store.databases.gridfs["audit.files"].find({"metadata.audit": audit})
     info = file["metadata"]["info"]

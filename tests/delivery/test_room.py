@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from delivery.room import Room
+from delivery.inbound.semaphore import Room
 
 
 def test_first_come_first_served_and_never_more_than_there_is() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from delivery.spam import level_says, spam_action
+from delivery.inbound.spam import level_says, spam_action
 
 NAMES = ("X-Spam-Flag", "X-Rspamd-Action")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from delivery.textquery import holds, parse, plain
+from delivery.inbound.text_query import holds, parse, plain
 
 QUERIES = st.lists(
     st.sampled_from(

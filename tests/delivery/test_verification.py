@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from delivery.verification import Peer, verify
+from delivery.inbound.verification import Peer, verify
 from mail.dkim import SigningKey, signature_header
 from network.dns import DnsFault
 

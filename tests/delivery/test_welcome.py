@@ -10,9 +10,9 @@ import pytest
 from flask import Flask
 
 from delivery import welcome
-from server.app import create_app
-from server.contract import Contract
-from server.settings import Settings
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.settings.table import Settings
 from storage.store import Store
 from tests.conftest import Client
 

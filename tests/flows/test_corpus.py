@@ -8,7 +8,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from mail.mimetree import normalise
+from mail.mime_tree import normalise
 from storage.store import Store
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, note, settings
 
+from storage.messages.uid_set import UidSet
 from storage.store import Store
-from storage.uidset import UidSet
 from tests.flows.imapview import ImapView, leaf_structures, shape, wire
 from tests.flows.storedform import CHUNK, check_entry, check_fields, check_file, check_form
 from tests.mail.messages import MESSAGES

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from server.mongod import Mongod
+from server.processes.mongod import Mongod
 from storage.store import Store
 
 Make = Callable[..., ObjectId]
@@ -113,7 +113,7 @@ def assert_restored(store: Store, user: ObjectId, rows: list[dict[str, Any]], ra
     assert box["path"].startswith("Restored (")
     assert [row["uid"] for row in there] == list(range(1, 401)), "each once, none left out"
     assert box["uidNext"] == 401
-    assert store.mailboxcounts.of([box])[place] == (400, 400)
+    assert store.mailbox_counts.of([box])[place] == (400, 400)
     assert store.users.get(user)["storageUsed"] == sum(row["size"] for row in there)
     assert sorted(b"".join(store.messages.source(row)) for row in there) == sorted(raws)
     told = store.databases.main["journal"].count_documents({"mailbox": place, "command": "EXISTS"})

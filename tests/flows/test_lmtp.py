@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import requests
 
-from mail.mimetree import normalise
+from mail.mime_tree import normalise
 from tests.delivery.conftest import Raw
 
 pytestmark = pytest.mark.timeout(500)

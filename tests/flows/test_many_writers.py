@@ -15,11 +15,11 @@ from pymongo import MongoClient
 
 from jobs.runner import Runner
 from jobs.sweep import Sweep
-from server.app import create_app
-from server.contract import Contract
-from server.mongod import Mongod
-from server.settings import Settings
-from storage.database import DatabaseNames
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.processes.mongod import Mongod
+from server.settings.table import Settings
+from storage.base.database import DatabaseNames
 from storage.store import Store
 from tests.conftest import Client
 

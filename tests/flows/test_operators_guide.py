@@ -26,9 +26,9 @@ from click.testing import CliRunner
 
 from security.roles import ROLES
 from server.cli import main
-from server.metrics import Metrics
-from server.mongod import Mongod
-from server.settings import Settings
+from server.metrics.counters import Metrics
+from server.processes.mongod import Mongod
+from server.settings.table import Settings
 from tests.moving.conftest import message
 from tests.moving.imapserver import Box, Mail, serving
 

@@ -18,7 +18,7 @@ import dkim
 import pytest
 import requests
 
-from server.mongod import Mongod
+from server.processes.mongod import Mongod
 from storage.store import Store
 from tests.delivery.relay.conftest import put, rows
 from tests.delivery.relay.sinks import Sink, sinks

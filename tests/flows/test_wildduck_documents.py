@@ -11,10 +11,10 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from jobs.sweep import Sweep
-from server.app import create_app
-from server.contract import Contract
-from server.settings import Settings
-from storage.database import DatabaseNames
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.settings.table import Settings
+from storage.base.database import DatabaseNames
 from storage.store import Store
 from tests.conftest import Client
 from tests.flows.imapview import ImapView

@@ -10,7 +10,7 @@ from bson import ObjectId
 from connexion.spec import OpenAPISpecification
 from flask import Flask
 
-from server.settings import Settings
+from server.settings.table import Settings
 from storage.store import Store
 from tests.conftest import AppOf, Client
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from handlers.addresses import get_addresses
 from handlers.call import Call
 from problems import Problem
-from storage.database import Document
-from storage.paging import Paging
+from storage.base.database import Document
+from storage.base.paging import Paging
 from storage.store import Store
 from tests.conftest import Client
 

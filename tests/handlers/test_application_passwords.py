@@ -208,7 +208,7 @@ def verified(signed: bytes, certificate: bytes, folder: Path) -> dict[str, Any]:
 def test_a_profile_for_apple_devices(client: Any, store: Store, ada: str, tmp_path: Path) -> None:
     answer = create(client, ada, generateMobileconfig=True, scopes=["smtp", "pop3"]).json
     assert (answer["name"], answer["address"]) == ("Ada Lovelace", "ada@example.com")
-    row = store.signingkeys.find("profile")
+    row = store.signing_keys.find("profile")
     assert row
     profile = verified(b64decode(answer["mobileconfig"]), row["certificate"], tmp_path)
     (mail,) = profile["PayloadContent"]

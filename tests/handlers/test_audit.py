@@ -132,7 +132,7 @@ def test_messages_come_by_date_and_ties_are_kept(
     put: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("storage.auditfiles._PAGE", 3)
+    monkeypatch.setattr("storage.audits.files._PAGE", 3)
     for number, day in enumerate([3, 1, 2, 2, 2, 2, 2, 1]):
         put(f"{number}", date=f"2024-01-0{day}T00:00:00Z")
     path = start()

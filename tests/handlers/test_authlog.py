@@ -75,7 +75,7 @@ def test_filters(client: Any, ada: str, query: dict[str, Any], count: int) -> No
 
 def test_paging_visits_each_entry_once_both_ways(client: Any, store: Store, ada: str) -> None:
     for number in range(6):
-        store.authlog.write(ObjectId(ada), f"action {number}")
+        store.auth_log.write(ObjectId(ada), f"action {number}")
     pages = [log_of(client, ada, limit=3)]
     while pages[-1]["nextCursor"]:
         pages.append(log_of(client, ada, limit=3, next=pages[-1]["nextCursor"]))
@@ -89,7 +89,7 @@ def test_paging_visits_each_entry_once_both_ways(client: Any, store: Store, ada:
 
 
 def test_a_cursor_of_an_older_client_is_read(client: Any, store: Store, ada: str) -> None:
-    store.authlog.write(ObjectId(ada), "reset")
+    store.auth_log.write(ObjectId(ada), "reset")
     newest, oldest = log_of(client, ada)["results"]
     cursor = base64.urlsafe_b64encode(f'{{"$oid":"{newest["id"]}"}}'.encode()).decode().rstrip("=")
     listing = log_of(client, ada, next=cursor, page=2)

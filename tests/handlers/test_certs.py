@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 
 from security.secrets import KeyRing, KeyRings
-from server.app import create_app
-from server.contract import Contract
-from server.settings import Settings
-from storage.database import utc_now
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.settings.table import Settings
+from storage.base.database import utc_now
 from storage.store import Store
 from tests.authority import BETWEEN, KINDS, NOW, ROOT, Issued, issue, new_key, pem
 from tests.conftest import Client

@@ -24,10 +24,10 @@ from flask import Flask
 
 from mail.dkim import signature_header
 from security.secrets import KeyRing, KeyRings
-from server.app import create_app
-from server.contract import Contract
-from server.settings import Settings
-from storage.database import utc_now
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.settings.table import Settings
+from storage.base.database import utc_now
 from storage.store import Store
 from tests.conftest import Client
 

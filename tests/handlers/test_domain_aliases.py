@@ -43,7 +43,7 @@ def test_an_alias_is_made(client: Any, store: Store) -> None:
 def test_what_an_alias_shows(client: Any, store: Store) -> None:
     alias = create(client).json["id"]
     shown = client.get(f"/domainaliases/{alias.upper()}").json
-    made = store.domainaliases.get(ObjectId(alias))["created"]
+    made = store.domain_aliases.get(ObjectId(alias))["created"]
     assert shown.pop("created") == made.strftime("%Y-%m-%dT%H:%M:%S.") + f"{made.microsecond // 1000:03}Z"
     assert shown == {"success": True, "id": alias, **ALIAS}
 

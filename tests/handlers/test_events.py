@@ -16,10 +16,10 @@ from bson import ObjectId
 from flask import Response
 
 from jobs.runner import Runner
-from server.context import ApiRequest
-from server.contract import Contract
-from server.wsgi import Application
-from storage.eventcatalogue import CATALOGUE, DATE, ID, NUMBER, OBJECT, PEOPLE, PERSON, TEXT
+from server.contract.operations import Contract
+from server.http.context import ApiRequest
+from server.http.wsgi import Application
+from storage.events.catalogue import CATALOGUE, DATE, ID, NUMBER, OBJECT, PEOPLE, PERSON, TEXT
 from storage.store import Store
 from tests.authority import BETWEEN, issue
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from server.contract import Contract
-from storage.settingkeys import DEFAULTS, SETTINGS
+from server.contract.operations import Contract
+from storage.base.setting_keys import DEFAULTS, SETTINGS
 from storage.store import Store
 from tests.conftest import Client
 

@@ -19,7 +19,7 @@ from handlers.call import Call
 from handlers.storage import upload_file
 from mail.textual import from_base64, from_hex
 from problems import Problem
-from storage.files import Files
+from storage.messages.files import Files
 from storage.store import Store
 
 CHUNK = 261_120

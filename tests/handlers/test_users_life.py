@@ -16,9 +16,9 @@ from pymongo import MongoClient
 from jobs.runner import Runner
 from jobs.sweep import Sweep
 from problems import Problem
-from server.app import create_app
-from server.contract import Contract
-from server.settings import Settings
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.settings.table import Settings
 from storage.store import Store
 from tests.conftest import PASSWORD, Client
 
@@ -290,9 +290,9 @@ def test_20_who_delete_and_restore_at_once(client: Any, store: Store, ada: str) 
     def one(number: int) -> str:
         try:
             if number % 2:
-                store.deletedusers.revive(user)
+                store.deleted_users.revive(user)
             else:
-                store.deletedusers.bury(user, None)
+                store.deleted_users.bury(user, None)
         except Problem as problem:
             return problem.code
         return "done"
@@ -301,7 +301,7 @@ def test_20_who_delete_and_restore_at_once(client: Any, store: Store, ada: str) 
         outcomes = Counter(pool.map(one, range(20)))
     assert outcomes.keys() <= {"done", "AccountNotFound"}
     if not store.users.exists(user):
-        store.deletedusers.revive(user)
+        store.deleted_users.revive(user)
     assert client.get(f"/users/{ada}").json["address"] == "ada@example.com"
     assert everything(store) == {"addresses": 1, "mailboxes": 5, "users": 1}
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from handlers.call import Call
 from handlers.users import get_users
-from storage.paging import Paging
+from storage.accounts.user_fields import listing_filter
+from storage.base.paging import Paging
 from storage.store import Store
-from storage.userfields import listing_filter
 
 ACTIONS = st.lists(
     st.tuples(st.sampled_from(["insert", "delete first", "delete last", "none"]), st.integers(0, 30)),

@@ -15,11 +15,11 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from jobs.runner import Runner
-from server.app import create_app
-from server.contract import Contract
-from server.settings import Settings
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.settings.table import Settings
+from storage.events.wildduck import WildDuck
 from storage.store import Store
-from storage.wildduck import WildDuck
 from tests.conftest import PASSWORD, Client
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from server.app import create_app
-from server.contract import Contract
-from server.settings import Settings
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.settings.table import Settings
 from storage.store import Store
 from tests.conftest import Client
 
@@ -202,7 +202,7 @@ def test_who_may_not(as_caller: Callable[..., Any], store: Store, role: str | No
 def test_a_deleted_hook_is_gone_with_what_it_had_to_be_told(client: Any, store: Store, ada: str) -> None:
     hook, other = create(client).json["id"], create(client).json["id"]
     client.post(f"/users/{ada}/mailboxes", json={"path": "Work"})
-    store.webhookqueue.discover()
+    store.webhook_queue.discover()
     assert client.delete(f"/webhooks/{hook}").json == {"success": True}
     assert [str(row["_id"]) for row in rows(store)] == [other]
     for name in ("webhookqueue", "webhooklanes"):

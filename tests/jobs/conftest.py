@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from jobs.runner import Runner
-from storage.database import DatabaseNames
+from storage.base.database import DatabaseNames
 from storage.store import Store
 from tests.conftest import emptied
 

@@ -11,8 +11,8 @@ from bson import ObjectId
 
 from jobs.runner import Runner
 from jobs.sweep import Sweep
+from storage.messages.uid_set import UidSet
 from storage.store import Store
-from storage.uidset import UidSet
 from tests.jobs.conftest import HandClock
 from tests.jobs.test_sweep import with_files
 
@@ -138,7 +138,7 @@ def close(mail: Mail, store: Store, clock: HandClock, make_user: Make) -> None:
     other = Mail(store, make_user("bob"))
     mail.upload(SHARED, OWN)
     kept = other.upload(SHARED)
-    store.deletedusers.bury(mail.user, None)
+    store.deleted_users.bury(mail.user, None)
     while Runner(store).run_one():
         pass
     clock.move(days=14, minutes=1)

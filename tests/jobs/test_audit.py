@@ -12,10 +12,10 @@ from bson import ObjectId
 
 from jobs.runner import Runner
 from jobs.sweep import Sweep
-from storage.audits import Actor, Span
-from storage.database import DatabaseError
+from storage.audits.audits import Actor, Span
+from storage.base.database import DatabaseError
+from storage.base.tasks import LEASE
 from storage.store import Store
-from storage.tasks import LEASE
 from tests.jobs.conftest import HandClock, add, die_before_step
 
 Make = Callable[..., ObjectId]
@@ -27,7 +27,7 @@ def begin(store: Store, user: ObjectId, clock: HandClock) -> ObjectId:
 
 
 def subjects(store: Store, audit: ObjectId) -> list[bytes]:
-    found = [b"".join(copy.pieces) for copy in store.auditfiles.export(audit)]
+    found = [b"".join(copy.pieces) for copy in store.audit_files.export(audit)]
     return sorted(raw.split(b"Subject: ")[1].split(b"\r\n")[0] for raw in found)
 
 
@@ -38,7 +38,7 @@ def state(store: Store, audit: ObjectId) -> tuple[str, int, int, int]:
 
 @pytest.fixture
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from storage import auditimport
+    from storage.audits import copying as auditimport
 
     monkeypatch.setattr(auditimport, "_THREADS_AT_ONCE", 3)
     monkeypatch.setattr(auditimport, "_MESSAGES_AT_ONCE", 2)
@@ -99,7 +99,7 @@ def test_a_failure_is_told_until_the_next_attempt(
     add(store, user, 0)
     audit = begin(store, user, clock)
     with monkeypatch.context() as patch:
-        patch.setattr(store.auditfiles, "missing", lambda *_: 1 / 0)
+        patch.setattr(store.audit_files, "missing", lambda *_: 1 / 0)
         assert Runner(store).run_one()
     assert state(store, audit) == ("failed", 0, 0, 0)
     clock.move(seconds=30)

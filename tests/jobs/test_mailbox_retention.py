@@ -13,10 +13,10 @@ from pymongo import MongoClient
 from jobs import mailbox_retention
 from jobs.progress import Progress
 from jobs.runner import Runner
-from storage import messages_expire
-from storage.database import DatabaseNames
+from storage.base.database import DatabaseNames
+from storage.base.tasks import LEASE
+from storage.messages import expiring as messages_expire
 from storage.store import Store
-from storage.tasks import LEASE
 from tests.jobs.conftest import HandClock
 
 Make = Callable[..., ObjectId]
@@ -53,7 +53,7 @@ def inbox(store: Store, user: ObjectId) -> dict[str, Any]:
 
 
 def change(store: Store, user: ObjectId, retention: int) -> None:
-    store.retentionchanges.apply(inbox(store, user), None, {"retention": retention})
+    store.retention_changes.apply(inbox(store, user), None, {"retention": retention})
 
 
 def retentions(store: Store) -> list[int]:
@@ -175,7 +175,7 @@ def test_a_crash_after_the_mailbox_was_changed_is_made_good(
 
 def test_a_mailbox_that_is_gone_ends_it_quietly(store: Store, user: ObjectId) -> None:
     box = store.mailboxes.create(user, "A", {"retention": 0}, 100)
-    store.retentionchanges.apply(store.mailboxes.get(user, box), None, {"retention": HOUR})
+    store.retention_changes.apply(store.mailboxes.get(user, box), None, {"retention": HOUR})
     store.mailboxes.delete(store.mailboxes.get(user, box))
     assert Runner(store).run_one()
     assert (tasks(store), retentions(store)) == ([], [0] * 7)

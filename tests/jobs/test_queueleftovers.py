@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from jobs.queueleftovers import LOCK, sweep_queue
-from storage.chunks import CHUNK_SIZE
-from storage.outbound import Delivery, new_queue_id
+from jobs.queue_leftovers import LOCK, sweep_queue
+from storage.base.chunks import CHUNK_SIZE
+from storage.queue.outbound import Delivery, new_queue_id
 from storage.store import Store
 from tests.jobs.conftest import HandClock
 
@@ -56,7 +56,7 @@ def test_leftovers_of_a_day_go(store: Store, clock: HandClock) -> None:
 
 
 def test_more_of_them_than_one_batch(store: Store, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.queueleftovers._AT_ONCE", 2)
+    monkeypatch.setattr("jobs.queue_leftovers._AT_ONCE", 2)
     for _ in range(5):
         broken_off(store)
     clock.move(days=2)

@@ -9,8 +9,8 @@ import pytest
 from bson import ObjectId
 
 from jobs.runner import Runner
+from storage.base.tasks import LEASE
 from storage.store import Store
-from storage.tasks import LEASE
 from tests.jobs.conftest import HandClock, add, die_before_step
 from tests.storage.plans import examined, indexes, plans
 
@@ -37,7 +37,7 @@ def number(store: Store, collection: str) -> int:
 @pytest.fixture
 def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     from jobs import restore
-    from storage import messages_delete
+    from storage.messages import deleting as messages_delete
 
     monkeypatch.setattr(restore, "_AT_ONCE", 2)
     monkeypatch.setattr(messages_delete, "_BATCH", 2)

@@ -18,10 +18,10 @@ import pytest
 from bson import ObjectId
 
 from jobs.rotation import Tally, rotate, survey
-from security.dkimkeys import generate
+from security.dkim_keys import generate
 from security.secrets import KeyRing, KeyRings
-from server.mongod import Mongod
-from storage.sealed import Place
+from server.processes.mongod import Mongod
+from storage.keys.sealed import Place
 from storage.store import Store
 from tests.storage.profiler import assert_indexed, profiled
 
@@ -256,7 +256,7 @@ def test_two_at_once_do_no_harm(seen: Seen) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_steps_are_bounded_and_told(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.sealed._STEP", 5)
+    monkeypatch.setattr("storage.keys.sealed._STEP", 5)
     store = seen(NEW, OLD)
     put(store)
     told: list[tuple[str, int]] = []
@@ -272,7 +272,7 @@ def test_steps_are_bounded_and_told(seen: Seen, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.usefixtures("quick")
 def test_steps_follow_the_index_of_ids(store: Store, seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.sealed._STEP", 5)
+    monkeypatch.setattr("storage.keys.sealed._STEP", 5)
     put(store, 12, ("clear",))
     place = store.sealed.places[2]
     entries = profiled(store.databases.main, "dkim", lambda: list(store.sealed.steps(place)))
@@ -306,4 +306,4 @@ def test_a_user_can_log_in_with_totp_before_and_after(seen: Seen) -> None:
     assert row
     assert KeyRing(NEW).open(row["seed"]).text == SEED
     assert not KeyRing(NEW).open(row["seed"]).is_outdated
-    assert store.secondfactors.accept_step(row["_id"], row["seed"], 1)
+    assert store.second_factors.accept_step(row["_id"], row["seed"], 1)

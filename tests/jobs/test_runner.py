@@ -13,8 +13,8 @@ from bson import ObjectId
 
 from jobs.progress import Progress
 from jobs.runner import Runner
+from storage.base.tasks import LEASE
 from storage.store import Store
-from storage.tasks import LEASE
 from tests.jobs.conftest import Crash, HandClock
 
 Make = Callable[..., ObjectId]

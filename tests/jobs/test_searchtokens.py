@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from jobs import searchtokens
+from jobs import search_tokens as searchtokens
 from jobs.runner import Runner
-from jobs.searchtokens import LOCK, fill_tokens
-from storage.messages_search import search_order
-from storage.paging import Paging
+from jobs.search_tokens import LOCK, fill_tokens
+from storage.base.paging import Paging
+from storage.messages.searching import search_order
 from storage.search.condition import condition
 from storage.store import Store
 from tests.jobs.conftest import HandClock

@@ -9,7 +9,7 @@ import pytest
 from bson import Binary, ObjectId
 
 from jobs.sweep import Sweep
-from storage.retention import milliseconds
+from storage.mailboxes.retention import milliseconds
 from storage.store import Store
 from tests.jobs.conftest import HandClock
 

@@ -10,8 +10,8 @@ import pytest
 from bson import ObjectId
 
 from problems import Problem
+from storage.base.tasks import LEASE, MOST_ATTEMPTS, LeaseLost, Task
 from storage.store import Store
-from storage.tasks import LEASE, MOST_ATTEMPTS, LeaseLost, Task
 from tests.jobs.conftest import HandClock
 
 KINDS = {"quota", "user-delete"}

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 
 from mail import attachment, source
 from mail.message import Indexed, index
-from mail.mimetree import normalise
-from storage.messages_base import own_fields
+from mail.mime_tree import normalise
+from storage.messages.base import own_fields
 from storage.store import Store
 from tests.conftest import Client
 from tests.mail.messages import MESSAGES

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mail.customdata import custom_data
-from server.json import dumps
+from mail.custom_data import custom_data
+from server.http.json import dumps
 
 
 @pytest.mark.parametrize(

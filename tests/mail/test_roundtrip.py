@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mail import attachment, source
 from mail.message import Indexed, index
-from mail.mimetree import normalise
+from mail.mime_tree import normalise
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LARGEST_DOCUMENT = 16 * 1024 * 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail.searchtokens import search_tokens, word_to_look_up
+from mail.search_tokens import search_tokens, word_to_look_up
 
 
 def test_a_word_stands_there_from_each_of_its_letters_on() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from delivery.moving.checkpoint import Checkpoint
-from delivery.moving.intake import Intake, Report
-from delivery.moving.source import Source
 from storage.store import Store
+from transfer.checkpoint import Checkpoint
+from transfer.intake import Intake, Report
+from transfer.source import Source
 
 
 def message(number: int = 1, text: str = "Dear Ada", newline: str = "\r\n") -> bytes:

@@ -15,11 +15,11 @@ from typing import Any
 import orjson
 import pytest
 
-from delivery.moving.archive import Archive
-from delivery.moving.export import export
-from delivery.moving.intake import ImportStopped
-from delivery.moving.source import SourceError
 from tests.moving.conftest import Mover, message, silent
+from transfer.archive import Archive
+from transfer.export import export
+from transfer.intake import ImportStopped
+from transfer.source import SourceError
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 FLAGS = ("\\Seen", "\\Flagged", "\\Answered", "\\Deleted", "\\Draft", "$Forwarded", "todo")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from delivery.moving.maildir import Maildir
-from delivery.moving.mbox import MboxFiles
-from delivery.moving.source import SourceError
 from tests.moving.conftest import Mover, message
+from transfer.maildir import Maildir
+from transfer.mbox import MboxFiles
+from transfer.source import SourceError
 
 FEBRUARY = datetime(2024, 2, 1, 9, 20, 30, tzinfo=UTC)
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from delivery.moving.imap import ImapAccount
-from delivery.moving.source import SourceError
 from tests.moving.conftest import Mover, message
 from tests.moving.imapserver import Box, Mail, serving
+from transfer.imap import ImapAccount
+from transfer.source import SourceError
 
 RAW_WITH_BRACKETS = message(3, text=") 1 FETCH (UID 9 {3}\r\nBODY[] abc")
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from security.dkimkeys import dns_strings, dns_value, generate, read
+from security.dkim_keys import dns_strings, dns_value, generate, read
 from security.pem import UnusableKey, fingerprint
 
 SEED = b64encode(b"\x07" * 32).decode()

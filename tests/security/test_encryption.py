@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from mail.encrypted import wrap_pgp, wrap_smime
 from mail.listing import is_encrypted
 from mail.message import index
-from mail.mimetree import parse
+from mail.mime_tree import parse
 from security.encryption import EncryptionFailed, encrypt_pgp, encrypt_smime
 
 RAW = (

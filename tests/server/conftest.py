@@ -15,10 +15,10 @@ import structlog
 from click.testing import CliRunner, Result
 from flask import Flask
 
-from server import logging as logs
 from server.cli import main
-from server.mongod import Mongod
-from server.settings import Settings
+from server.processes import logging as logs
+from server.processes.mongod import Mongod
+from server.settings.table import Settings
 from storage.store import Store
 from tests.conftest import AppOf
 
@@ -56,7 +56,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Log]]:
         stream = io.StringIO()
         monkeypatch.setattr(sys, "stderr", stream)
         logs.configure(log_format, "info")
-        from server import app, errors
+        from server.http import app, errors
 
         monkeypatch.setattr(app, "log", structlog.get_logger())
         monkeypatch.setattr(errors, "log", structlog.get_logger())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from server.settings import Settings
+from server.settings.table import Settings
 from storage.store import Store
 
 SECRET = Settings().secret

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from server.apipages import LABELS, Described, pages, write
-from server.contract import Contract
-from server.fieldwords import Row, code, kind, row, rows
+from server.contract.operations import Contract
+from server.pages.api import LABELS, Described, pages, write
+from server.pages.field_words import Row, code, kind, row, rows
 
 ROOT = Path(__file__).resolve().parents[2]
 

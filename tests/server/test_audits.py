@@ -12,8 +12,8 @@ from bson import ObjectId
 from click.testing import CliRunner
 
 from server.cli import main
-from server.mongod import Mongod
-from storage.audits import Actor, Span
+from server.processes.mongod import Mongod
+from storage.audits.audits import Actor, Span
 from storage.store import Store
 
 LATER = datetime(2099, 1, 1, tzinfo=UTC)

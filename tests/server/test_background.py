@@ -10,7 +10,7 @@ from bson import ObjectId
 from click.testing import CliRunner
 
 from server.cli import main
-from server.mongod import Mongod
+from server.processes.mongod import Mongod
 from storage.store import Store
 
 

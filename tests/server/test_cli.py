@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 
 from security.roles import ROLES
-from server.settings import Settings
+from server.settings.table import Settings
 from storage.store import Store
 
 Run = Callable[..., Result]

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from handlers import users
-from server.api import find_handler
-from server.app import create_app
-from server.contract import Contract
-from server.settings import Settings
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.http.routing import find_handler
+from server.settings.table import Settings
 from storage.store import Store
 
 

@@ -9,7 +9,7 @@ from flask import Flask
 from pymongo.errors import AutoReconnect
 
 from problems import TEXTS
-from server.errors import STATUS
+from server.http.errors import STATUS
 
 SECRET_DETAIL = "mongodb://mallard:hush@10.0.0.7"
 

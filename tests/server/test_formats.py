@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from server.formats import FORMATS, read_date
+from server.contract.formats import FORMATS, read_date
 
 GOOD = {
     "email-address": [

@@ -15,7 +15,7 @@ from http.client import HTTPResponse
 
 import pytest
 
-from server.mongod import Mongod
+from server.processes.mongod import Mongod
 
 GRACE = 5
 SOON = 2.5

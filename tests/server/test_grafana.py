@@ -12,12 +12,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobs.runner import Runner
-from server.app import create_app
-from server.contract import Contract
-from server.gauges import Gauges
-from server.metrics import Metrics
-from server.settings import Settings
-from server.watching import RequestWatch
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.metrics.counters import Metrics
+from server.metrics.gauges import Gauges
+from server.processes.request_watch import RequestWatch
+from server.settings.table import Settings
 from storage.store import Store
 from tests.conftest import Client
 

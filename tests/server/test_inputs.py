@@ -8,8 +8,8 @@ import pytest
 from bson import ObjectId
 
 from problems import InvalidInput
-from server.contract import Contract
-from server.inputs import Arguments, InputReader, snake_case
+from server.contract.operations import Contract
+from server.http.inputs import Arguments, InputReader, snake_case
 
 USER = "5d48a1f5fd1a4d1be0d4a1c1"
 OTHER = "5d48a1f5fd1a4d1be0d4a1c2"

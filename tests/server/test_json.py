@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.json import dumps
+from server.http.json import dumps
 
 TEXTS = st.text() | st.sampled_from(["1.0", "1.0,", "1.0\n", "1.0,\n", ' 1.0,\n"', ".0"])
 VALUES = st.recursive(

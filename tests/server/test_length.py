@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from server.app import _length
+from server.http.app import _length
 
 
 def test_a_streamed_answer_is_not_read_to_learn_its_length() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from server.logging import masked
+from server.processes.logging import masked
 
 HUSH = "hush-hush-hush"
 TOKEN = "0123456789abcdef0123456789abcdef01234567"

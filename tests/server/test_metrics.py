@@ -16,14 +16,14 @@ from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobs.runner import Runner
-from server.app import create_app
-from server.contract import Contract
-from server.gauges import Gauges
-from server.metrics import Metrics
-from server.metricspage import OnAddress, serve_beside, share_numbers
-from server.settings import Settings
-from server.watching import RequestWatch
-from storage.outbound import Delivery, new_queue_id
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.metrics.counters import Metrics
+from server.metrics.gauges import Gauges
+from server.metrics.page import OnAddress, serve_beside, share_numbers
+from server.processes.request_watch import RequestWatch
+from server.settings.table import Settings
+from storage.queue.outbound import Delivery, new_queue_id
 from storage.store import Store
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -200,7 +200,7 @@ def test_a_process_without_an_api_serves_its_numbers(store: Store, metrics: Metr
 _OTHER = """
 import sys, time
 from pathlib import Path
-from server.metrics import Metrics
+from server.metrics.counters import Metrics
 metrics = Metrics(Path(sys.argv[1]))
 for _ in range(3):
     metrics.job_ended("quota", "done", 1.0)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 import gevent
 import pytest
 
-from server import outlet as module
-from server.outlet import HandedOver, Outlet
+from updates import hub as module
+from updates.hub import HandedOver, Outlet
 
 
 class Source:

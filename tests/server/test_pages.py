@@ -13,9 +13,9 @@ from urllib.parse import urldefrag
 import pytest
 from flask import Flask
 
-from server.contract import Contract
-from server.guides import ROOT, anchor, page, rendered
-from server.pages import STATIC
+from server.contract.operations import Contract
+from server.pages.guides import ROOT, anchor, page, rendered
+from server.pages.site import STATIC
 
 LINK = re.compile(r'(?:href|src)="([^"]+)"')
 PAGES = ["/", "/docs/", *(f"/guides/{file.relative_to(ROOT)}" for file in sorted(ROOT.glob("docs/**/*.md")))]

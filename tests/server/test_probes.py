@@ -9,10 +9,10 @@ import pytest
 from flask import Flask
 from pymongo import MongoClient
 
-from server.app import create_app
-from server.contract import Contract
-from server.probes import Readiness
-from server.settings import Settings
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.pages.health import Readiness
+from server.settings.table import Settings
 from storage.store import Store
 
 
@@ -28,7 +28,7 @@ def test_both_answer_without_a_token(make_app: Callable[..., Flask]) -> None:
 @pytest.fixture
 def away(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """The store, whose database has gone after the start: nobody listens where it asks now."""
-    monkeypatch.setattr("server.probes._ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("server.pages.health._ANSWER_SECONDS", 0.3)
     elsewhere: MongoClient[dict[str, Any]] = MongoClient("mongodb://hush:hush@127.0.0.1:1")
     monkeypatch.setattr(store.databases, "client", elsewhere)
     monkeypatch.setattr(store.outbound, "_queue", elsewhere["secretname"]["zone-queue"])

@@ -10,11 +10,11 @@ import pytest
 from bson import ObjectId
 from click.testing import CliRunner
 
-from delivery.queue import Submission, queueing
-from delivery.targets import server_of
+from delivery.sending.queue import Submission, queueing
+from delivery.sending.targets import server_of
 from server.cli import main
-from server.mongod import Mongod
-from storage.outbound import Delivery
+from server.processes.mongod import Mongod
+from storage.queue.outbound import Delivery
 from storage.store import Store
 
 RAW = b"From: ada@example.com\r\nSubject: Hello\r\n\r\nDear Grace\r\n"

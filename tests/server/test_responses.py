@@ -9,9 +9,9 @@ import pytest
 from bson import ObjectId
 
 from problems import Problem
-from server.contract import Contract
-from server.json import dumps
-from server.responses import ContractBroken, ResponseCheck
+from server.contract.operations import Contract
+from server.contract.responses import ContractBroken, ResponseCheck
+from server.http.json import dumps
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from security.profile import Server, make_signer
-from server.rules import rules_of
-from server.settings import Settings, SettingsError
+from server.http.rules import rules_of
+from server.settings.table import Settings, SettingsError
 
 
 def test_what_stands_in_the_environment_arrives(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 from bson import ObjectId
 
-from server.schemas import ABSENT, compile_schema, inline
+from server.contract.schemas import ABSENT, compile_schema, inline
 
 BOOLEAN = {"type": "boolean"}
 NUMBER = {"type": "number"}

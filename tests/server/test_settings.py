@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from delivery.recipients import CHECKS
+from delivery.inbound.recipients import CHECKS
 from security.secrets import KeyRing
-from server.settings import Settings, SettingsError
-from storage.messages_add import LARGEST
+from server.settings.table import Settings, SettingsError
+from storage.messages.adding import LARGEST
 
 
 def test_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from flask import Request
 from werkzeug.test import EnvironBuilder
 
 from problems import Problem
-from server.spool import AT_ONCE, LARGE, read_whole
+from server.http.spool import AT_ONCE, LARGE, read_whole
 
 LIMIT = 4 * LARGE
 

@@ -23,11 +23,11 @@ from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 
 from security.secrets import KeyRing, KeyRings
-from server.mongod import Mongod
-from server.settings import Settings, SettingsError
-from server.tls import Contexts, default_context, make_context, read_hello
-from storage.certs import Certs
-from storage.database import DatabaseNames
+from server.http.tls import Contexts, default_context, make_context, read_hello
+from server.processes.mongod import Mongod
+from server.settings.table import Settings, SettingsError
+from storage.base.database import DatabaseNames
+from storage.keys.certs import Certs
 from storage.store import Store
 from tests.authority import BETWEEN, KINDS, ROOT, Issued, issue
 
@@ -204,7 +204,7 @@ def test_while_the_database_is_away_the_known_ones_go_on(store: Store) -> None:
 
 
 def test_names_that_nobody_has_do_not_pile_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.tls._MOST_NAMES", 10)
+    monkeypatch.setattr("server.http.tls._MOST_NAMES", 10)
     contexts = Contexts(store.certs, None)
     for number in range(50):
         contexts.for_name(f"{number}.example")

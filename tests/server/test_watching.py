@@ -14,13 +14,13 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from handlers.call import Call
 from handlers.users import create_user
-from server import watching
-from server.app import create_app
-from server.contract import Contract
-from server.metrics import Metrics
-from server.mongod import Mongod
-from server.settings import Settings
-from server.watching import RequestWatch
+from server.contract.operations import Contract
+from server.http.app import create_app
+from server.metrics.counters import Metrics
+from server.processes import request_watch as watching
+from server.processes.mongod import Mongod
+from server.processes.request_watch import RequestWatch
+from server.settings.table import Settings
 from storage.store import Store
 from tests.conftest import Client
 

@@ -14,9 +14,9 @@ from jobs.webhooks.delivery import Delivery
 from network.post import PostFailed
 from security.webhooks import hook_secret
 from server.cli import main
-from server.eventspage import page
-from server.mongod import Mongod
-from storage.eventcatalogue import CATALOGUE
+from server.pages.events import page
+from server.processes.mongod import Mongod
+from storage.events.catalogue import CATALOGUE
 from storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,9 +45,9 @@ def mallard(mongod: Mongod, store: Store, monkeypatch: pytest.MonkeyPatch) -> An
 def attempt(store: Store, status: int, times: int = 1) -> None:
     """That many attempts, the waits between them passed over."""
     for _ in range(times):
-        store.webhookqueue.discover()
+        store.webhook_queue.discover()
         store.databases.main["webhooklanes"].update_many({}, {"$set": {"due": store.clock()}})
-        lane = store.webhookqueue.claim()
+        lane = store.webhook_queue.claim()
         assert lane
         Delivery(store, Refusing(status)).run(lane)
 

@@ -11,7 +11,7 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from storage.database import DatabaseNames
+from storage.base.database import DatabaseNames
 from storage.store import Store
 
 Document = dict[str, Any]
@@ -48,7 +48,7 @@ class Account:
         for box in self.store.mailboxes.of_user(self.id):
             here = [row for row in messages if row["mailbox"] == box["_id"]]
             unseen = sum(row["unseen"] for row in here)
-            assert self.store.mailboxcounts.of([box])[box["_id"]] == (len(here), unseen), box["path"]
+            assert self.store.mailbox_counts.of([box])[box["_id"]] == (len(here), unseen), box["path"]
             assert len({row["uid"] for row in here}) == len(here)
             assert all(row["uid"] < box["uidNext"] for row in here)
             assert all(row["modseq"] <= box["modifyIndex"] for row in here)

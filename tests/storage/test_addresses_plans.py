@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from storage.addresses_listing import listing_filter
-from storage.paging import Paging
+from storage.addresses.listing import listing_filter
+from storage.base.paging import Paging
 from storage.store import Store
 from tests.storage.conftest import Account, Document
 from tests.storage.plans import examined, indexes, plans
@@ -100,7 +100,7 @@ def test_the_register_stops_when_it_has_enough(store: Store, ada: Account) -> No
     ]
     register.insert_many(rows)
     for query, most in (("x.example", 20), ("n77@", 1), ("nobody", 0)):
-        found = plans(store, lambda query=query: store.addressregister.search(ada.id, query, 20))  # type: ignore[misc]
+        found = plans(store, lambda query=query: store.address_register.search(ada.id, query, 20))  # type: ignore[misc]
         assert [indexes(plan) for plan in found] == [{"completion"}] * 2
         assert sum(map(examined, found)) == most
 

@@ -15,10 +15,10 @@ def entries(store: Store, user: ObjectId) -> list[dict[str, object]]:
 
 def test_entered_once_and_renewed(store: Store) -> None:
     user = ObjectId()
-    store.addressregister.note(user, {"Grace.H@Example.COM": "Grace"})
+    store.address_register.note(user, {"Grace.H@Example.COM": "Grace"})
     first = entries(store, user)[0]
-    store.addressregister.note(user, {"graceh@example.com": ""})
-    store.addressregister.note(user, {"grace.h@example.com": "Grace Hopper"})
+    store.address_register.note(user, {"graceh@example.com": ""})
+    store.address_register.note(user, {"grace.h@example.com": "Grace Hopper"})
     (entry,) = entries(store, user)
     assert (entry["address"], entry["addrview"], entry["name"]) == (
         "grace.h@example.com", "graceh@example.com", "Grace Hopper",
@@ -29,9 +29,9 @@ def test_entered_once_and_renewed(store: Store) -> None:
 
 def test_one_that_was_hidden_stays_hidden(store: Store) -> None:
     user = ObjectId()
-    store.addressregister.note(user, {"a@b.de": "A"})
+    store.address_register.note(user, {"a@b.de": "A"})
     store.databases.main["addressregister"].update_one({"user": user}, {"$set": {"disabled": True}})
-    store.addressregister.note(user, {"a@b.de": "B", "c@d.de": ""})
+    store.address_register.note(user, {"a@b.de": "B", "c@d.de": ""})
     assert [(row["address"], row.get("name"), row["disabled"]) for row in entries(store, user)] == [
         ("a@b.de", "A", True),
         ("c@d.de", None, False),
@@ -43,19 +43,19 @@ def test_one_that_was_hidden_stays_hidden(store: Store) -> None:
 )
 def test_odd_addresses_do_no_harm(store: Store, address: str) -> None:
     user = ObjectId()
-    store.addressregister.note(user, {address: "", "": "nobody"})
+    store.address_register.note(user, {address: "", "": "nobody"})
     assert len(entries(store, user)) == 1
 
 
 def test_addresses_that_take_no_mail_are_left_out(store: Store) -> None:
     user = ObjectId()
-    store.addressregister.note(user, {"NoReply@b.de": "A", "x-no-reply+1@b.de": "", "a@b.de": ""})
+    store.address_register.note(user, {"NoReply@b.de": "A", "x-no-reply+1@b.de": "", "a@b.de": ""})
     assert [row["address"] for row in entries(store, user)] == ["a@b.de"]
 
 
 def test_50_at_once_make_one_entry(store: Store) -> None:
     user = ObjectId()
-    assert together(50, lambda n: store.addressregister.note(user, {"a.b@c.de": f"N{n}"})) == [None] * 50
+    assert together(50, lambda n: store.address_register.note(user, {"a.b@c.de": f"N{n}"})) == [None] * 50
     (entry,) = entries(store, user)
     assert entry["addrview"] == "ab@c.de"
 
@@ -66,7 +66,7 @@ def test_entries_that_wildduck_made_are_renewed_and_not_doubled(store: Store) ->
     old = register.insert_one({**common, "address": "a@b.de", "addrview": "a@b.de"}).inserted_id
     for disabled in (True, False):
         register.insert_one({**common, "address": "h@b.de", "addrview": "h@b.de", "disabled": disabled})
-    store.addressregister.note(user, {"a@b.de": "A", "h@b.de": "H"})
+    store.address_register.note(user, {"a@b.de": "A", "h@b.de": "H"})
     assert [(row["_id"] == old, row.get("name")) for row in entries(store, user)] == [
         (True, "A"), (False, None), (False, None),
     ]  # fmt: skip

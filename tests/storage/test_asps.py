@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 
 from problems import Problem
-from storage.asps import Asps
+from storage.accounts.asps import Asps
 from storage.store import Store
 from tests.storage.conftest import together
 

@@ -16,7 +16,7 @@ from pymongo.errors import WriteError
 from mail.attachment import decode, decoded_pieces, encode, encoded_pieces
 from mail.content import Body
 from problems import Problem
-from storage.chunks import CHUNK_SIZE
+from storage.base.chunks import CHUNK_SIZE
 from storage.store import Store
 from tests.storage.conftest import together
 

@@ -10,9 +10,9 @@ import pytest
 from bson import ObjectId
 
 from problems import Problem
-from storage.auditimport import PLACES, AuditImport, AuditOver
-from storage.audits import Actor, Span
-from storage.database import DatabaseError, utc_now
+from storage.audits.audits import Actor, Span
+from storage.audits.copying import PLACES, AuditImport, AuditOver
+from storage.base.database import DatabaseError, utc_now
 from storage.store import Store
 from tests.storage.conftest import Account, message, together, with_attachment
 from tests.storage.plans import examined, indexes, plans
@@ -34,7 +34,7 @@ def begin(account: Account, start: Any = None, end: Any = None, expires: datetim
 
 def copies(account: Account, audit: ObjectId) -> list[tuple[str, bytes]]:
     """(mailbox path, bytes) of each copy."""
-    return [(copy.mailbox, b"".join(copy.pieces)) for copy in account.store.auditfiles.export(audit)]
+    return [(copy.mailbox, b"".join(copy.pieces)) for copy in account.store.audit_files.export(audit)]
 
 
 def files(account: Account) -> list[dict[str, Any]]:
@@ -256,7 +256,7 @@ def test_a_crash_on_a_lone_server_leaves_nothing_that_is_not_mended(
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr("storage.auditfiles.write_chunks", broken)
+        patch.setattr("storage.audits.files.write_chunks", broken)
         with pytest.raises(Crash):
             bring_in(account, audit)
     assert len(files(account)) == 1
@@ -306,7 +306,7 @@ def test_when_it_expires_all_goes_and_nothing_comes_after(
     account.store.databases.main["audits"].update_one({"_id": audit}, {"$set": {"expires": utc_now()}})
     assert account.store.audits.expired(10) == [audit]
     assert not account.store.audits.close(audit), "not while there are copies"
-    assert [account.store.auditfiles.delete_some(audit, 3) for _ in range(3)] == [3, 2, 0]
+    assert [account.store.audit_files.delete_some(audit, 3) for _ in range(3)] == [3, 2, 0]
     assert account.store.audits.close(audit)
     noted = account.store.audits.get(audit)
     assert (noted["deleted"], noted["audited"]) == (True, 5)
@@ -335,7 +335,7 @@ def test_everything_is_found_by_an_index(ada: Account, monkeypatch: pytest.Monke
     found = plans(ada.store, lambda: list(work.batches("messages", some)))
     assert [(indexes(plan), examined(plan)) for plan in found] == [({"user_messages_by_thread"}, 3)]
     bring_in(ada, audit)
-    monkeypatch.setattr("storage.auditfiles._PAGE", 5)
+    monkeypatch.setattr("storage.audits.files._PAGE", 5)
     found = plans(ada.store, lambda: copies(ada, audit))
     pages = [examined(plan) for plan in found if indexes(plan) == {"audit_files_export"}]
     assert pages == [5] * 6 + [0]

@@ -10,9 +10,9 @@ from bson import ObjectId
 
 from problems import Problem
 from security.secrets import KeyRing, KeyRings, SecretUnreadable
-from storage.certs import Certs, Match
-from storage.database import utc_now
-from storage.paging import Paging
+from storage.base.database import utc_now
+from storage.base.paging import Paging
+from storage.keys.certs import Certs, Match
 from storage.store import Store
 from tests.storage.conftest import together
 from tests.storage.plans import examined, indexes, plans

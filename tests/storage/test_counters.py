@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from bson import ObjectId
 
-from storage.counters import Count, Counters
+from storage.base.counters import Count, Counters
 from storage.store import Store
 from tests.storage.conftest import together
 

@@ -10,10 +10,10 @@ from bson import ObjectId
 
 from mail.dkim import signature_header
 from problems import Problem
-from security.dkimkeys import KeyPair, dns_value, generate
+from security.dkim_keys import KeyPair, dns_value, generate
 from security.secrets import KeyRing, KeyRings, SecretUnreadable
-from storage.database import utc_now
-from storage.paging import Paging
+from storage.base.database import utc_now
+from storage.base.paging import Paging
 from storage.store import Store
 from tests.storage.conftest import together
 from tests.storage.plans import indexes, plans
@@ -160,5 +160,5 @@ def test_unknown_keys(store: Store) -> None:
 
 def test_a_renamed_domain_takes_its_key_along(store: Store) -> None:
     put(store, "example.com", ED[0], "own")
-    assert store.domainrename.run("example.com", "example.org").dkim == 1
+    assert store.domain_rename.run("example.com", "example.org").dkim == 1
     assert signs(store, "example.org") == ("example.org", "own", dns_value(ED[0].public))

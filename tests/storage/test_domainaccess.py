@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from problems import Problem
-from storage.domainaccess import ALLOW, BLOCK
+from storage.addresses.domain_access import ALLOW, BLOCK
 from storage.store import Store
 from tests.storage.conftest import Document, together
 from tests.storage.profiler import assert_indexed, profiled
@@ -23,7 +23,7 @@ def rows(store: Store, of: str) -> list[Document]:
 
 def test_a_row_as_it_stands_on_disk(store: Store) -> None:
     staff = tag()
-    entry = store.domainaccess.put(staff, "example.com", ALLOW)
+    entry = store.domain_access.put(staff, "example.com", ALLOW)
     assert rows(store, staff) == [
         {"_id": entry, "tag": staff, "tagview": staff.lower(), "domain": "example.com", "action": "allow"}
     ]
@@ -31,8 +31,8 @@ def test_a_row_as_it_stands_on_disk(store: Store) -> None:
 
 def test_the_other_list_takes_the_entry_over(store: Store) -> None:
     staff = tag()
-    entry = store.domainaccess.put(staff, "example.com", ALLOW)
-    assert store.domainaccess.put(staff.upper(), "example.com", BLOCK) == entry
+    entry = store.domain_access.put(staff, "example.com", ALLOW)
+    assert store.domain_access.put(staff.upper(), "example.com", BLOCK) == entry
     (row,) = rows(store, staff)
     assert (row["tag"], row["action"]) == (staff, "block")
 
@@ -41,37 +41,39 @@ def test_an_entry_of_wildduck_keeps_its_id(store: Store) -> None:
     staff, entry = tag(), ObjectId()
     row = {"_id": entry, "tag": staff, "tagview": staff.lower(), "domain": "example.com", "action": "block"}
     store.databases.main["domainaccess"].insert_one(row)
-    assert store.domainaccess.put(staff, "example.com", ALLOW) == entry
+    assert store.domain_access.put(staff, "example.com", ALLOW) == entry
 
 
 def test_many_at_once_make_one_entry(store: Store) -> None:
     staff = tag()
-    outcomes = together(32, lambda n: store.domainaccess.put(staff, "example.com", ALLOW if n % 2 else BLOCK))
+    outcomes = together(
+        32, lambda n: store.domain_access.put(staff, "example.com", ALLOW if n % 2 else BLOCK)
+    )
     (row,) = rows(store, staff)
     assert set(outcomes) == {row["_id"]}
 
 
 def test_an_entry_made_again_after_its_deletion(store: Store) -> None:
     staff = tag()
-    store.domainaccess.delete(store.domainaccess.put(staff, "example.com", ALLOW))
+    store.domain_access.delete(store.domain_access.put(staff, "example.com", ALLOW))
     assert rows(store, staff) == []
-    store.domainaccess.put(staff, "example.com", BLOCK)
+    store.domain_access.put(staff, "example.com", BLOCK)
     assert [row["action"] for row in rows(store, staff)] == ["block"]
 
 
 def test_what_holds_for_an_account(store: Store) -> None:
     staff, guests = tag(), tag()
-    trusted = store.domainaccess.put(staff, "example.com", ALLOW)
-    store.domainaccess.put(guests, "example.com", BLOCK)
-    store.domainaccess.put(guests, "example.org", BLOCK)
+    trusted = store.domain_access.put(staff, "example.com", ALLOW)
+    store.domain_access.put(guests, "example.com", BLOCK)
+    store.domain_access.put(guests, "example.org", BLOCK)
 
     def decided(tags: list[str], domain: str) -> str | None:
-        found = store.domainaccess.decide(tags, domain)
+        found = store.domain_access.decide(tags, domain)
         return found["action"] if found else None
 
     assert decided([guests.lower()], "example.com") == "block"
     for tags in ([guests, staff], [staff, guests]):
-        found = store.domainaccess.decide(tags, "example.com")
+        found = store.domain_access.decide(tags, "example.com")
         assert found
         assert (found["_id"], found["action"]) == (trusted, "allow")
     assert decided([staff], "example.org") is None
@@ -82,12 +84,12 @@ def test_what_holds_for_an_account(store: Store) -> None:
 def test_lists_and_decisions_are_read_through_the_index(store: Store) -> None:
     staff = tag()
     for number in range(30):
-        store.domainaccess.put(staff, f"{number:02}.example", ALLOW if number % 2 else BLOCK)
+        store.domain_access.put(staff, f"{number:02}.example", ALLOW if number % 2 else BLOCK)
 
     def work() -> None:
-        assert len(store.domainaccess.listed(staff, ALLOW)) == 15
-        assert store.domainaccess.decide([staff], "03.example")
-        store.domainaccess.put(staff, "03.example", BLOCK)
+        assert len(store.domain_access.listed(staff, ALLOW)) == 15
+        assert store.domain_access.decide([staff], "03.example")
+        store.domain_access.put(staff, "03.example", BLOCK)
 
     listing, decision, change = profiled(store.databases.main, "domainaccess", work)
     assert_indexed(listing, most=15)
@@ -97,4 +99,4 @@ def test_lists_and_decisions_are_read_through_the_index(store: Store) -> None:
 
 def test_unknown_ids(store: Store) -> None:
     with pytest.raises(Problem, match="DomainNotFound"):
-        store.domainaccess.delete(ObjectId())
+        store.domain_access.delete(ObjectId())

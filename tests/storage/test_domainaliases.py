@@ -10,8 +10,8 @@ import pytest
 from bson import ObjectId
 
 from problems import Problem
-from storage.domainaliases import DomainAliases
-from storage.paging import Paging
+from storage.addresses.domain_aliases import DomainAliases
+from storage.base.paging import Paging
 from storage.store import Store
 from tests.storage.conftest import together
 from tests.storage.profiler import assert_indexed, profiled
@@ -20,7 +20,7 @@ from tests.storage.profiler import assert_indexed, profiled
 @pytest.fixture(params=["replica set", "lone server"])
 def aliases(request: pytest.FixtureRequest, store: Store, lone_store: Store) -> DomainAliases:
     """The repository, with transactions and without."""
-    return (store if request.param == "replica set" else lone_store).domainaliases
+    return (store if request.param == "replica set" else lone_store).domain_aliases
 
 
 def domain() -> str:
@@ -63,27 +63,27 @@ def test_with_transactions_one_half_wins(store: Store) -> None:
     for _ in range(10):
         names = [domain() for _ in range(3)]
         pairs = list(itertools.pairwise(names))
-        outcomes = Counter(together(2, lambda n, pairs=pairs: outcome(store.domainaliases, *pairs[n])))
+        outcomes = Counter(together(2, lambda n, pairs=pairs: outcome(store.domain_aliases, *pairs[n])))
         assert outcomes == {"made": 1, "AliasChain": 1}
         assert chains(store, names) == []
 
 
 def test_a_refused_alias_leaves_nothing(store: Store) -> None:
     one, other, third = domain(), domain(), domain()
-    store.domainaliases.create(one, other)
-    assert outcome(store.domainaliases, third, one) == "AliasChain"
+    store.domain_aliases.create(one, other)
+    assert outcome(store.domain_aliases, third, one) == "AliasChain"
     assert store.databases.users["domaincache"].count_documents({"domain": third}) == 0
     assert store.databases.users["domainaliases"].count_documents({"alias": third}) == 0
 
 
 def test_a_page_is_read_in_the_order_of_the_index(store: Store) -> None:
     for _ in range(30):
-        store.domainaliases.create(domain(), "target.example")
+        store.domain_aliases.create(domain(), "target.example")
     cursors: list[str] = []
 
     def walk() -> None:
         paging = Paging(limit=3, next=cursors[-1] if cursors else None)
-        cursors.append(str(store.domainaliases.page("", paging)[0].next_cursor))
+        cursors.append(str(store.domain_aliases.page("", paging)[0].next_cursor))
 
     entries = profiled(store.databases.users, "domainaliases", lambda: [walk() for _ in range(3)])
     pages = [entry for entry in entries if "find" in entry["command"]]
@@ -95,9 +95,9 @@ def test_a_page_is_read_in_the_order_of_the_index(store: Store) -> None:
 def test_a_text_is_looked_for_in_the_indexes(store: Store) -> None:
     marks = [f"needle-{domain()}" for _ in range(3)]
     for number in range(30):
-        store.domainaliases.create(domain(), marks[number] if number < 3 else "target.example")
+        store.domain_aliases.create(domain(), marks[number] if number < 3 else "target.example")
     entries = profiled(
-        store.databases.users, "domainaliases", lambda: store.domainaliases.page("needle", Paging(limit=2))
+        store.databases.users, "domainaliases", lambda: store.domain_aliases.page("needle", Paging(limit=2))
     )
     total = next(entry for entry in entries if "aggregate" in entry["command"])
     assert_indexed(total, most=3)
@@ -107,9 +107,9 @@ def test_a_text_is_looked_for_in_the_indexes(store: Store) -> None:
 
 def test_unknown_names_and_ids(store: Store) -> None:
     for look in (
-        lambda: store.domainaliases.get(ObjectId()),
-        lambda: store.domainaliases.delete(ObjectId()),
-        lambda: store.domainaliases.id_of("$ne"),
+        lambda: store.domain_aliases.get(ObjectId()),
+        lambda: store.domain_aliases.delete(ObjectId()),
+        lambda: store.domain_aliases.id_of("$ne"),
     ):
         with pytest.raises(Problem, match="AliasNotFound"):
             look()

@@ -11,8 +11,8 @@ from pymongo.errors import AutoReconnect
 from pymongo.mongo_client import MongoClient
 
 from problems import Problem
-from server.mongod import Mongod
-from storage.domainrename import DomainRename, Renamed
+from server.processes.mongod import Mongod
+from storage.addresses.domain_rename import DomainRename, Renamed
 from storage.store import Store
 from tests.storage.conftest import Account, Document, together
 from tests.storage.plans import examined, indexes, plans

@@ -12,8 +12,8 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from problems import Problem
+from storage.events.webhooks import patterns_of
 from storage.store import Store
-from storage.webhooks import patterns_of
 from tests.storage.conftest import Account, together
 from tests.storage.profiler import entries
 
@@ -123,7 +123,7 @@ def test_a_change_that_can_not_be_told_is_not_made(ada: Account, monkeypatch: py
         raise OSError("no room left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store.webhookqueue, "add", full)
+        patch.setattr(store.webhook_queue, "add", full)
         with pytest.raises(OSError, match="no room"):
             store.mailboxes.create(ada.id, "Work", {}, 10)
         with pytest.raises(OSError, match="no room"):
@@ -201,7 +201,7 @@ def test_numbers_go_on_when_the_counter_has_expired(ada: Account) -> None:
 CHANGES: dict[str, Callable[[Account], Any]] = {
     "a mailbox": lambda account: account.store.mailboxes.create(account.id, "Work", {}, 10),
     "a filter": lambda account: account.store.filters.create(account.id, {"query": {}, "action": {}}, 10),
-    "a second factor": lambda account: account.store.secondfactors.enable_custom(account.id),
+    "a second factor": lambda account: account.store.second_factors.enable_custom(account.id),
     "a message": lambda account: account.add(),
 }
 

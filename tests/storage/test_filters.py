@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from problems import Problem
-from storage.paging import Paging
+from storage.base.paging import Paging
 from storage.store import Store
 from tests.storage.conftest import Account, Document
 from tests.storage.plans import examined, indexes, plans

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from pymongo import MongoClient
 
-from storage.database import DatabaseNames, Databases, Document
-from storage.indexes import ensure_indexes
+from storage.base.database import DatabaseNames, Databases, Document
+from storage.base.indexes import ensure_indexes
 
 
 @pytest.fixture

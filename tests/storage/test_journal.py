@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from bson import ObjectId
 
-from storage.journal import exists, expunge, fetch
+from storage.events.journal import exists, expunge, fetch
 from storage.store import Store
 
 MESSAGE = {

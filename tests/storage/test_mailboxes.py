@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from problems import Problem
-from storage.mailboxcounts import has_counts
+from storage.mailboxes.counts import has_counts
 from storage.store import Store
 from tests.storage.conftest import Account, together
 
@@ -167,7 +167,7 @@ def test_counts_are_kept_not_counted(ada: Account) -> None:
     ada.add(flags=["\\Seen"])
     box = ada.box()
     assert has_counts(box, ada.store.clock())
-    assert ada.store.mailboxcounts.of([box]) == {box["_id"]: (2, 1)}
+    assert ada.store.mailbox_counts.of([box]) == {box["_id"]: (2, 1)}
 
 
 def test_what_wildduck_changed_beside_is_counted_again_and_kept(ada: Account) -> None:
@@ -178,22 +178,22 @@ def test_what_wildduck_changed_beside_is_counted_again_and_kept(ada: Account) ->
     main["mailboxes"].update_one({"_id": stored["mailbox"]}, {"$inc": {"uidNext": 1, "modifyIndex": 1}})
     boxes = ada.store.mailboxes.of_user(ada.id)
     assert not has_counts(ada.box(), ada.store.clock())
-    assert ada.store.mailboxcounts.of(boxes)[stored["mailbox"]] == (2, 1)
+    assert ada.store.mailbox_counts.of(boxes)[stored["mailbox"]] == (2, 1)
     assert has_counts(ada.box(), ada.store.clock())
     ada.add()
-    assert ada.store.mailboxcounts.of([ada.box()])[stored["mailbox"]] == (3, 2)
+    assert ada.store.mailbox_counts.of([ada.box()])[stored["mailbox"]] == (3, 2)
 
 
 def test_a_count_that_was_overtaken_is_not_kept(ada: Account) -> None:
-    ada.store.mailboxcounts.distrust(ada.box()["_id"])
+    ada.store.mailbox_counts.distrust(ada.box()["_id"])
     old = ada.box()
     ada.add()
-    assert ada.store.mailboxcounts.of([old])[old["_id"]] == (1, 1)
+    assert ada.store.mailbox_counts.of([old])[old["_id"]] == (1, 1)
     assert not has_counts(ada.box(), ada.store.clock())
 
 
 def test_mailboxes_that_wildduck_made_have_no_counts_that_could_be_taken_for_right(ada: Account) -> None:
-    ada.store.mailboxcounts.distrust(ada.box()["_id"])
+    ada.store.mailbox_counts.distrust(ada.box()["_id"])
     main = ada.store.databases.main
     main["mailboxes"].update_one({"_id": ada.box()["_id"]}, {"$set": {"modifyIndex": 0}})
     ada.add()
@@ -204,4 +204,4 @@ def test_mailboxes_that_wildduck_made_have_no_counts_that_could_be_taken_for_rig
 def test_sizes(ada: Account) -> None:
     sizes = [ada.add()["size"], ada.add()["size"]]
     boxes = [box["_id"] for box in ada.store.mailboxes.of_user(ada.id)]
-    assert ada.store.mailboxcounts.sizes(boxes) == {ada.box()["_id"]: sum(sizes)}
+    assert ada.store.mailbox_counts.sizes(boxes) == {ada.box()["_id"]: sum(sizes)}

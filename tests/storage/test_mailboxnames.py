@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from storage.mailboxnames import _NAMES, SPECIAL_USES, mailbox_names
-from storage.mailboxpaths import checked_path
+from storage.mailboxes.names import _NAMES, SPECIAL_USES, mailbox_names
+from storage.mailboxes.paths import checked_path
 
 ENGLISH = {"\\Sent": "Sent Mail", "\\Trash": "Trash", "\\Drafts": "Drafts", "\\Junk": "Junk"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from problems import Problem
-from storage.mailboxpaths import checked_path, normalise_path
+from storage.mailboxes.paths import checked_path, normalise_path
 
 
 @pytest.mark.parametrize(

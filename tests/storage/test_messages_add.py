@@ -11,7 +11,7 @@ from bson import Binary, ObjectId
 from pymongo.errors import OperationFailure
 
 from problems import Problem
-from storage.database import DatabaseNames
+from storage.base.database import DatabaseNames
 from storage.store import Store
 from tests.storage.conftest import Account, message, together, with_attachment
 

@@ -10,9 +10,9 @@ import pytest
 from bson import ObjectId
 
 from problems import Problem
-from storage import messages_change
+from storage.messages import changing as messages_change
+from storage.messages.uid_set import UidSet
 from storage.store import Store
-from storage.uidset import UidSet
 from tests.storage.conftest import Account, Document, message, together, with_attachment
 
 MIRRORS = ("unseen", "undeleted", "flagged", "draft", "searchable")

@@ -10,9 +10,9 @@ import pytest
 from bson import ObjectId
 
 from problems import Problem
-from storage import messages_delete
+from storage.messages import deleting as messages_delete
+from storage.messages.uid_set import UidSet
 from storage.store import Store
-from storage.uidset import UidSet
 from tests.storage.conftest import Account, Document, message, together, with_attachment
 
 
@@ -40,7 +40,7 @@ def test_a_message_goes_to_the_archive_as_it_is(account: Account) -> None:
 
 
 def test_the_setting_says_how_long(mongo: Any) -> None:
-    from storage.database import DatabaseNames
+    from storage.base.database import DatabaseNames
 
     store = Store(mongo, DatabaseNames(main="test_archive_time"))
     store.settings.put("const:archive:time", 1000)

@@ -11,8 +11,8 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from problems import Problem
+from storage.messages.uid_set import UidSet
 from storage.store import Store
-from storage.uidset import UidSet
 from tests.storage.conftest import Account, message, with_attachment
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from bson import ObjectId
 
-from storage import messages_expire
-from storage.uidset import UidSet
+from storage.messages import expiring as messages_expire
+from storage.messages.uid_set import UidSet
 from tests.storage.conftest import Account, message
 
 HOUR = 3_600_000

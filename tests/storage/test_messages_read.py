@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from bson import Binary, ObjectId
 
-from mail.mimetree import normalise
+from mail.mime_tree import normalise
 from problems import Problem
-from storage.messages_read import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
-from storage.messages_search import search_order
-from storage.paging import Page, Paging
+from storage.base.paging import Page, Paging
+from storage.messages.reading import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
+from storage.messages.searching import search_order
+from storage.messages.uid_set import UidSet
 from storage.search.condition import condition
 from storage.store import Store
-from storage.uidset import UidSet
 from tests.storage.conftest import Account, Document, message, with_attachment
 from tests.storage.plans import explained, reads, values
 
@@ -257,11 +257,11 @@ def test_searches_stay_in_the_mailbox(
 
 def test_counting_and_measuring_read_no_message(ada: Account, explain: Callable[..., list[Document]]) -> None:
     inbox = fill(ada, 10)
-    ada.store.mailboxcounts.distrust(inbox)
+    ada.store.mailbox_counts.distrust(inbox)
     boxes = ada.store.mailboxes.of_user(ada.id)
     for work in (
-        lambda: ada.store.mailboxcounts.of(boxes),
-        lambda: ada.store.mailboxcounts.sizes([inbox]),
+        lambda: ada.store.mailbox_counts.of(boxes),
+        lambda: ada.store.mailbox_counts.sizes([inbox]),
         lambda: ada.store.messages.thread_counts(ada.id, [ObjectId()]),
     ):
         (plan,) = explain(work)

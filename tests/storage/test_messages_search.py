@@ -10,8 +10,8 @@ from bson import ObjectId
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from storage.messages_search import search_order
-from storage.paging import Paging
+from storage.base.paging import Paging
+from storage.messages.searching import search_order
 from storage.search.condition import condition
 from storage.search.plan import Places
 from storage.store import Store

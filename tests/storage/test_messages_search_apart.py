@@ -11,9 +11,9 @@ from bson import ObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.database import Document
-from storage.messages_search import first_of, search_order
-from storage.paging import Paging
+from storage.base.database import Document
+from storage.base.paging import Paging
+from storage.messages.searching import first_of, search_order
 from storage.search.condition import condition
 from storage.store import Store
 from tests.storage.conftest import Account, message

@@ -10,8 +10,8 @@ import pytest
 from pymongo.collection import Collection
 
 from problems import InvalidInput
-from storage.listing import page_of
-from storage.paging import ASCENDING, DESCENDING, Order, Page, Paging, decode_cursor
+from storage.base.listing import page_of
+from storage.base.paging import ASCENDING, DESCENDING, Order, Page, Paging, decode_cursor
 from storage.store import Store
 from tests.storage.conftest import Document
 

@@ -12,9 +12,9 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from storage.database import DatabaseNames
-from storage.outbound import Delivery, new_queue_id
-from storage.queue import Entry
+from storage.base.database import DatabaseNames
+from storage.queue.outbound import Delivery, new_queue_id
+from storage.queue.queue import Entry
 from storage.store import Store
 from tests.storage.conftest import together
 from tests.storage.plans import indexes, plans, values

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from storage.settingkeys import DEFAULTS, SETTINGS
-from storage.settings import Settings
+from storage.base.setting_keys import DEFAULTS, SETTINGS
+from storage.base.settings import Settings
 from storage.store import Store
 from tests.storage.conftest import together
 

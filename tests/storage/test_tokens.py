@@ -9,8 +9,8 @@ import pytest
 from bson import ObjectId
 
 from security.tokens import token_hash
+from storage.accounts.tokens import TokenRecord, Tokens
 from storage.store import Store
-from storage.tokens import TokenRecord, Tokens
 from tests.storage.conftest import Account
 
 SECRET, LIFETIME, TTL = "a secret of ours", 1000, 500

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.uidset import UidSet
+from storage.messages.uid_set import UidSet
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from storage.database import DatabaseNames, Databases
-from storage.feed import Feed, News
+from storage.base.database import DatabaseNames, Databases
+from storage.events.feed import Feed, News
+from storage.events.updates import PAGE
 from storage.store import Store
-from storage.updates import PAGE
 from tests.storage.conftest import together
 
 

@@ -11,11 +11,11 @@ from pymongo import monitoring
 from pymongo.mongo_client import MongoClient
 
 from problems import Problem
-from server.mongod import Mongod
-from storage.database import DatabaseNames
-from storage.paging import Paging
+from server.processes.mongod import Mongod
+from storage.accounts.user_fields import listing_filter, stored_target
+from storage.base.database import DatabaseNames
+from storage.base.paging import Paging
 from storage.store import Store
-from storage.userfields import listing_filter, stored_target
 from tests.storage.conftest import Account, Document, together
 
 

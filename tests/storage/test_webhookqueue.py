@@ -10,8 +10,8 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
+from storage.events.webhook_queue import LEASE, Entry, Lane, LaneLost, WebhookQueue
 from storage.store import Store
-from storage.webhookqueue import LEASE, Entry, Lane, LaneLost, WebhookQueue
 from tests.storage.conftest import together
 from tests.storage.plans import examined, indexes, plans
 from tests.storage.profiler import entries
@@ -45,7 +45,7 @@ def own(mongo: MongoClient[Document], store: Store, clock: Clock) -> Iterator[St
 
 @pytest.fixture
 def queue(own: Store) -> WebhookQueue:
-    return own.webhookqueue
+    return own.webhook_queue
 
 
 def put(queue: WebhookQueue, hook: ObjectId, *numbers: int, target: str = A, user: str = "u") -> None:
@@ -256,7 +256,7 @@ def test_a_hook_that_is_gone_leaves_what_is_dead(queue: WebhookQueue) -> None:
 
 
 def test_every_read_is_led_by_an_index(own: Store) -> None:
-    queue, hooks = own.webhookqueue, [ObjectId() for _ in range(30)]
+    queue, hooks = own.webhook_queue, [ObjectId() for _ in range(30)]
     for hook in hooks:
         put(queue, hook, *range(20))
     queue.discover()
@@ -284,7 +284,7 @@ def test_every_read_is_led_by_an_index(own: Store) -> None:
 
 
 def test_a_claim_reads_the_lane_it_takes(own: Store) -> None:
-    queue, main = own.webhookqueue, own.databases.main
+    queue, main = own.webhook_queue, own.databases.main
     for number in range(40):
         put(queue, ObjectId(), 1, target=A if number else B)
     queue.discover()
@@ -301,7 +301,7 @@ def test_a_claim_reads_the_lane_it_takes(own: Store) -> None:
 
 
 def test_listings_of_hooks_are_led_by_an_index(own: Store) -> None:
-    from storage.paging import Paging
+    from storage.base.paging import Paging
 
     user = ObjectId()
     rows = [

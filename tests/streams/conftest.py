@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from server.mongod import Mongod
+from server.processes.mongod import Mongod
 from storage.store import Store
 
 TOKEN = "streams-root-token"

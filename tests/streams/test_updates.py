@@ -13,9 +13,9 @@ import pytest
 import requests
 from bson import ObjectId
 
-from server.mongod import Mongod
+from server.processes.mongod import Mongod
+from storage.messages.uid_set import UidSet
 from storage.store import Store
-from storage.uidset import UidSet
 from tests.streams.conftest import TOKEN, start_api
 
 Listen = Callable[..., Any]

@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-from server.contract import Operation
+from server.contract.operations import Operation
 from tests.contract.things import Thing, needed_by
 from tests.contract.world import RAW, Names, Request, at, example_requests
 

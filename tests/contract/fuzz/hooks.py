@@ -19,8 +19,8 @@ from schemathesis.generation import GenerationMode
 from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import AllowHeaderMismatch, RejectedPositiveData, UnsupportedMethodResponse
 
-from server.contract import Operation
-from server.formats import FORMATS as SERVER_FORMATS
+from server.contract.formats import FORMATS as SERVER_FORMATS
+from server.contract.operations import Operation
 from tests.contract.world import Names, path_value, renamed
 
 _LETTERS = string.ascii_lowercase + string.digits

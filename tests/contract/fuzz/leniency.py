@@ -13,9 +13,9 @@ from typing import Any
 
 import jsonschema_rs
 
-from server.contract import Contract, Operation
-from server.formats import FORMATS
-from server.schemas import to_json_schema
+from server.contract.formats import FORMATS
+from server.contract.operations import Contract, Operation
+from server.contract.schemas import to_json_schema
 
 _ABSENT = object()
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.I)

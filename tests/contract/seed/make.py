@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from server.schemas import inline
+from server.contract.schemas import inline
 
 HERE = Path(__file__).parent
 Schema = dict[str, Any]

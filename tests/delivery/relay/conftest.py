@@ -12,7 +12,6 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from delivery.queue import Submission, queueing
 from delivery.relay.carrier import Carrier
 from delivery.relay.hosts import Hosts
 from delivery.relay.lease import Lease
@@ -23,9 +22,10 @@ from delivery.relay.routes import Routes, SmartHost, Tls
 from delivery.relay.session import Opener, Timeouts
 from delivery.relay.source import Source
 from delivery.relay.worker import Worker
-from storage.database import DatabaseNames
-from storage.outbound import Delivery
-from storage.queue import Entry
+from delivery.sending.queue import Submission, queueing
+from storage.base.database import DatabaseNames
+from storage.queue.outbound import Delivery
+from storage.queue.queue import Entry
 from storage.store import Store
 from tests.authority import ROOT, issue
 from tests.conftest import emptied

@@ -12,7 +12,7 @@ from delivery.relay.routes import SmartHost
 from delivery.relay.signing import Signer
 from delivery.relay.source import Source
 from delivery.relay.worker import Worker
-from storage.outbound import Delivery
+from storage.queue.outbound import Delivery
 from storage.store import Store
 from tests.delivery.relay.conftest import RAW, Bench, make_carrier, put, rows
 from tests.delivery.relay.sinks import FakeDns, Sink

@@ -12,8 +12,8 @@ from bson import ObjectId
 from flask import Flask
 from pymongo import MongoClient
 
-from server.settings import Settings
-from storage.database import DatabaseNames, Document, utc_now
+from server.settings.table import Settings
+from storage.base.database import DatabaseNames, Document, utc_now
 from storage.store import Store
 from tests.conftest import AppOf, Client
 

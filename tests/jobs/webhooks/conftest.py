@@ -117,9 +117,9 @@ def delivery(store: Store, poster: Poster) -> Delivery:
 def deliver(store: Store, delivery: Delivery) -> int:
     """Run all that is due at this moment; how many lanes."""
     lanes = 0
-    while store.webhookqueue.discover():
+    while store.webhook_queue.discover():
         pass
-    while lane := store.webhookqueue.claim():
+    while lane := store.webhook_queue.claim():
         delivery.run(lane)
         lanes += 1
     return lanes

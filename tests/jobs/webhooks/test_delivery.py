@@ -16,8 +16,8 @@ from jobs.webhooks.delivery import Delivery
 from network.addresses import addresses_of
 from network.post import Poster, PostFailed
 from security.webhooks import hook_secret
+from storage.events.webhook_queue import LEASE
 from storage.store import Store
-from storage.webhookqueue import LEASE
 from tests.jobs.conftest import Crash, HandClock
 from tests.jobs.webhooks.conftest import Post, Receiver, deliver, tell, told
 
@@ -30,7 +30,7 @@ def left(store: Store) -> int:
 
 def dead(store: Store) -> list[tuple[str, int, str]]:
     return [
-        (row["body"]["path"], row["attempts"], row["error"]) for row in store.webhookqueue.dead(None, 100)
+        (row["body"]["path"], row["attempts"], row["error"]) for row in store.webhook_queue.dead(None, 100)
     ]
 
 
@@ -169,7 +169,7 @@ def test_410_ends_the_hook(store: Store, receiver: Receiver, delivery: Delivery)
     deliver(store, delivery)
     assert len(receiver.posts) == 1
     assert store.webhooks.find(hook) is None
-    assert (left(store), store.webhookqueue.states()) == (0, {})
+    assert (left(store), store.webhook_queue.states()) == (0, {})
     tell(store, ADA, "3")
     assert left(store) == 0, "and nobody listens any more"
 
@@ -200,7 +200,7 @@ def test_an_event_that_is_refused_is_given_up_and_lets_the_next_pass(
     assert dead(store) == [("bad", 10, "HTTP 400")]
     assert timedelta(minutes=10) < clock.now - began < timedelta(minutes=30)
     receiver.answer = lambda post: 200
-    store.webhookqueue.revive([row["id"] for row in store.webhookqueue.dead(None, 10)])
+    store.webhook_queue.revive([row["id"] for row in store.webhook_queue.dead(None, 10)])
     deliver(store, delivery)
     assert (receiver.events[-1]["path"], receiver.posts[-1].attempt, left(store)) == ("bad", 11, 0)
 
@@ -280,7 +280,7 @@ def test_a_private_target_gets_nothing_unless_it_is_allowed(store: Store, receiv
     tell(store, ADA, "1")
     deliver(store, Delivery(store, Poster()))
     assert receiver.posts == []
-    (state,) = store.webhookqueue.states().values()
+    (state,) = store.webhook_queue.states().values()
     assert state["error"] == "127.0.0.1 has no public address, and nothing is sent to a private one"
 
 
@@ -348,6 +348,6 @@ def test_no_answer_is_a_failed_attempt(store: Store, delivery: Delivery, clock: 
     store.webhooks.create(["*"], "https://hooks.example.com", None)
     tell(store, ADA, "1")
     deliver(store, Delivery(store, Silent(), rand=lambda: 0.5))
-    (state,) = store.webhookqueue.states().values()
+    (state,) = store.webhook_queue.states().values()
     assert (state["failures"], state["error"]) == (1, "No answer in time")
     assert state["next"] == clock.now + timedelta(seconds=2)

@@ -82,7 +82,7 @@ def test_a_stop_waits_for_the_attempt_and_leaves_the_rest(
         until(lambda: receiver.at_once == 1)
     assert told(receiver, user) == ["1"]
     assert store.databases.main["webhookqueue"].count_documents({}) == 2
-    assert store.webhookqueue.claim(), "the lane was given back"
+    assert store.webhook_queue.claim(), "the lane was given back"
 
 
 def test_a_database_that_is_away_ends_nothing(
@@ -90,7 +90,7 @@ def test_a_database_that_is_away_ends_nothing(
 ) -> None:
     store.webhooks.create(["*"], receiver.url, None)
     failures = []
-    discover = store.webhookqueue.discover
+    discover = store.webhook_queue.discover
 
     def failing() -> int:
         if len(failures) < 2:
@@ -98,7 +98,7 @@ def test_a_database_that_is_away_ends_nothing(
             raise OSError("away")
         return discover()
 
-    monkeypatch.setattr(store.webhookqueue, "discover", failing)
+    monkeypatch.setattr(store.webhook_queue, "discover", failing)
     tell(store, ObjectId(), "1")
     with running(store, poster):
         until(lambda: len(receiver.posts) == 1)

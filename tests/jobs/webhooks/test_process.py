@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from bson import ObjectId
 
-from server.mongod import Mongod
+from server.processes.mongod import Mongod
 from storage.store import Store
 from tests.jobs.webhooks.conftest import Receiver, tell
 

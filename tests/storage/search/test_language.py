@@ -11,6 +11,7 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.messages.uid_set import UidSet
 from storage.search.language import QuerySyntaxError, parse_query
 from storage.search.terms import (
     All,
@@ -30,7 +31,6 @@ from storage.search.terms import (
     Unseen,
     Word,
 )
-from storage.uidset import UidSet
 
 ID = "5d48a1f5fd1a4d1be0d4a1c1"
 TO = ("to", "cc", "bcc")

@@ -1,0 +1,198 @@
+"""A message that came in, with what is found out about it once, whoever it is for."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+from bson import ObjectId
+
+from delivery.inbound.auth_results import from_fields
+from delivery.inbound.spam import spam_action
+from delivery.inbound.trace import delivered, received
+from delivery.inbound.verification import Peer, verify
+from mail.headers import addresses, flat_addresses, unfold
+from mail.mime_tree import header_fields, header_lines, normalise
+from mail.rewrite import split
+from network.dns import Dns
+from storage.base.database import Document
+
+log = structlog.get_logger()
+
+_RECEIVED_FROM = re.compile(r"\s*from\s+([^\s()]+)", re.I)
+_RECEIVED_IP = re.compile(r"\[(?:IPv6:)?([0-9a-f.:]+)\]", re.I)
+_RECEIVED_ID = re.compile(r"\sid\s+([^\s();]+)", re.I)
+_LARGEST_VERIFIED = 16 * 1024 * 1024
+_DISOWNING = ("quarantine", "reject")
+_ANEW_EACH_TIME = frozenset({"delivery-date", "envelope-to", "return-path"})
+"""Fields that an MTA may write when it hands a message over, so they differ when it does so again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """How a message was handed in; `id` is that of the transaction, `peer` the client's IP, `helo` its name."""
+
+    id: ObjectId
+    sender: str
+    peer: str
+    helo: str
+    time: datetime
+    utf8: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What all recipients share. `fields` are those of the header, as (name in lower case, text)."""
+
+    envelope: Envelope
+    host: str
+    raw: bytes
+    fields: Sequence[tuple[str, str]]
+    digest: str
+    body_digest: str
+    spam_action: str = ""
+    verification: Document | None = None
+
+    def values(self, name: str) -> list[str]:
+        """The texts of all fields of a name, unfolded."""
+        return [unfold(text) for key, text in self.fields if key == name]
+
+    def first(self, name: str) -> str:
+        """The text of the topmost field of a name, empty without one."""
+        return next(iter(self.values(name)), "")
+
+    def addresses(self, name: str) -> list[str]:
+        """The addresses in all fields of a name, those of groups included."""
+        entries = (entry for text in self.values(name) for entry in flat_addresses(addresses(text)))
+        return [str(entry["address"]) for entry in entries]
+
+    @property
+    def hops(self) -> int:
+        """How many servers it came through."""
+        return len(self.values("received"))
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether the domain that From names has a policy (DMARC), and nothing shows that this is from it."""
+        dmarc = (self.verification or {}).get("dmarc")
+        return dmarc is not None and not dmarc.get("domain")
+
+    @property
+    def is_disowned(self) -> bool:
+        """Whether that policy refuses it, and nothing speaks for the envelope's sender (SPF): whoever that is has not
+        written it.
+        """
+        found = self.verification or {}
+        return self.is_unproven and found["dmarc"].get("policy") in _DISOWNING and not found.get("spf")
+
+    def passed_on(self, recipient: str) -> bytes:
+        """The message with our own Received field: what is forwarded."""
+        envelope = self.envelope
+        trace = received(
+            helo=envelope.helo,
+            peer=envelope.peer,
+            host=self.host,
+            protocol="UTF8LMTP" if envelope.utf8 else "LMTP",
+            transaction=str(envelope.id),
+            recipient=recipient,
+            time=envelope.time,
+        )
+        return trace + self.raw
+
+    def meta(self, recipient: str) -> Document:
+        """`meta` of the stored message. Only `queueId` is the message's own word."""
+        envelope = self.envelope
+        found = _RECEIVED_ID.search(self.first("received"))
+        return {
+            "transactionId": envelope.id,
+            "source": "MX",
+            "from": envelope.sender,
+            "to": [recipient],
+            "origin": envelope.peer,
+            "transhost": envelope.helo,
+            "transtype": "LMTP",
+            "time": envelope.time,
+            **({"queueId": found[1][:100]} if found else {}),
+            **({"spamAction": self.spam_action} if self.spam_action else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What is believed of a message: results of this `authserv_id`, or else what the DNS says, if there is one."""
+
+    host: str = "localhost"
+    dns: Dns | None = None
+    authserv_id: str = ""
+    spam_fields: Sequence[str] = field(default_factory=tuple)
+
+    def arrival(self, envelope: Envelope, content: bytes) -> Arrival:
+        """Look at a message. Takes as long as the DNS does, so it belongs into a thread."""
+        raw = normalise(content)
+        header, body = split(raw)
+        lines = header_lines(header)
+        fields = list(header_fields([line.decode("latin-1") for line in lines]))
+        return Arrival(
+            envelope=envelope,
+            host=self.host,
+            raw=raw,
+            fields=fields,
+            digest=_digest(_lasting(lines, fields), body),
+            body_digest=_digest([], body),
+            spam_action=spam_action(fields, self.spam_fields),
+            verification=self._verified(envelope, raw, fields),
+        )
+
+    def _verified(
+        self, envelope: Envelope, raw: bytes, fields: Sequence[tuple[str, str]]
+    ) -> dict[str, Any] | None:
+        if self.authserv_id:
+            return from_fields(fields, self.authserv_id)
+        if self.dns is None or len(raw) > _LARGEST_VERIFIED:
+            return None
+        try:
+            return verify(raw, _sending_peer(envelope, fields), self.dns)
+        except Exception:
+            # Libraries take apart what a stranger wrote; no mistake of theirs may hold mail up.
+            log.exception("a message could not be verified", transaction=str(envelope.id))
+            return None
+
+
+def _lasting(lines: Sequence[bytes], fields: Sequence[tuple[str, str]]) -> list[bytes]:
+    return [line for line, (name, _) in zip(lines, fields, strict=True) if name not in _ANEW_EACH_TIME]
+
+
+def _digest(lines: Sequence[bytes], body: bytes) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line + b"\r\n")
+    digest.update(b"\r\n")
+    digest.update(body)
+    return digest.hexdigest()
+
+
+def _sending_peer(envelope: Envelope, fields: Sequence[tuple[str, str]]) -> Peer:
+    """Who handed the message to the MTA, by the MTA's own Received field, which is the topmost. Without an address
+    there, nobody is known to send for anybody.
+    """
+    text = next((unfold(value) for name, value in fields if name == "received"), "")
+    ip, helo = _RECEIVED_IP.search(text), _RECEIVED_FROM.match(text)
+    return Peer(_address(ip[1] if ip else ""), helo[1] if helo else "", envelope.sender)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return ""
+
+
+def with_trace(arrival: Arrival, recipient: str) -> bytes:
+    """The message as it is stored."""
+    return delivered(recipient, arrival.envelope.sender) + arrival.passed_on(recipient)

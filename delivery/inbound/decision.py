@@ -1,0 +1,123 @@
+"""What is to be done with a message for one account: its rules, filters and level, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+
+from delivery.inbound.arrival import Arrival, with_trace
+from delivery.inbound.filtering import Place, Source, Verdict, decide, incoming
+from delivery.inbound.recipients import Recipient
+from delivery.inbound.spam import level_says
+from delivery.inbound.trace import classified
+from mail.compose import ascii_address
+from mail.headers import flat_addresses
+from mail.message import Indexed, index
+from problems import Problem
+from security.normalise import domain_of, normalise_domain
+from storage.addresses.domain_access import BLOCK
+from storage.base.database import Document
+from storage.store import Store
+
+_NAMES = {
+    Source.DOMAIN: "user-domainaccess",
+    Source.FILTER: "user-filter",
+    Source.LEVEL: "user-spamlevel",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The verdict, the mailbox (None for nowhere), what matched, and the message as it is stored.
+
+    `known` is the message's index, if it was not changed since it was made.
+    """
+
+    verdict: Verdict
+    mailbox: Document | None
+    matched: Sequence[ObjectId | str]
+    raw: bytes
+    known: Indexed | None
+
+
+def decided(store: Store, arrival: Arrival, recipient: Recipient) -> Decision:
+    """Ask the lists of domains, the filters and the spam level of an account, in this order."""
+    account = recipient.owner
+    raw = with_trace(arrival, recipient.address)
+    indexed = index(raw, arrival.envelope.time)
+    domain = author_domain(indexed.document["mimeTree"]["parsedHeader"])
+    rule = _domain_rule(store, account, domain)
+    filters = store.filters.enabled(account["_id"])
+    verdict = decide(
+        filters,
+        incoming(indexed.document),
+        domain_rule=rule["action"] == BLOCK if rule else None,
+        level=level_says(account.get("spamLevel", 50), arrival.spam_action),
+    )
+    rules = [f"{rule['action']}:{rule['tag']}:{rule['_id']}"] if rule else []
+    marked = _marked(raw, verdict, domain, filters)
+    return Decision(
+        verdict=verdict,
+        mailbox=_mailbox(store, account["_id"], verdict),
+        matched=[*rules, *verdict.matched],
+        raw=marked,
+        known=indexed if marked is raw else None,
+    )
+
+
+def _marked(raw: bytes, verdict: Verdict, domain: str, filters: Sequence[Document]) -> bytes:
+    """With the fields that say who decided about spam, where somebody did."""
+    if verdict.source is None:
+        return raw
+    info = _info(verdict, domain, filters)
+    return classified(raw, junk=bool(verdict.spam), source=_NAMES[verdict.source], info=info)
+
+
+def author_domain(headers: Document) -> str:
+    """The normalised domain of the first address of From, else of Sender; empty without one."""
+    authors = [entry["address"] for name in ("from", "sender") for entry in flat_addresses(headers.get(name))]
+    return normalise_domain(domain_of(authors[0])) if authors else ""
+
+
+def _domain_rule(store: Store, account: Document, domain: str) -> Document | None:
+    tags = account.get("tagsview")
+    return store.domain_access.decide(tags, domain) if tags and domain else None
+
+
+def _info(verdict: Verdict, domain: str, filters: Sequence[Document]) -> str:
+    """One sentence for the owner: who decided, and where to change it."""
+    what = "spam" if verdict.spam else "no spam"
+    match verdict.source:
+        case Source.DOMAIN:
+            host = ascii_address(f"@{domain}")[1:]
+            return (
+                f"Mail from {host} is taken as {what} by a list of sender domains that your provider keeps."
+            )
+        case Source.FILTER:
+            made: Any = next((f.get("created") for f in filters if f["_id"] == verdict.deciding), None)
+            when = f" of {made:%Y-%m-%d}" if made else ""
+            return f"Your filter{when} takes it as {what}; change or delete that filter to undo this."
+    return f"Your spam level takes it as {what}; set another level to undo this."
+
+
+def _mailbox(store: Store, user: ObjectId, verdict: Verdict) -> Document | None:
+    """INBOX stands in for one that is gone."""
+    if verdict.place is Place.NOWHERE:
+        return None
+    if verdict.mailbox and verdict.place is Place.MAILBOX:
+        return next(iter(store.mailboxes.some(user, [verdict.mailbox])), None) or inbox(store, user)
+    if verdict.place is Place.JUNK:
+        try:
+            return store.mailboxes.by_special_use(user, "\\Junk")
+        except Problem as problem:
+            if problem.code != "NoSuchMailbox":
+                raise
+    return inbox(store, user)
+
+
+def inbox(store: Store, user: ObjectId) -> Document:
+    """INBOX of an account. Raises Problem NoSuchMailbox."""
+    return store.mailboxes.by_path(user, "INBOX")

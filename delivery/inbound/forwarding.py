@@ -1,0 +1,119 @@
+"""Mail that goes on: to the targets of filters, of an account, of a forwarded address."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import orjson
+from bson import ObjectId
+
+from delivery.inbound.arrival import Arrival
+from delivery.inbound.recipients import Recipient
+from delivery.inbound.replies import FORWARD_LIMIT, FORWARD_LOOP, Refused
+from delivery.sending.limits import counted_forwards
+from delivery.sending.queue import Queueing, Submission, queueing
+from delivery.sending.targets import deliveries
+from mail.compose import ascii_address
+from mail.listing import is_encrypted
+from problems import Problem
+from security.targets import same_target
+from storage.addresses.targets import own_targets
+from storage.base.database import Document
+from storage.messages.encrypting import encrypt_message, outer_headers
+from storage.queue.outbound import Delivery
+from storage.store import Store
+
+_MOST_HOPS = 30
+_SEEN = "X-WildDuck-Seen"
+_SALT_DIGITS = 12
+_MOST_MARKS = 100
+
+
+def united_targets(store: Store, user: ObjectId, *groups: Sequence[Document]) -> list[Document]:
+    """Each target once, without those that would come back to the account."""
+    found: dict[str, Document] = {}
+    for target in (target for group in groups for target in group):
+        found.setdefault(same_target(target["value"]), target)
+    targets = list(found.values())
+    back = set(own_targets(store.addresses, user, [t["value"] for t in targets])) if targets else set()
+    return [target for place, target in enumerate(targets) if place not in back]
+
+
+class Forwarding:
+    """Sends messages on. `secret` signs the mark by which one that comes back is known."""
+
+    def __init__(self, store: Store, secret: str) -> None:
+        self._store = store
+        self._secret = secret.encode()
+
+    def queue(
+        self,
+        stack: ExitStack,
+        arrival: Arrival,
+        recipient: Recipient,
+        owner: Document,
+        targets: Sequence[Document],
+        parent: ObjectId,
+    ) -> Queueing:
+        """Put a message beside the queue, to go out when it is released; what `stack` ends with an error is undone.
+
+        Raises Refused for a loop and beyond the owner's limit, EncryptionFailed where nobody else may read it.
+        """
+        to = ascii_address(recipient.address)
+        found = deliveries(targets, [to], owner)
+        going = [delivery for _, delivery in found]
+        mark = self._mark(arrival, [_fact(*each, recipient.address) for each in found])
+        raw = _for_target(arrival.passed_on(recipient.address), owner)
+        try:
+            stack.enter_context(counted_forwards(self._store, owner, len(going)))
+        except Problem as problem:
+            raise Refused(FORWARD_LIMIT) from problem
+        submission = Submission(
+            user=owner,
+            raw=mark + raw,
+            sender=arrival.envelope.sender,
+            recipients=[recipient.address],
+            send_at=self._store.clock(),
+            parent=parent,
+            origin=arrival.envelope.peer,
+            deliveries=going,
+            unreported=arrival.is_disowned,
+            unsigned=arrival.is_unproven,
+        )
+        return stack.enter_context(queueing(self._store, submission))
+
+    def _mark(self, arrival: Arrival, facts: Sequence[Document]) -> bytes:
+        """The field that marks the message as sent to these targets. Raises Refused where it has been before."""
+        text = orjson.dumps(facts)
+        marks = arrival.values(_SEEN.lower())[:_MOST_MARKS]
+        if arrival.hops >= _MOST_HOPS or any(self._is_ours(mark.strip(), text) for mark in marks):
+            raise Refused(FORWARD_LOOP)
+        salt = secrets.token_hex(_SALT_DIGITS // 2)
+        return f"{_SEEN}: {salt}{self._signature(salt, text)}\r\n".encode()
+
+    def _is_ours(self, mark: str, text: bytes) -> bool:
+        salt, signature = mark[:_SALT_DIGITS], mark[_SALT_DIGITS:]
+        return hmac.compare_digest(signature.encode(), self._signature(salt, text).encode())
+
+    def _signature(self, salt: str, text: bytes) -> str:
+        return hmac.new(self._secret, salt.encode() + text, hashlib.sha256).hexdigest()
+
+
+def _fact(target: Document, delivery: Delivery, recipient: str) -> Document:
+    """A delivery as WildDuck writes it down, which shares the secret: the order counts."""
+    whom = {"forwardedFor": recipient}
+    if target["type"] == "mail":
+        return {"to": delivery.recipient, **whom, **delivery.options}
+    return {"to": delivery.recipient, **delivery.options, **whom}
+
+
+def _for_target(raw: bytes, owner: Document) -> bytes:
+    """Encrypted, where the account wants what is forwarded to be readable for itself alone."""
+    wanted = owner.get("encryptForwarded") and (owner.get("smimeCerts") or owner.get("pubKey"))
+    if not wanted or is_encrypted(outer_headers(raw)):
+        return raw
+    return encrypt_message(raw, owner)

@@ -1,0 +1,116 @@
+"""What goes out from a message that came in: made ready beside the queue, released when the message is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import structlog
+from bson import ObjectId
+
+from delivery.inbound.arrival import Arrival
+from delivery.inbound.autoreply import Answer, Autoreplies
+from delivery.inbound.forwarding import Forwarding
+from delivery.inbound.recipients import Recipient
+from delivery.inbound.replies import Refused
+from delivery.sending.queue import Queueing
+from security.encryption import EncryptionFailed
+from storage.base.database import Document
+from storage.queue.received import Key
+from storage.store import Store
+
+log = structlog.get_logger()
+
+Result = TypeVar("Result")
+Together = Callable[[Any], None]
+
+
+class Leaving:
+    """The forward and the answer of one message for one recipient. Used as a block, which an error undoes."""
+
+    def __init__(
+        self,
+        store: Store,
+        forwarding: Forwarding,
+        arrival: Arrival,
+        recipient: Recipient,
+        message_id: ObjectId,
+    ) -> None:
+        self._store = store
+        self._forwarding = forwarding
+        self._autoreplies = Autoreplies(store)
+        self._arrival = arrival
+        self._recipient = recipient
+        self._queued: list[Queueing] = []
+        self.message_id = message_id
+
+    def __enter__(self) -> Self:
+        self._stack = ExitStack()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    @property
+    def ids(self) -> list[str]:
+        """The queue ids."""
+        return [queued.id for queued in self._queued]
+
+    def forward(self, owner: Document, targets: Sequence[Document]) -> None:
+        """Send the message on. Raises Refused or EncryptionFailed."""
+        queued = self._forwarding.queue(
+            self._stack, self._arrival, self._recipient, owner, targets, self.message_id
+        )
+        self._queued.append(queued)
+
+    def forward_if_possible(self, account: Document, targets: Sequence[Document]) -> None:
+        """Send it on for an account, which has the message all the same where that must not be."""
+        try:
+            self.forward(account, targets)
+        except (Refused, EncryptionFailed) as error:
+            log.warning("a message was not forwarded", user=str(account["_id"]), reason=str(error)[:200])
+
+    def answer(self, account: Document | None = None) -> None:
+        """Answer for an account, or for the forwarded address itself, unless there is a reason to be silent."""
+        answer = self._answer_of(account)
+        if not answer:
+            return
+        if reason := self._autoreplies.silence(answer, self._arrival, self._recipient):
+            log.debug("no automatic answer", recipient=self._recipient.address, reason=reason)
+        elif queued := self._autoreplies.queue(
+            self._stack, answer, self._arrival, self._recipient, self.message_id
+        ):
+            self._queued.append(queued)
+
+    def _answer_of(self, account: Document | None) -> Answer | None:
+        if account:
+            return self._autoreplies.of_account(self._recipient, account)
+        return self._autoreplies.of_address(self._recipient)
+
+    def with_record(self, keys: Sequence[Key], store: Callable[[Together], Result]) -> Result:
+        """Store, record and release in one step; without transactions record, store and release in this order.
+
+        `store` gets what it has to do together with the storing; what it returns is returned. Raises Repeated.
+        """
+        alone: list[bool] = []
+
+        def together(session: Any) -> None:
+            self._store.received.record(keys, self.message_id, session)
+            if session is None:
+                alone.append(True)
+            else:
+                self._release(session)
+
+        result = store(together)
+        if alone:
+            self._release(None)
+            self._store.received.finish(keys)
+        return result
+
+    def _release(self, session: Any) -> None:
+        for queued in self._queued:
+            queued.release(session)

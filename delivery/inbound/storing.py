@@ -1,0 +1,210 @@
+"""The way in of a message for one recipient: what its rules say, where it is stored, what goes on from it.
+
+All of it comes about in one transaction: the record that this was delivered, the stored message, and the entries of
+the queue for what is forwarded and answered. So a crash leaves either nothing, and the MTA sends it again, or
+everything, and the record tells the second time that it is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import structlog
+from bson import ObjectId
+
+from delivery.inbound.arrival import Arrival
+from delivery.inbound.decision import Decision, decided
+from delivery.inbound.deduplication import same_delivery, same_message
+from delivery.inbound.forwarding import Forwarding, united_targets
+from delivery.inbound.leaving import Leaving, Together
+from delivery.inbound.recipients import Recipient
+from delivery.inbound.replies import TEMPORARY, Refused
+from delivery.sending.encrypt import sealed
+from mail.message import index
+from problems import Problem
+from storage.base.database import Document
+from storage.queue.received import Key, Known, Repeated
+from storage.store import Store
+
+log = structlog.get_logger()
+
+_TRIES = 5
+_PAUSE_SECONDS = 0.05
+_LANES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a message for one recipient: `stored`, `dropped`, `forwarded` or `repeated`, and its id.
+
+    `message` is the document of one that was stored.
+    """
+
+    what: str
+    id: ObjectId
+    message: Document | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def reply(self) -> str:
+        """What the client is told."""
+        match self.what:
+            case "stored" | "forwarded":
+                return f"250 2.1.5 Message {self.what} as {self.id}"
+            case "repeated":
+                return f"250 2.1.5 Message dropped as duplicate of {self.id}"
+        return f"250 2.1.5 Message dropped by policy as {self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A message for an account, what is to become of it, and what makes it the same when it comes again."""
+
+    arrival: Arrival
+    recipient: Recipient
+    decision: Decision
+    keys: Sequence[Key]
+
+
+class Inbound:
+    """Delivers messages to recipients. Methods block, so they belong into threads; any number may run at once."""
+
+    def __init__(self, store: Store, loop_secret: str) -> None:
+        self._store = store
+        self._forwarding = Forwarding(store, loop_secret)
+        self._turns = [Lock() for _ in range(_LANES)]
+
+    def deliver(self, arrival: Arrival, recipient: Recipient) -> Outcome:
+        """Store a message for its recipient and do what follows from it; what it says it did is on disk.
+
+        Raises Refused, Problem or DatabaseError, after which nothing of it has happened.
+        """
+        first = same_delivery(arrival, recipient)
+        for attempt in range(_TRIES):
+            try:
+                # Hardly any message comes twice, so the first attempt does not look; the record would refuse it.
+                known = self._store.received.known([first]) if attempt else None
+                outcome = self._attempt(arrival, recipient, first, known)
+            except Repeated:
+                time.sleep(_PAUSE_SECONDS * attempt)
+                continue
+            self._tell(arrival, recipient, outcome)
+            return outcome
+        raise Refused(TEMPORARY)
+
+    def _attempt(self, arrival: Arrival, recipient: Recipient, first: Key, known: Known | None) -> Outcome:
+        """What is full by now, with this very message perhaps, has it all the same."""
+        to_one = self._to_account if recipient.account else self._to_forwarded
+        try:
+            return to_one(arrival, recipient, first, known)
+        except (Refused, Problem):
+            known = self._store.received.known([first])
+            if known and known.done:
+                return Outcome("repeated", known.message)
+            raise
+
+    def _tell(self, arrival: Arrival, recipient: Recipient, outcome: Outcome) -> None:
+        """The one place where a delivery is told of, after it is certain."""
+        log.info(
+            "delivered",
+            transaction=str(arrival.envelope.id),
+            sender=arrival.envelope.sender,
+            recipient=recipient.address,
+            outcome=outcome.what,
+            message=str(outcome.id),
+        )
+
+    def _to_account(self, arrival: Arrival, recipient: Recipient, first: Key, known: Known | None) -> Outcome:
+        if known and known.done:
+            return Outcome("repeated", known.message)
+        message_id = _id_for(known)
+        decision = decided(self._store, arrival, recipient)
+        others = same_message(arrival, decision.mailbox["_id"]) if decision.mailbox else []
+        if others and (twin := self._store.received.known(others, message_id)):
+            return Outcome("repeated", twin.message)
+        with Leaving(self._store, self._forwarding, arrival, recipient, message_id) as leaving:
+            return self._carry_out(_Case(arrival, recipient, decision, [first, *others]), leaving)
+
+    def _carry_out(self, case: _Case, leaving: Leaving) -> Outcome:
+        """Spam is neither forwarded nor answered; what is dropped goes to the targets of filters alone."""
+        account, decision = case.recipient.owner, case.decision
+        own = account.get("targets") if decision.mailbox else None
+        targets = united_targets(self._store, account["_id"], decision.verdict.targets, own or ())
+        if targets and not decision.verdict.spam:
+            leaving.forward_if_possible(account, targets)
+        if decision.mailbox is None:
+            leaving.with_record(case.keys, lambda together: self._drop(case, leaving, together))
+            return Outcome("dropped", leaving.message_id)
+        if not decision.verdict.spam:
+            leaving.answer(account)
+        message = self._kept(case, decision.mailbox, targets, leaving)
+        return Outcome("stored", leaving.message_id, message)
+
+    def _drop(self, case: _Case, leaving: Leaving, together: Together) -> None:
+        """What is kept nowhere else is copied into the audits that run."""
+        raw, came = case.decision.raw, case.arrival.envelope.time
+        message: Document = {
+            **(case.decision.known or index(raw, came)).document,
+            "_id": leaving.message_id,
+            "user": case.recipient.owner["_id"],
+            "idate": came,
+            "meta": case.arrival.meta(case.recipient.address),
+            "outbound": leaving.ids,
+        }
+
+        def steps(session: Any) -> None:
+            together(session)
+            self._store.audits.capture(message, raw, session)
+
+        self._store.transactions.run(steps)
+
+    def _kept(
+        self, case: _Case, mailbox: Document, targets: Sequence[Document], leaving: Leaving
+    ) -> Document:
+        arrival, recipient, decision = case.arrival, case.recipient, case.decision
+        raw = sealed(decision.raw, mailbox, arrival, recipient)
+
+        def store(together: Together) -> Document:
+            return self._store.messages.add(
+                recipient.owner,
+                mailbox,
+                raw,
+                meta=arrival.meta(recipient.address),
+                flags=decision.verdict.flags,
+                date=arrival.envelope.time,
+                outbound=leaving.ids,
+                verification_results=arrival.verification,
+                filters=decision.matched,
+                forward_targets=[{"type": t["type"], "value": t["value"]} for t in targets],
+                message_id=leaving.message_id,
+                known=decision.known if raw is decision.raw else None,
+                together=together,
+                event="message.received",
+            )
+
+        # Two transactions on one account are in each other's way: one of them would begin anew.
+        with self._turns[hash(recipient.owner["_id"]) % _LANES]:
+            return leaving.with_record(case.keys, store)
+
+    def _to_forwarded(
+        self, arrival: Arrival, recipient: Recipient, first: Key, known: Known | None
+    ) -> Outcome:
+        """A forwarded address keeps nothing, so what can not be forwarded is refused."""
+        address = recipient.registration
+        if known and known.done:
+            return Outcome("repeated", known.message)
+        targets = [] if address.get("forwardedDisabled") else address.get("targets") or []
+        with Leaving(self._store, self._forwarding, arrival, recipient, _id_for(known)) as leaving:
+            if targets:
+                leaving.forward(address, targets)
+            leaving.answer()
+            leaving.with_record([first], self._store.transactions.run)
+            return Outcome("forwarded" if targets else "dropped", leaving.message_id)
+
+
+def _id_for(known: Known | None) -> ObjectId:
+    """That of an attempt that a crash cut short, else a new one."""
+    return known.message if known else ObjectId()

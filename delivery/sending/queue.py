@@ -1,0 +1,179 @@
+"""A composed message → the outbound queue, in the form that a ZoneMTA beside us reads, too."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+from bson import ObjectId
+
+from delivery.sending.targets import relay_of
+from mail.compose import ascii_address, new_message_id
+from mail.dkim import body_hash
+from mail.headers import flat_addresses, read_date
+from mail.mime_tree import header_fields, header_lines, parsed_header
+from mail.rewrite import split, without
+from storage.base.database import Document, may_be_committed
+from storage.queue.outbound import Delivery, new_queue_id
+from storage.store import Store
+
+_EPOCH = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A message to be sent, on behalf of an account or a forwarded address, not before `send_at`.
+
+    It goes to the `recipients` of its envelope, or, when it is forwarded, to `deliveries` in their stead. An
+    `automatic` one is an answer that nobody wrote. Of one that is `unreported` nobody is told that it can not be
+    delivered: who stands for its sender did not send it. One that is `unsigned` gets no signature, which would vouch
+    for whom From names.
+    """
+
+    user: Document
+    raw: bytes
+    sender: str
+    recipients: Sequence[str]
+    send_at: datetime
+    parent: ObjectId
+    origin: str
+    deliveries: Sequence[Delivery] = ()
+    automatic: bool = False
+    unreported: bool = False
+    unsigned: bool = False
+
+    @property
+    def marks(self) -> Document:
+        """What our relay, and no other, heeds of a message."""
+        marks = {name: True for name in ("unreported", "unsigned") if getattr(self, name)}
+        return {"mallard": marks} if marks else {}
+
+    @property
+    def owner(self) -> Document:
+        """The account that may take the message back; nobody may where it is no account's."""
+        return {"userId": str(self.user["_id"])} if "username" in self.user else {}
+
+    @property
+    def kind(self) -> Document:
+        """What the queue is told of where the message comes from."""
+        if self.automatic:
+            return {"interface": "autoreplies", "reason": "autoreply"}
+        if self.deliveries:
+            return {"interface": "forwarder", "reason": "forward"}
+        return {
+            "interface": "maildrop",
+            "reason": "submit",
+            "user": self.user.get("address") or "",
+            "passwordType": "master",
+        }
+
+
+class Queueing:
+    """A message that waits beside the queue for the moment when it is certain that it goes out."""
+
+    def __init__(
+        self, store: Store, queue_id: str, deliveries: Sequence[Delivery], send_at: datetime
+    ) -> None:
+        self.id = queue_id
+        self._store = store
+        self._deliveries = deliveries
+        self._send_at = send_at
+        self._is_out = False
+
+    def release(self, session: Any = None) -> None:
+        """Send it: within the transaction of `session`, where the server has transactions.
+
+        Without one a second call does nothing, so that whoever can not go on may send it all the same.
+        """
+        if self._is_out and session is None:
+            return
+        self._store.outbound.add_entries(self.id, self._deliveries, self._send_at, session)
+        self._is_out = session is None
+
+
+@contextmanager
+def queueing(store: Store, submission: Submission) -> Iterator[Queueing]:
+    """Store a submission beside the queue; the block sends it with `release`. If the block fails, nothing stays.
+
+    Only what may have been sent, because the answer of the database was lost, stays. Bcc fields do not leave the house.
+    """
+    header, body = split(submission.raw)
+    header = _dated(with_id(without(header, "bcc"), submission.sender), store.clock())
+    envelope = _envelope(submission, header, body, store.clock())
+    deliveries = submission.deliveries or [
+        Delivery(recipient, relay_of(submission.user)) for recipient in submission.recipients
+    ]
+    try:
+        store.outbound.put(envelope, body)
+        yield Queueing(store, envelope["id"], deliveries, submission.send_at)
+    except BaseException as error:
+        if not may_be_committed(error):
+            store.outbound.remove(envelope["id"])
+        raise
+
+
+def with_id(header: bytes, sender: str) -> bytes:
+    """With a Message-ID on top, where it has none; many servers take no mail without."""
+    if _first(header, "message-id").strip("<> \t"):
+        return header
+    return f"Message-ID: {new_message_id(sender)}\r\n".encode() + without(header, "message-id")
+
+
+def _dated(header: bytes, now: datetime) -> bytes:
+    """With a Date on top, where it has none that can be read (RFC 5322 §3.6.1)."""
+    date = read_date(_first(header, "date"))
+    if date and date > _EPOCH:
+        return header
+    return f"Date: {format_datetime(now)}\r\n".encode() + without(header, "date")
+
+
+def _first(header: bytes, name: str) -> str:
+    lines = [line.decode("latin-1") for line in header_lines(header)]
+    return next((text for key, text in header_fields(lines) if key == name), "")
+
+
+def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime) -> Document:
+    lines = [line.decode("latin-1") for line in header_lines(header)]
+    parsed = parsed_header(lines)
+    return {
+        "id": new_queue_id(now),
+        "from": submission.sender,
+        "to": list(submission.recipients),
+        "transtype": "API",
+        "time": int(now.timestamp() * 1000),
+        "dkim": {"hashAlgo": "sha256", "bodyHash": b64encode(body_hash(body)).decode()},
+        **submission.owner,
+        **submission.kind,
+        "parentId": submission.parent,
+        "origin": submission.origin,
+        "headers": [
+            {"key": key, "line": line} for line, (key, _) in zip(lines, header_fields(lines), strict=True)
+        ],
+        "parsedEnvelope": _parsed_envelope(parsed),
+        "messageId": str(parsed.get("message-id") or ""),
+        "date": str(parsed.get("date") or ""),
+        "bodySize": len(body),
+        **submission.marks,
+    }
+
+
+def _parsed_envelope(parsed: Document) -> Document:
+    def listed(name: str) -> list[str]:
+        return [ascii_address(entry["address"]) for entry in flat_addresses(parsed.get(name))]
+
+    def single(name: str) -> str | bool:
+        return next(iter(listed(name)), False)
+
+    return {
+        "from": single("from"),
+        "to": listed("to"),
+        "cc": listed("cc"),
+        "bcc": listed("bcc"),
+        "replyTo": single("reply-to"),
+        "sender": single("sender"),
+    }

@@ -1,0 +1,71 @@
+"""As whom an account may write."""
+
+from __future__ import annotations
+
+from mail.compose import Mailbox, mailbox_field
+from mail.headers import decoded_addresses, flat_addresses
+from mail.mime_tree import header_lines, parsed_header
+from mail.rewrite import fields_of, with_field
+from security.normalise import lookup_address, normalise_address
+from storage.base.database import Document
+from storage.store import Store
+
+_MOST_AUTHORS = 10  # each is looked up
+_LONGEST_FROM = 4096  # of a field beyond all measure, not all is read
+
+
+def permitted_sender(store: Store, user: Document, address: str) -> str:
+    """The address to send as: the given one if the account may use it, else the account's main address.
+
+    It may use its main address, those that `fromWhitelist` matches, and those that resolve to it.
+    """
+    main = str(user.get("address") or "")
+    given = normalise_address(address)
+    if not given or given == main:
+        return main
+    if any(_matches(entry, given) for entry in user.get("fromWhitelist") or ()):
+        return given
+    found = store.addresses.resolve(given)
+    return given if found and found.get("user") == user["_id"] else main
+
+
+def under_own_name(store: Store, user: Document, header: bytes) -> tuple[bytes, str]:
+    """A header section that is from nobody but whom the account may write as, and the address of the first of these.
+
+    All of From is looked at, however many fields and addresses there are.
+    """
+    parsed = parsed_header([line.decode("latin-1") for line in header_lines(header)])
+    people = list(flat_addresses(decoded_addresses(parsed.get("from") or ())))
+    first = people[0] if people else {}
+    allowed = permitted_sender(store, user, str(first.get("address") or ""))
+    fields = fields_of(header, "From")
+    is_plain = len(fields) == 1 and len(fields[0]) < _LONGEST_FROM and 0 < len(people) <= _MOST_AUTHORS
+    if is_plain and all(_is_permitted(store, user, person["address"]) for person in people):
+        return header, allowed
+    author = Mailbox(str(first.get("name") or ""), allowed)
+    return with_field(header, "From", mailbox_field(author)), allowed
+
+
+def _is_permitted(store: Store, user: Document, address: str) -> bool:
+    return permitted_sender(store, user, address) == normalise_address(address)
+
+
+def _matches(entry: str, address: str) -> bool:
+    """`*suffix`, `prefix*`, or the address itself."""
+    if entry.startswith("*"):
+        return address.endswith(entry[1:])
+    return address.startswith(entry[:-1]) if entry.endswith("*") else address == entry
+
+
+class OwnAddresses:
+    """Tells an account's own addresses; they are read once, when first asked for."""
+
+    def __init__(self, store: Store, user: Document) -> None:
+        self._store = store
+        self._user = user
+        self._views: set[str] | None = None
+
+    def __contains__(self, address: object) -> bool:
+        if self._views is None:
+            self._views = self._store.addresses.views_of_user(self._user["_id"])
+        return lookup_address(str(address)) in self._views

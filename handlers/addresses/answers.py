@@ -1,0 +1,71 @@
+"""Addresses as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from handlers.answers import target_values
+from handlers.call import Call
+from mail.custom_data import custom_data
+from storage.base.database import Document
+
+DATA = ("metaData", "internalData")
+_AUTOREPLY: Document = {"status": False, "name": "", "subject": "", "text": "", "html": ""}
+
+
+def counter_key(address: Document) -> str:
+    """The counter of what an address has forwarded today."""
+    return f"wdf:{address['_id']}"
+
+
+def common(address: Document, data: Iterable[str] = DATA) -> Document:
+    """What all addresses show; `data` are the fields of the caller's own, shown where they are set."""
+    return {
+        "id": address["_id"],
+        "name": address.get("name") or "",
+        "address": address["address"],
+        "tags": address.get("tags") or [],
+        "created": address["created"],
+        **{name: custom_data(address[name]) for name in data if address.get(name)},
+    }
+
+
+def owned(address: Document, main: str | None, data: Iterable[str] = DATA) -> Document:
+    """An address as its account sees it."""
+    return {**common(address, data), "main": address["address"] == main}
+
+
+def listed(address: Document, data: Iterable[str]) -> Document:
+    """A row of getAddresses. Older clients know the targets by the name `target`."""
+    forwarded = not address.get("user")
+    row: Document = {
+        "id": address["_id"],
+        "name": address.get("name") or "",
+        "address": address["address"],
+        "forwarded": forwarded,
+        "forwardedDisabled": forwarded and bool(address.get("forwardedDisabled")),
+        "tags": address.get("tags") or [],
+        **{name: custom_data(address[name]) for name in data if address.get(name)},
+    }
+    if not forwarded:
+        return {**row, "user": address["user"]}
+    targets = target_values(address)
+    return {**row, "targets": targets, "target": targets}
+
+
+def forwarding(call: Call, address: Document) -> Document:
+    """What a forwarded address shows beside."""
+    allowed = address.get("forwards") or call.store.settings.get("const:max:forwards")
+    count = call.store.counters.peek(counter_key(address), allowed)
+    used = {"allowed": allowed, "used": count.value, "ttl": count.seconds_left or False}
+    return {
+        "targets": target_values(address),
+        "limits": {"forwards": used},
+        "autoreply": {**_AUTOREPLY, **_known(address.get("autoreply") or {})},
+        "forwardedDisabled": bool(address.get("forwardedDisabled")),
+    }
+
+
+def _known(fields: Document) -> Document:
+    """WildDuck stores null for what was not given."""
+    return {name: value for name, value in fields.items() if value is not None}

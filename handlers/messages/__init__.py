@@ -1,0 +1,208 @@
+"""Messages of an account: stored, listed, read, changed, deleted, searched."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from handlers.answer import Stream
+from handlers.call import Call
+from handlers.messages.apply import search_apply_messages as search_apply_messages
+from handlers.messages.outbound import delete_outbound_message as delete_outbound_message
+from handlers.messages.outbound import forward_stored_message as forward_stored_message
+from handlers.messages.outbound import submit_stored_message as submit_stored_message
+from handlers.messages.rows import Rows, add_logos, rows
+from handlers.messages.upload import upload
+from mail.charsets import decode as decode_charset
+from mail.display import replace_links, sanitise, shown
+from mail.download import safe_disposition, safe_type
+from problems import InvalidInput
+from storage.base.database import Document
+from storage.base.paging import Paging
+from storage.messages.reading import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
+from storage.messages.searching import search_order
+from storage.messages.uid_set import UidSet
+from storage.search.condition import condition
+
+_LARGE_HTML = 32 * 1024
+_CHANGES = ("seen", "deleted", "flagged", "draft", "expires", "metaData")
+
+
+def get_messages(
+    call: Call,
+    user: ObjectId,
+    mailbox: ObjectId,
+    paging: Paging,
+    unseen: bool | None = None,
+    meta_data: bool = False,
+    thread_counters: bool = False,
+    include_has_drafts: bool = False,
+    collapse_threads: bool = False,
+    include_headers: str | bool = False,
+    order: str = "desc",
+) -> Document:
+    """A page of a mailbox, by the date of arrival."""
+    wanted = Rows(meta_data, thread_counters, include_has_drafts, collapse_threads, include_headers)
+    direction = 1 if order == "asc" else -1
+    listing = Listing(paging, direction, unseen, collapse_threads, wanted.with_headers)
+    box, page, total = call.store.messages.page(user, mailbox, listing)
+    return page.answer(rows(call, user, page.rows, wanted), total=total, specialUse=box.get("specialUse"))
+
+
+def get_message(
+    call: Call,
+    user: ObjectId,
+    mailbox: ObjectId,
+    message: int,
+    mark_as_seen: bool = False,
+    replace_cid_links: bool = False,
+) -> Document:
+    """One message in full; its HTML is safe to show."""
+    found = call.store.messages.find(user, mailbox, message, SHOWN)
+    if mark_as_seen and "\\Seen" not in found["flags"]:
+        call.store.messages.update(user, mailbox, UidSet((message,)), {"seen": True})
+        found["flags"] = [*found["flags"], "\\Seen"]
+    html = _safe_html(call, found.get("html") or [])
+    if replace_cid_links:
+        html = replace_links(html, f"/users/{user}/mailboxes/{mailbox}/messages/{message}")
+    answer = {"success": True, **({"html": []} if replace_cid_links else {}), **shown(found, html)}
+    add_logos(call, [found], [answer])
+    if queued := call.store.outbound.entries(found.get("outbound") or ()):
+        answer["outbound"] = queued
+    return answer
+
+
+def _safe_html(call: Call, parts: list[str]) -> list[str]:
+    if sum(map(len, parts)) < _LARGE_HTML:
+        return [sanitise(part) for part in parts]
+    return [call.offload(sanitise, part) for part in parts]
+
+
+def update_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
+    """Change flags, expiry or data of messages, or move them."""
+    if "message" not in body:
+        raise InvalidInput({"message": '"message" is required'})
+    return _update(call, user, mailbox, UidSet.parse(body["message"]), body)
+
+
+def _update(call: Call, user: ObjectId, mailbox: ObjectId, uids: UidSet, body: Document) -> Document:
+    messages = call.store.messages
+    changes = {name: body[name] for name in _CHANGES if name in body}
+    if body.get("markHam") and not changes and "moveTo" not in body:
+        return {"success": True, "updated": messages.mark_ham(user, mailbox, uids)}
+    if body.get("markHam"):
+        changes["markHam"] = True
+    if "moveTo" in body:
+        moved = messages.move(user, mailbox, body["moveTo"], uids, changes)
+        return {"success": True, "mailbox": body["moveTo"], "id": moved, "updated": len(moved)}
+    return {"success": True, "updated": messages.update(user, mailbox, uids, changes)}
+
+
+def delete_message(call: Call, user: ObjectId, mailbox: ObjectId, message: int) -> Document:
+    """Delete a message into the archive; a draft for good."""
+    call.store.messages.delete(user, mailbox, message)
+    return {"success": True}
+
+
+def delete_messages_in_mailbox(
+    call: Call, user: ObjectId, mailbox: ObjectId, skip_archive: bool = False, **more: Any
+) -> Document:
+    """Delete all messages of a mailbox, now or, with `async`, by a job."""
+    if not more.get("async"):
+        deleted, errors = call.store.messages.delete_all(user, mailbox, skip_archive=skip_archive)
+        return {"success": True, "deleted": deleted, "errors": errors}
+    call.store.mailboxes.get(user, mailbox)
+    which = {"user": user, "mailbox": mailbox}
+    match = {f"data.{name}": value for name, value in which.items()}
+    task, existing = call.store.tasks.add_once("clear-folder", match, {**which, "skipArchive": skip_archive})
+    return {"success": True, "deleted": 0, "existing": existing, "scheduled": task}
+
+
+def upload_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
+    """Store a message, given whole or in fields."""
+    return upload(call, user, mailbox, body)
+
+
+def get_message_source(call: Call, user: ObjectId, mailbox: ObjectId, message: int) -> Stream:
+    """The message as it came in."""
+    found = call.store.messages.find(user, mailbox, message, OF_SOURCE)
+    return Stream(call.store.messages.source(found), "message/rfc822")
+
+
+def get_message_attachment(
+    call: Call, user: ObjectId, mailbox: ObjectId, message: int, attachment: str, send_as_string: bool = False
+) -> Stream:
+    """The content of an attachment."""
+    found = call.store.messages.find(user, mailbox, message, OF_ATTACHMENT)
+    declared, disposition, chunks = call.store.messages.attachment(found, attachment.upper())
+    kind = safe_type(declared)
+    name = next((a["filename"] for a in found.get("attachments") or () if a["id"] == attachment.upper()), "")
+    headers = {"Content-Disposition": safe_disposition(kind, disposition, name or attachment.upper())}
+    if send_as_string and kind.startswith("text/"):
+        charset = _charset(found["mimeTree"], attachment.upper())
+        chunks = iter([decode_charset(b"".join(chunks), charset).encode()])
+        kind += "; charset=utf-8"
+    return Stream(chunks, kind, headers)
+
+
+def _charset(node: Document, attachment_id: str) -> str:
+    if node.get("attachmentId") == attachment_id:
+        return str(node["parsedHeader"]["content-type"]["params"].get("charset") or "")
+    children = [*node.get("childNodes", ()), *([node["message"]] if node.get("message") else [])]
+    return next((found for child in children if (found := _charset(child, attachment_id))), "")
+
+
+def search_messages(
+    call: Call,
+    user: ObjectId,
+    paging: Paging,
+    mailbox: ObjectId | None = None,
+    id: str | None = None,
+    thread: ObjectId | None = None,
+    query: str | None = None,
+    datestart: datetime | None = None,
+    dateend: datetime | None = None,
+    to: str | None = None,
+    subject: str | None = None,
+    min_size: int | None = None,
+    max_size: int | None = None,
+    attachments: bool = False,
+    flagged: bool = False,
+    unseen: bool = False,
+    seen: bool = False,
+    searchable: bool = False,
+    use_and_search: bool = False,
+    order: str | None = None,
+    meta_data: bool = False,
+    thread_counters: bool = False,
+    include_has_drafts: bool = False,
+    collapse_threads: bool = False,
+    include_headers: str | bool = False,
+    **terms: Any,
+) -> Document:
+    """Search messages of an account. `terms` holds `from`, which is no name in Python, and the `or_` group."""
+    fields = {
+        "mailbox": mailbox, "id": id, "thread": thread, "query": query, "datestart": datestart, "dateend": dateend,
+        "from": terms.get("from"), "to": to, "subject": subject, "minSize": min_size, "maxSize": max_size,
+        "attachments": attachments, "flagged": flagged, "unseen": unseen, "seen": seen, "searchable": searchable,
+        "useAndSearch": use_and_search, "or": _or_group(terms),
+    }  # fmt: skip
+    call.store.users.require(user)
+    wanted = Rows(meta_data, thread_counters, include_has_drafts, collapse_threads, include_headers)
+    page, total = call.store.messages.search(
+        user,
+        condition(call.store.messages.places(user), user, {**fields, "q": terms.get("q")}),
+        paging,
+        search_order(order),
+        collapse_threads=collapse_threads,
+        with_headers=wanted.with_headers,
+    )
+    more = {"query": asked} if (asked := terms.get("q") or query) else {}
+    return page.answer(rows(call, user, page.rows, wanted), total=total, **more)
+
+
+def _or_group(terms: Document) -> Document:
+    names = ("query", "from", "to", "subject")
+    return {**(terms.get("or") or {}), **{n: terms[f"or_{n}"] for n in names if terms.get(f"or_{n}")}}

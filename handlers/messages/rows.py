@@ -1,0 +1,76 @@
+"""Rows of message listings, with what is asked for besides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bson import ObjectId
+
+from handlers.call import Call
+from mail.listing import entry
+from mail.logo import logo
+from storage.addresses.bimi import logo_of
+from storage.base.database import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the rows of a listing hold besides the usual."""
+
+    meta_data: bool
+    thread_counters: bool
+    has_drafts: bool
+    collapsed: bool
+    headers: str | bool
+
+    @property
+    def with_headers(self) -> bool:
+        """Whether headers are wanted at all."""
+        return bool(self.headers) and str(self.headers).lower() not in ("false", "no", "off", "0", "n")
+
+    @property
+    def header_names(self) -> bool | frozenset[str]:
+        """True for all headers, else the names of a comma-separated list."""
+        if (
+            not self.with_headers
+            or self.headers is True
+            or str(self.headers).lower() in ("true", "yes", "on", "1", "y")
+        ):
+            return self.with_headers
+        return frozenset(name.strip().lower() for name in str(self.headers).split(","))
+
+
+def rows(call: Call, user: ObjectId, messages: list[Document], wanted: Rows) -> Iterable[Document]:
+    """The rows of messages; what lies outside of them is read in one query for all."""
+    found = [
+        entry(message, with_meta_data=wanted.meta_data, with_headers=wanted.header_names)
+        for message in messages
+    ]
+    add_logos(call, messages, found)
+    threads = [message["thread"] for message in messages]
+    if wanted.thread_counters and threads:
+        counts = call.store.messages.thread_counts(user, threads)
+        for row in found:
+            row["threadMessageCount"] = counts.get(row["thread"], 0)
+    if wanted.has_drafts and threads:
+        _add_drafts(call, user, found, threads, collapsed=wanted.collapsed)
+    return found
+
+
+def add_logos(call: Call, messages: list[Document], found: list[Document]) -> None:
+    """Add `bimi` to the rows of messages whose senders have a logo."""
+    logos = call.store.bimi.of(messages)
+    for message, row in zip(messages, found, strict=True):
+        if (logo_id := logo_of(message)) in logos:
+            row["bimi"] = logo(logos[logo_id])
+
+
+def _add_drafts(
+    call: Call, user: ObjectId, found: list[Document], threads: list[ObjectId], *, collapsed: bool
+) -> None:
+    drafts = call.store.messages.drafts_of(user, threads)
+    with_draft = {draft["thread"] for draft in drafts}
+    answered = {str(draft["mimeTree"].get("parsedHeader", {}).get("in-reply-to")) for draft in drafts}
+    for row in found:
+        row["hasDrafts"] = row["thread"] in with_draft if collapsed else row["messageId"] in answered

@@ -1,0 +1,178 @@
+"""An account as the API shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from handlers.answers import enabled_2fa, target_values
+from handlers.call import Call
+from mail.custom_data import custom_data
+from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
+from storage.accounts.users import COUNTER_OF
+from storage.base.database import Document
+
+_TEMPORARY_HOURS = 24
+_DEFAULT_OF = {
+    "recipients": ("recipients", "const:max:recipients"),
+    "forwards": ("forwards", "const:max:forwards"),
+    "received": ("receivedMax", 60),
+    "imapUpload": ("imapMaxUpload", "const:max:imap:upload"),
+    "imapDownload": ("imapMaxDownload", "const:max:imap:download"),
+    "pop3Download": ("pop3MaxDownload", "const:max:pop3:download"),
+}
+_POP3_MESSAGES, _IMAP_CONNECTIONS = 250, 15
+_SETTINGS = [key for _, key in _DEFAULT_OF.values() if isinstance(key, str)] + [
+    "const:max:storage",
+    "const:max:filters",
+]
+
+
+def account(call: Call, user: Document) -> Document:
+    """getUser's answer of a user's summary."""
+    answer: Document = {
+        "success": True,
+        "id": user["_id"],
+        "username": user["username"],
+        "name": user.get("name") or "",
+        "address": user.get("address") or "",
+        "language": user.get("language"),
+        "retention": user.get("retention") or False,
+        "enabled2fa": enabled_2fa(user),
+        "autoreply": bool(user.get("autoreply")),
+        **_keys(call, user),
+        "encryptMessages": bool(user.get("encryptMessages")),
+        "encryptForwarded": bool(user.get("encryptForwarded")),
+        "spamLevel": 50 if user.get("spamLevel") is None else user["spamLevel"],
+        "uploadSentMessages": bool(user.get("uploadSentMessages")),
+        "metaData": custom_data(user.get("metaData")),
+        "internalData": custom_data(user.get("internalData")),
+        "targets": target_values(user),
+        "limits": limits(call, user),
+        "tags": user.get("tags") or [],
+        "fromWhitelist": user.get("fromWhitelist") or [],
+        "disabledScopes": user.get("disabledScopes") or [],
+        "featureFlags": user.get("featureFlags") or {},
+        "hasPasswordSet": user["hasPassword"],
+        **{name: bool(user.get(name)) for name in ("activated", "disabled", "suspended")},
+        "passwordPwned": bool(user.get("passwordPwned")),
+        "require2faEnabled": bool(user.get("require2faEnabled")),
+        "requirePasswordChange": _has_temporary_password(call, user),
+    }
+    if user.get("mtaRelay"):
+        answer["mtaRelay"] = user["mtaRelay"]["value"]
+    if user.get("lastPwnedCheck"):
+        answer["lastPwnedCheck"] = user["lastPwnedCheck"]
+    return answer
+
+
+def _has_temporary_password(call: Call, user: Document) -> bool:
+    created = user.get("tempCreated")
+    return bool(created and call.now - created < timedelta(hours=_TEMPORARY_HOURS))
+
+
+def _keys(call: Call, user: Document) -> Document:
+    key_info = _key_info(call, user)
+    return {
+        "pubKey": user.get("pubKey") or "",
+        **({"keyInfo": key_info} if key_info is not None else {}),
+        "smimeCerts": user.get("smimeCerts") or [],
+        "smimeCipher": user.get("smimeCipher") or "AES-CBC",
+        "smimeKeyTransport": user.get("smimeKeyTransport") or "PKCS#1 v1.5",
+        "smimeCertInfo": _certificate_info(call, user),
+    }
+
+
+def _key_info(call: Call, user: Document) -> Document | bool | None:
+    """What is known of the PGP key: False without one, None for one that can not be used.
+
+    It is kept beside the key with the key's mark; a key that WildDuck stored is looked at on its first read.
+    """
+    key = user.get("pubKey")
+    if not key:
+        return False
+    known = user.get("mallard") or {}
+    if known.get("keyOf") == mark(key):
+        return known["keyInfo"] or None
+    try:
+        info = pgp_key_info(key)
+    except KeyRefused:
+        info = None
+    call.store.users.remember_keys(user["_id"], {"pubKey": key}, {"keyInfo": info, "keyOf": mark(key)})
+    return info
+
+
+def _certificate_info(call: Call, user: Document) -> list[Document]:
+    """The same of the S/MIME certificates; nothing where one of them can not be used."""
+    certificates = user.get("smimeCerts")
+    if not certificates:
+        return []
+    known = user.get("mallard") or {}
+    if known.get("certsOf") == mark(*certificates):
+        return list(known["smimeCertInfo"])
+    try:
+        info = [certificate_info(pem, number) for number, pem in enumerate(certificates, 1)]
+    except KeyRefused:
+        info = []
+    found = {"smimeCertInfo": info, "certsOf": mark(*certificates)}
+    call.store.users.remember_keys(user["_id"], {"smimeCerts": certificates}, found)
+    return info
+
+
+def limits(call: Call, user: Document) -> Document:
+    """Each limit: what is allowed, what is used, and the seconds until its window ends (`False` if none runs)."""
+    settings = call.store.settings.get_many(_SETTINGS)
+    counters = {row["_id"].rpartition(":")[0]: row for row in user["counters"]}
+    found: Document = {
+        "quota": {
+            "allowed": user.get("quota") or settings["const:max:storage"],
+            "used": max(user.get("storageUsed") or 0, 0),
+        }
+    }
+    for name, (field, default) in _DEFAULT_OF.items():
+        allowed = user.get(field) or (settings[default] if isinstance(default, str) else default)
+        found[name] = {"allowed": allowed, **_used(call, counters.get(COUNTER_OF[field]))}
+    found["filters"] = {
+        "allowed": user.get("filters") or settings["const:max:filters"],
+        "used": user["filterCount"],
+    }
+    found["pop3MaxMessages"] = {"allowed": user.get("pop3MaxMessages") or _POP3_MESSAGES}
+    found["imapMaxConnections"] = {"allowed": user.get("imapMaxConnections") or _IMAP_CONNECTIONS, "used": 0}
+    return found
+
+
+def _used(call: Call, counter: Mapping[str, Any] | None) -> Document:
+    if not counter:
+        return {"used": 0, "ttl": False}
+    return {"used": counter["value"], "ttl": max(int((counter["expires"] - call.now).total_seconds()), 0)}
+
+
+def listed(call: Call, user: Document, data: Iterable[str]) -> Document:
+    """A row of getUsers; `data` are the fields of the caller's own, shown where they are set."""
+    row: Document = {
+        "id": user["_id"],
+        "username": user["username"],
+        "name": user.get("name") or "",
+        "address": user.get("address") or "",
+        "tags": user.get("tags") or [],
+        "targets": target_values(user),
+        "enabled2fa": enabled_2fa(user),
+        **{
+            name: bool(user.get(name))
+            for name in (
+                "autoreply",
+                "encryptMessages",
+                "encryptForwarded",
+                "activated",
+                "disabled",
+                "suspended",
+            )
+        },
+        "quota": {
+            "allowed": user.get("quota") or call.store.settings.get("const:max:storage"),
+            "used": max(user.get("storageUsed") or 0, 0),
+        },
+        "hasPasswordSet": user["hasPassword"],
+    }
+    return {**row, **{name: custom_data(user[name]) for name in data if user.get(name)}}

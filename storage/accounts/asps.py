@@ -1,0 +1,103 @@
+"""Application passwords."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
+
+from problems import Problem
+from storage.base.database import Clock, Databases, Document
+from storage.events.events import Events
+
+_READ_MS = 3000
+_SHOWN = dict.fromkeys(("description", "scopes", "used", "authEvent", "created", "expires"), 1)
+_SECRET = dict.fromkeys(("description", "scopes", "password", "selector", "ttl"), 1)
+
+
+class Asps:
+    """Repository of application passwords. One that has ended is none, whether MongoDB has swept it or not."""
+
+    def __init__(self, databases: Databases, clock: Clock, events: Events) -> None:
+        self._collection = databases.users["asps"]
+        self._clock = clock
+        self._events = events
+
+    def create(self, user: ObjectId, fields: Document, ttl: int | None, most: int) -> ObjectId:
+        """Add one; ends `ttl` seconds after its last use. Raises Problem TooMany beyond `most` of the account.
+
+        Each takes the lowest free slot of the account, and slots are unique: of several callers that see the last
+        free one, one gets it and the others look again.
+        """
+        self._collection.delete_many({"user": user, "expires": {"$lte": self._clock()}})
+        document = {"_id": ObjectId(), "user": user, **fields, **self._beginning(ttl)}
+        while True:
+            row = {**document, "slot": self._free_slot(user, most)}
+            try:
+                self._events.run(user, partial(self._insert, row))
+            except DuplicateKeyError:
+                continue
+            return ObjectId(document["_id"])
+
+    def _insert(self, row: Document, session: ClientSession | None) -> None:
+        self._collection.insert_one(row, session=session)
+        self._tell("asp.created", row, session)
+
+    def _tell(self, kind: str, asp: Document, session: ClientSession | None) -> None:
+        about = {"asp": asp["_id"], "description": asp["description"]}
+        self._events.tell(kind, user=asp["user"], session=session, **about)
+
+    def _beginning(self, ttl: int | None) -> Document:
+        now = self._clock()
+        lasting = {"ttl": ttl, "expires": now + timedelta(seconds=ttl)} if ttl else {}
+        return {"used": False, "authEvent": False, "authIp": False, "created": now, **lasting}
+
+    def _free_slot(self, user: ObjectId, most: int) -> int:
+        slots = [row.get("slot") for row in self._find({"user": user}, {"slot": 1})]
+        if len(slots) >= most:
+            raise Problem("TooMany", "Maximum application passwords count reached", allowed=most)
+        return next(number for number in range(most + len(slots)) if number not in slots)
+
+    def of_user(self, user: ObjectId, *, temporary: bool) -> list[Document]:
+        """Those of an account, oldest first; with `temporary` also those that end by themselves."""
+        wanted: Document = {"user": user} if temporary else {"user": user, "ttl": None}
+        return sorted(self._find(wanted, _SHOWN), key=lambda row: ObjectId(row["_id"]))
+
+    def get(self, user: ObjectId, asp: ObjectId) -> Document:
+        """One of an account. Raises Problem AspNotFound."""
+        found = self._find({"_id": asp, "user": user}, _SHOWN)
+        if not found:
+            raise Problem("AspNotFound")
+        return found[0]
+
+    def secrets(self, user: ObjectId) -> list[Document]:
+        """Hashes and scopes of those of an account, oldest first."""
+        return sorted(self._find({"user": user}, _SECRET), key=lambda row: ObjectId(row["_id"]))
+
+    def note_use(self, asp: Document, event: ObjectId | None, ip: str | None) -> None:
+        """Remember the last log-in, from which on `ttl` runs anew."""
+        now = self._clock()
+        change: Document = {"used": now, "authEvent": event or False, "authIp": ip or False}
+        if asp.get("ttl"):
+            change["expires"] = now + timedelta(seconds=asp["ttl"])
+        self._collection.update_one({"_id": asp["_id"]}, {"$set": change})
+
+    def delete(self, user: ObjectId, asp: ObjectId) -> Document | None:
+        """Take one away; what it was, None where another call was first."""
+        return self._events.run(user, lambda session: self._delete(user, asp, session))
+
+    def _delete(self, user: ObjectId, asp: ObjectId, session: ClientSession | None) -> Document | None:
+        wanted = {"_id": asp, "user": user}
+        deleted = self._collection.find_one_and_delete(wanted, _SHOWN, session=session)
+        if deleted:
+            self._tell("asp.deleted", {**deleted, "user": user}, session)
+        return deleted
+
+    def _find(self, wanted: Document, projection: Mapping[str, Any]) -> list[Document]:
+        lives = {"$or": [{"expires": None}, {"expires": {"$gt": self._clock()}}]}
+        return list(self._collection.find({**wanted, **lives}, projection, max_time_ms=_READ_MS))

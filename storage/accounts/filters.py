@@ -1,0 +1,164 @@
+"""Filters of accounts. Ours have a slot beside WildDuck's fields, `mallard.slot`, see `create`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
+
+from problems import Problem
+from security.targets import same_target, without_password
+from storage.base.database import Clock, Databases, Document
+from storage.base.listing import page_of
+from storage.base.paging import Order, Page, Paging
+from storage.base.patterns import literal
+from storage.events.events import Events
+
+_READ_MS = 3000
+_ACTED_ON = dict.fromkeys(("query", "action", "created"), 1)
+_SHOWN = dict.fromkeys(("user", "name", "query", "action", "disabled", "created"), 1)
+_BY_TARGET = [("action.targets.value", 1)]
+_BY_USER = [("user", 1), ("_id", 1)]
+
+Change = tuple[Document, Document]
+
+
+class Filters:
+    """Repository of filters."""
+
+    def __init__(self, databases: Databases, clock: Clock, events: Events) -> None:
+        self._collection = databases.main["filters"]
+        self._mailboxes = databases.main["mailboxes"]
+        self._clock = clock
+        self._events = events
+
+    def create(self, user: ObjectId, fields: Document, most: int) -> ObjectId:
+        """Add a filter. Raises Problem TooMany beyond `most` of the account.
+
+        Each takes the lowest free slot of the account, and slots are unique: of several callers that see the last
+        free one, one gets it and the others look again.
+        """
+        while True:
+            slot = self._free_slot(user, most)
+            document = {"_id": ObjectId(), "user": user, **fields, "created": self._clock()}
+            row = {**document, "mallard": {"slot": slot}}
+            try:
+                self._events.run(user, partial(self._insert, row))
+            except DuplicateKeyError:
+                continue
+            return ObjectId(document["_id"])
+
+    def _insert(self, row: Document, session: ClientSession | None) -> None:
+        self._collection.insert_one(row, session=session)
+        self._tell_forwards(row, {"action": {}}, row, session)
+        self._events.tell("filter.created", user=row["user"], filter=row["_id"], session=session)
+
+    def _tell_forwards(
+        self, row: Document, before: Document, fields: Document, session: ClientSession | None
+    ) -> None:
+        told = [
+            {"type": "filter", "filter": row["_id"], "target": target}
+            for target in new_targets(before, fields)
+        ]
+        self._events.tell_all("forward added", row["user"], told, session)
+
+    def _free_slot(self, user: ObjectId, most: int) -> int:
+        rows = self._collection.find({"user": user}, {"mallard.slot": 1}, max_time_ms=_READ_MS)
+        slots = [(row.get("mallard") or {}).get("slot") for row in rows]
+        if len(slots) >= most:
+            raise Problem("TooMany", "Maximum filters count reached", allowed=most)
+        return next(number for number in range(most) if number not in slots)
+
+    def get(self, user: ObjectId, filter_id: ObjectId) -> Document:
+        """One filter of an account. Raises Problem FilterNotFound."""
+        wanted = {"_id": filter_id, "user": user}
+        found = self._collection.find_one(wanted, _shown(meta_data=True), max_time_ms=_READ_MS)
+        if not found:
+            raise Problem("FilterNotFound")
+        return found
+
+    def of_user(self, user: ObjectId, *, meta_data: bool = False) -> list[Document]:
+        """All of an account, in the order in which they were made."""
+        found = self._collection.find({"user": user}, _shown(meta_data), hint=_BY_USER, max_time_ms=_READ_MS)
+        return list(found.sort("_id", 1))
+
+    def enabled(self, user: ObjectId) -> list[Document]:
+        """What a delivery needs of those that are not disabled, in the order in which they were made."""
+        wanted = {"user": user, "disabled": {"$ne": True}}
+        found = self._collection.find(wanted, _ACTED_ON, hint=_BY_USER, max_time_ms=_READ_MS)
+        return list(found.sort("_id", 1))
+
+    def page(
+        self, own_only: ObjectId | None, forward: str | None, paging: Paging, *, meta_data: bool
+    ) -> tuple[Page, int]:
+        """A page by id of those of one account or all whose targets contain a text, and how many there are."""
+        wanted: Document = {"user": own_only} if own_only else {}
+        if forward:
+            wanted["action.targets.value"] = {"$regex": literal(forward), "$options": "i"}
+        hint = _BY_USER if own_only else _BY_TARGET if forward else None
+
+        return page_of(self._collection, wanted, _shown(meta_data), paging, Order(), hint=hint)
+
+    def update(self, user: ObjectId, filter_id: ObjectId, change: Callable[[Document], Change]) -> Change:
+        """Set and unset what `change` makes of a filter; returns it as it was, and what was set.
+
+        Raises Problem FilterNotFound.
+
+        Query and action are replaced as a whole, if they still are what was looked at; else it looks again. So what
+        was checked together is stored together.
+        """
+        while True:
+            before = self.get(user, filter_id)
+            fields, unset = change(before)
+            update = {name: part for name, part in (("$set", fields), ("$unset", unset)) if part}
+            same = {"_id": filter_id, "user": user, "query": before["query"], "action": before["action"]}
+            if not update or self._events.run(user, partial(self._change, same, update, before, fields)):
+                return before, fields
+
+    def _change(
+        self,
+        same: Document,
+        update: Document,
+        before: Document,
+        fields: Document,
+        session: ClientSession | None,
+    ) -> bool:
+        """Whether it still was what was looked at."""
+        if not self._collection.update_one(same, update, session=session).matched_count:
+            return False
+        self._tell_forwards(before, before, fields, session)
+        return True
+
+    def delete(self, user: ObjectId, filter_id: ObjectId) -> None:
+        """Remove a filter. Raises Problem FilterNotFound."""
+        self._events.run(user, lambda session: self._delete(user, filter_id, session))
+
+    def _delete(self, user: ObjectId, filter_id: ObjectId, session: ClientSession | None) -> None:
+        wanted = {"_id": filter_id, "user": user}
+        if not self._collection.delete_one(wanted, session=session).deleted_count:
+            raise Problem("FilterNotFound")
+        self._events.tell("filter.deleted", user=user, filter=filter_id, session=session)
+
+    def mailbox_paths(self, filters: Iterable[Document]) -> dict[ObjectId, str]:
+        """By the id of the filter, the path of the mailbox it files into, if that is there and the account's."""
+        named = {f["_id"]: (f["action"]["mailbox"], f["user"]) for f in filters if f["action"].get("mailbox")}
+        if not named:
+            return {}
+        wanted = {"_id": {"$in": list({mailbox for mailbox, _ in named.values()})}}
+        rows = self._mailboxes.find(wanted, {"path": 1, "user": 1}, max_time_ms=_READ_MS)
+        paths = {(row["_id"], row["user"]): row["path"] for row in rows}
+        return {found: paths[place] for found, place in named.items() if place in paths}
+
+
+def new_targets(before: Document, fields: Document) -> list[str]:
+    """Targets that an action has now and did not have before, fit to be shown."""
+    known = {same_target(target["value"]) for target in before["action"].get("targets") or ()}
+    values = [target["value"] for target in fields.get("action", {}).get("targets") or ()]
+    return [without_password(value) for value in values if same_target(value) not in known]
+
+
+def _shown(meta_data: bool) -> dict[str, int]:
+    return {**_SHOWN, "metaData": 1} if meta_data else _SHOWN

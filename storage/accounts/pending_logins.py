@@ -1,0 +1,57 @@
+"""Log-ins that wait for their second factor, each known by a nonce of which only the hash is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from security.tokens import new_token, token_hash
+from storage.base.database import Clock, Databases, Document
+
+LIFETIME = timedelta(seconds=600)
+NAME = "pending2fa"
+
+
+class PendingLogins:
+    """Repository of pending log-ins."""
+
+    def __init__(self, databases: Databases, clock: Clock) -> None:
+        self._collection = databases.users[NAME]
+        self._clock = clock
+
+    def start(self, user: Document, methods: Sequence[str], *, yields_token: bool) -> str:
+        """The nonce of a new one: which methods complete it, and whether it then yields a token.
+
+        It ends with the account's `authVersion`, as sessions do.
+        """
+        nonce = new_token()
+        now = self._clock()
+        self._collection.insert_one(
+            {
+                "_id": token_hash(nonce),
+                "user": user["_id"],
+                "authVersion": int(user.get("authVersion") or 0),
+                "methods": list(methods),
+                "tokenRequested": yields_token,
+                "created": now,
+                "expires": now + LIFETIME,
+            }
+        )
+        return nonce
+
+    def find(self, nonce: str, user: Document, method: str) -> Document | None:
+        """The pending log-in of this account that the method may complete."""
+        return self._collection.find_one(self._wanted(nonce, user, method))
+
+    def take(self, nonce: str, user: Document, method: str) -> Document | None:
+        """The same, and it is over: of several callers one gets it."""
+        return self._collection.find_one_and_delete(self._wanted(nonce, user, method))
+
+    def _wanted(self, nonce: str, user: Document, method: str) -> Document:
+        return {
+            "_id": token_hash(nonce),
+            "user": user["_id"],
+            "authVersion": int(user.get("authVersion") or 0),
+            "methods": method,
+            "expires": {"$gt": self._clock()},
+        }

@@ -1,0 +1,65 @@
+"""How accounts stand on disk, and what they may be listed by."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from bson import ObjectId
+
+from security.normalise import sorted_tags, view
+from storage.base.database import Document
+from storage.base.listing import common_conditions
+from storage.base.patterns import literal
+
+LIMIT_FIELDS = (
+    "quota", "recipients", "forwards", "filters", "imapMaxUpload", "imapMaxDownload", "pop3MaxDownload",
+    "pop3MaxMessages", "imapMaxConnections", "receivedMax",
+)  # fmt: skip
+_JSON_FIELDS = ("metaData", "internalData")
+
+
+def listing_filter(fields: Document, own_only: ObjectId | None) -> Document:
+    """The condition of a listing by `query`, `forward`, `tags` and `requiredTags`."""
+    conditions: list[Document] = [{"_id": own_only}] if own_only else []
+    if query := fields.get("query"):
+        parts = {"address": literal(query), "unameview": literal(view(query))}
+        conditions.append({"$or": [{name: {"$regex": text}} for name, text in parts.items()]})
+    conditions += common_conditions(fields)
+    return {"$and": conditions} if conditions else {}
+
+
+def stored_fields(fields: Document) -> Document:
+    """A request's fields as they stand on disk: tags beside their view, data as JSON, targets as documents."""
+    stored = dict(fields)
+    for name in _JSON_FIELDS:
+        if isinstance(stored.get(name), dict):
+            stored[name] = json.dumps(stored[name], separators=(",", ":"), ensure_ascii=False)
+    if "tags" in stored:
+        stored["tags"], stored["tagsview"] = sorted_tags(stored["tags"])
+    if "targets" in stored:
+        stored["targets"] = [stored_target(value) for value in stored["targets"]]
+    if "mtaRelay" in stored:
+        stored["mtaRelay"] = stored_target(stored["mtaRelay"]) if stored["mtaRelay"] else False
+    return stored
+
+
+def stored_target(value: str) -> Document:
+    """A forwarding target as it stands on disk."""
+    scheme = value.partition(":")[0].lower() if ":" in value else ""
+    kinds = {"smtp": "relay", "smtps": "relay", "http": "http", "https": "http"}
+    return {"id": ObjectId(), "type": kinds.get(scheme, "mail"), "value": value}
+
+
+def initial(now: datetime) -> Document:
+    """What an account starts with."""
+    return {
+        "name": None, "language": None, "address": "", "password": "", "authVersion": 1,
+        "enabled2fa": [], "seed": "", "pendingSeed": "", "pendingSeedChanged": False, "webauthn": {"credentials": []},
+        "require2faEnabled": False, "storageUsed": 0, **dict.fromkeys(LIMIT_FIELDS, 0), "targets": [],
+        "autoreply": False, "uploadSentMessages": False, "pubKey": "", "smimeCerts": [], "smimeCipher": "AES-CBC",
+        "smimeKeyTransport": "PKCS#1 v1.5", "encryptMessages": False, "encryptForwarded": False, "spamLevel": 50,
+        "retention": 0, "disabledScopes": [], "metaData": "", "internalData": "", "featureFlags": {},
+        "lastLogin": {"time": False, "authEvent": False, "ip": False},
+        "activated": True, "disabled": False, "suspended": False, "created": now,
+    }  # fmt: skip

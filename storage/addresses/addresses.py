@@ -1,0 +1,218 @@
+"""Addresses of accounts and forwarded addresses.
+
+What has `targets` and no `user` is a forwarded address.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
+
+from problems import Problem
+from security.normalise import domain_of, lookup_address, sorted_tags, view, wildcard_candidates
+from storage.accounts.held_names import HeldNames
+from storage.addresses.listing import ORDER, listed
+from storage.base.database import Clock, Databases, Document
+from storage.base.listing import page_of
+from storage.base.paging import Page, Paging
+
+_READ_MS = 3000
+_FORWARDED: Document = {"user": None, "targets": {"$exists": True}}
+_JSON_FIELDS = ("metaData", "internalData")
+
+
+class Addresses:
+    """Repository of addresses, and of the domains that mail is taken for."""
+
+    def __init__(self, databases: Databases, clock: Clock) -> None:
+        self._collection = databases.users["addresses"]
+        self._aliases = databases.users["domainaliases"]
+        self._domains = databases.users["domaincache"]
+        self._held = HeldNames(databases, clock)
+        self._clock = clock
+
+    def create(
+        self, user: ObjectId, address: str, fields: Document, session: ClientSession | None = None
+    ) -> Document:
+        """Add a normalised address to an account. Raises Problem AddressExistsError."""
+        own = {"tags", *_JSON_FIELDS} & fields.keys()
+        return self._insert({"user": user}, address, fields, {name: fields[name] for name in own}, session)
+
+    def create_forwarded(
+        self, address: str, fields: Document, session: ClientSession | None = None
+    ) -> Document:
+        """Add a normalised address that belongs to no account; `fields` as `update` takes them.
+
+        Raises Problem AddressExistsError.
+        """
+        rest = {name: value for name, value in fields.items() if name != "name"}
+        return self._insert({}, address, fields, rest, session)
+
+    def _insert(
+        self,
+        owner: Document,
+        address: str,
+        fields: Document,
+        rest: Document,
+        session: ClientSession | None = None,
+    ) -> Document:
+        document = {
+            **owner,
+            "name": fields.get("name") or None,
+            "address": address,
+            "addrview": view(address),
+            "created": self._clock(),
+            **_stored(rest),
+        }
+        self._refuse_held(document, session)
+        try:
+            self._collection.insert_one(document, session=session)
+        except DuplicateKeyError as error:
+            raise Problem("AddressExistsError") from error
+        return document
+
+    def update(self, address_id: ObjectId, fields: Document, session: ClientSession | None = None) -> bool:
+        """Change an address; of `autoreply` only what is given. Whether it is still there.
+
+        Raises Problem AddressExistsError.
+        """
+        changes = _stored(fields)
+        for name, value in changes.pop("autoreply", {}).items():
+            changes[f"autoreply.{name}"] = value
+        if not changes:
+            return True
+        self._refuse_held(changes, session)
+        try:
+            changed = self._collection.update_one({"_id": address_id}, {"$set": changes}, session=session)
+        except DuplicateKeyError as error:
+            raise Problem("AddressExistsError") from error
+        return changed.matched_count > 0
+
+    def _refuse_held(self, fields: Document, session: ClientSession | None) -> None:
+        if "addrview" in fields and self._held.has_address([fields["addrview"]], session):
+            raise Problem("AddressExistsError")
+
+    def delete(self, address_id: ObjectId, session: ClientSession | None = None) -> bool:
+        """Delete an address; whether it was there."""
+        return self._collection.delete_one({"_id": address_id}, session=session).deleted_count > 0
+
+    def remember_domain(self, address: str) -> None:
+        """Note the domain of an address as one that mail is taken for.
+
+        Comes before the address itself: a domain without addresses does no harm, one that is not known loses mail.
+        """
+        domain = domain_of(address)
+        if "*" not in domain:
+            self._domains.update_one({"domain": domain}, {"$setOnInsert": {"domain": domain}}, upsert=True)
+
+    def of_user(self, user: ObjectId, more: Iterable[str] = ()) -> list[Document]:
+        """All addresses of an account, sorted, with `more` fields beside the usual ones."""
+        rows = self._collection.find({"user": user}, listed(("created", *more)), max_time_ms=_READ_MS)
+        return list(rows.sort("addrview", 1))
+
+    def owned(self, user: ObjectId, address: str) -> Document | None:
+        """An account's own address by any spelling of it, no alias and no wildcard; None where it has none such."""
+        wanted = {"addrview": lookup_address(address), "user": user}
+        return None if "*" in address else self._collection.find_one(wanted, max_time_ms=_READ_MS)
+
+    def views_of_user(self, user: ObjectId) -> set[str]:
+        """The addresses of an account in the form to compare with."""
+        rows = self._collection.find({"user": user}, {"addrview": 1, "_id": 0}, max_time_ms=_READ_MS)
+        return {row["addrview"] for row in rows}
+
+    def by_id(self, address_id: ObjectId) -> Document:
+        """An address by its id. Raises Problem AddressNotFound."""
+        return self._one({"_id": address_id})
+
+    def of_account(
+        self, user: ObjectId, address_id: ObjectId, session: ClientSession | None = None
+    ) -> Document:
+        """An address of this account. Raises Problem AddressNotFound."""
+        return self._one({"_id": address_id, "user": user}, session)
+
+    def forwarded(self, address_id: ObjectId) -> Document:
+        """A forwarded address. Raises Problem AddressNotFound."""
+        return self._one({"_id": address_id, **_FORWARDED})
+
+    def delete_forwarded(self, address_id: ObjectId, session: ClientSession | None = None) -> Document:
+        """Delete a forwarded address; what it was. Raises Problem AddressNotFound."""
+        wanted = {"_id": address_id, **_FORWARDED}
+        deleted = self._collection.find_one_and_delete(wanted, {"address": 1}, session=session)
+        if not deleted:
+            raise Problem("AddressNotFound")
+        return deleted
+
+    def _one(self, wanted: Document, session: ClientSession | None = None) -> Document:
+        found = self._collection.find_one(wanted, max_time_ms=_READ_MS, session=session)
+        if not found:
+            raise Problem("AddressNotFound")
+        return found
+
+    def page(self, wanted: Document, paging: Paging, more: Iterable[str] = ()) -> tuple[Page, int]:
+        """A page of addresses, sorted, with `more` fields beside the usual ones, and how many there are.
+
+        `wanted` comes from `addresses_listing.listing_filter`.
+        """
+        return page_of(self._collection, wanted, listed(more), paging, ORDER)
+
+    def resolve(self, address: str, *, wildcards: bool = False) -> Document | None:
+        """The registration that takes mail for `address`: itself, of an aliased domain, or a wildcard.
+
+        Wildcards go from the most specific to `*@domain`, the real domain before the aliased one, `user@*` last.
+        """
+        found = lookup_address(address)
+        domain = domain_of(found)
+        wanted = registrations(found, self.alias_targets([domain]).get(domain), wildcards=wildcards)
+        rows = self._collection.find({"addrview": {"$in": wanted}}, max_time_ms=_READ_MS)
+        taken = {row["addrview"]: row for row in rows}
+        return next((taken[name] for name in wanted if name in taken), None)
+
+    def alias_targets(self, domains: Sequence[str]) -> dict[str, str]:
+        """Which of these domains are aliases, and of which domain each is one."""
+        rows = self._aliases.find({"alias": {"$in": list(domains)}}, max_time_ms=_READ_MS)
+        return {row["alias"]: row["domain"] for row in rows}
+
+    def known_domains(self, domains: Sequence[str]) -> set[str]:
+        """Those of these domains that mail is taken for."""
+        rows = self._domains.find({"domain": {"$in": list(domains)}}, max_time_ms=_READ_MS)
+        return {row["domain"] for row in rows}
+
+    def owners(self, views: Sequence[str], *, without: ObjectId | None = None) -> dict[str, ObjectId | None]:
+        """Those of these addresses that are registered, each with its account; one's own id may be left out."""
+        wanted: Document = {
+            "addrview": {"$in": list(views)},
+            **({"_id": {"$ne": without}} if without else {}),
+        }
+        rows = self._collection.find(wanted, {"_id": 0, "addrview": 1, "user": 1}, max_time_ms=_READ_MS)
+        return {row["addrview"]: row.get("user") for row in rows}
+
+
+def registrations(address: str, alias_of: str | None, *, wildcards: bool) -> list[str]:
+    """What can take mail for an address in look-up form, in the order of preference."""
+    local, _, domain = address.rpartition("@")
+    domains = [domain, *([alias_of] if alias_of else [])]
+    wanted = [f"{local}@{name}" for name in domains]
+    if wildcards:
+        wanted += [candidate for name in domains for candidate in wildcard_candidates(local, name)]
+        wanted.append(f"{local}@*")
+    return wanted
+
+
+def _stored(fields: Document) -> Document:
+    """A request's fields as they stand on disk."""
+    stored: dict[str, Any] = dict(fields)
+    for name in _JSON_FIELDS:
+        if name in stored:
+            stored[name] = json.dumps(stored[name], separators=(",", ":"), ensure_ascii=False)
+    if "tags" in stored:
+        stored["tags"], stored["tagsview"] = sorted_tags(stored["tags"])
+    if "name" in stored:
+        stored["name"] = stored["name"] or None
+    if "address" in stored:
+        stored["addrview"] = view(stored["address"])
+    return stored

@@ -1,0 +1,161 @@
+"""Copying what is there into an audit, in steps that can be repeated.
+
+It goes by thread, the one thing of a message that no move, deletion or restore changes and that an index leads to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from bson import MinKey, ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.errors import ConnectionFailure
+
+from storage.audits.metadata import metadata_of
+from storage.base.database import Document
+from storage.messages.base import READ_MS
+from storage.messages.deleting import BAD_MESSAGE
+
+if TYPE_CHECKING:
+    from storage.store import Store
+
+log = structlog.get_logger()
+
+PLACES = ("archived", "messages", "archived")
+"""The archive twice: what is deleted meanwhile is found there, and what is restored meanwhile among the messages."""
+
+_THREADS_AT_ONCE, _MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 500, 50, 8 * 1024 * 1024
+_FIRST = ObjectId("0" * 24)
+_INDEX = "user_messages_by_thread"
+_COPIED = dict.fromkeys(
+    (
+        "user",
+        "mailbox",
+        "idate",
+        "msgid",
+        "subject",
+        "ha",
+        "draft",
+        "meta",
+        "outbound",
+        "mimeTree",
+        "mallard",
+    ),
+    1,
+)
+
+
+class AuditOver(Exception):
+    """The audit has expired or is gone: there is nothing more to do."""
+
+
+class AuditImport:
+    """One audit's way through the messages of its account."""
+
+    def __init__(self, store: Store, audit: Document) -> None:
+        self._store = store
+        self._audit: ObjectId = audit["_id"]
+        self._user: ObjectId = audit["user"]
+        self._dates = _between(audit)
+
+    def threads(self, place: str, after: ObjectId | None) -> list[ObjectId | None]:
+        """The next threads, read from the index alone; old messages may have none."""
+        wanted = {"user": self._user, "thread": {"$gt": MinKey() if after is None else after}}
+        rows = self._collection(place).find(wanted, {"_id": 0, "thread": 1}, max_time_ms=READ_MS)
+        found = rows.hint(_INDEX).sort("thread", 1).limit(_THREADS_AT_ONCE)
+        return list(dict.fromkeys(row.get("thread") for row in found))
+
+    def batches(self, place: str, threads: Sequence[ObjectId | None]) -> Iterator[list[ObjectId]]:
+        """Messages of these threads, as many as are copied in one step."""
+        wanted = {"user": self._user, "thread": {"$in": list(threads)}, **self._dates}
+        batch: list[ObjectId] = []
+        total = 0
+        for row in self._collection(place).find(wanted, {"size": 1}, max_time_ms=READ_MS).hint(_INDEX):
+            size = int(row.get("size") or 0)
+            if batch and (len(batch) == _MESSAGES_AT_ONCE or total + size > _BYTES_AT_ONCE):
+                yield batch
+                batch, total = [], 0
+            batch.append(row["_id"])
+            total += size
+        if batch:
+            yield batch
+
+    def copy(self, place: str, messages: Sequence[ObjectId]) -> list[ObjectId]:
+        """Copy those that the audit does not have; the ids of those that could not be. Raises AuditOver."""
+        missing = self._store.audit_files.missing(self._audit, messages)
+        if not missing:
+            if not self._store.audits.running(self._audit):
+                raise AuditOver
+            return []
+        return self._copy_batch(place, missing)
+
+    def _copy_batch(self, place: str, messages: Sequence[ObjectId]) -> list[ObjectId]:
+        """All in one step; where that fails one by one, so that a bad one keeps none of the others."""
+        try:
+            self._copy_together(place, messages)
+        except ConnectionFailure:
+            raise
+        except BAD_MESSAGE as error:
+            if len(messages) == 1:
+                log.warning("a message was not audited", message=str(messages[0]), reason=str(error)[:200])
+                return list(messages)
+            return [failed for message in messages for failed in self._copy_again(place, message)]
+        return []
+
+    def _copy_again(self, place: str, message: ObjectId) -> list[ObjectId]:
+        """Unless it was what the others failed for: that it has been stored just now, with a copy."""
+        missing = self._store.audit_files.missing(self._audit, [message])
+        return self._copy_batch(place, missing) if missing else []
+
+    def _copy_together(self, place: str, messages: Sequence[ObjectId]) -> None:
+        rows = list(self._collection(place).find({"_id": {"$in": list(messages)}}, _COPIED))
+        rows = self._without_twins(rows)
+        self._require_files(rows)
+        paths = self._store.audits.paths([row["mailbox"] for row in rows])
+        self._store.transactions.run(lambda session: self._write(rows, paths, session))
+
+    def _without_twins(self, rows: list[Document]) -> list[Document]:
+        files = self._store.audit_files
+        if not files.has_others(self._audit, [row["idate"] for row in rows]):
+            return rows
+        return [row for row in rows if not files.twin_of(self._audit, row, self._source(row))]
+
+    def _require_files(self, rows: list[Document]) -> None:
+        """A message that has lost an attachment is none that may pass for a copy."""
+        maps = [row["mimeTree"].get("attachmentMap") or {} for row in rows]
+        ids = {file_id for files in maps for file_id in files.values()}
+        wanted = {file_id if isinstance(file_id, ObjectId) else bytes(file_id) for file_id in ids}
+        if lost := wanted - self._store.attachments.there(wanted):
+            raise LookupError(f"{len(lost)} attachments are lost")
+
+    def _write(self, rows: list[Document], paths: dict[ObjectId, str], session: ClientSession | None) -> None:
+        """The count comes last, as deliveries count there, too."""
+        for row in rows:
+            metadata = metadata_of(self._audit, row, paths, imported=True)
+            self._store.audit_files.write(metadata, self._source(row), session)
+        if self._store.audits.count(self._audit, len(rows), imported=True, session=session):
+            return
+        if session is None:
+            for row in rows:
+                self._store.audit_files.forget(self._audit, row["_id"])
+        raise AuditOver
+
+    def _source(self, row: Document) -> Iterator[bytes]:
+        return self._store.messages.source(row)
+
+    def _collection(self, place: str) -> Any:
+        return self._store.databases.main[place]
+
+
+def next_after(threads: Sequence[ObjectId | None]) -> ObjectId:
+    """Where the next call of `threads` begins."""
+    return threads[-1] or _FIRST
+
+
+def _between(audit: Document) -> Document:
+    limits = {"$gte": audit.get("start"), "$lte": audit.get("end")}
+    given = {name: date for name, date in limits.items() if isinstance(date, datetime)}
+    return {"idate": given} if given else {}

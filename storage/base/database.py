@@ -1,0 +1,141 @@
+"""The databases, the clock, and steps that belong together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from bson.codec_options import CodecOptions
+from pymongo import MongoClient
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from storage.base.watch import Watch, WatchedDatabase
+
+Result = TypeVar("Result")
+Document = dict[str, Any]
+Clock = Callable[[], datetime]
+
+DatabaseError = (
+    PyMongoError  # what a failing operation raises, for callers on other floors who can go on without
+)
+
+ACKNOWLEDGED = WriteConcern(w="majority", j=True)
+_CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
+NAIVE_DATES: CodecOptions[Document] = CodecOptions()
+"""For the rows of a listing, whose dates are only written out: these come as UTC without saying so, which takes a
+tenth of the time."""
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC, cut to the milliseconds that MongoDB keeps."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def may_be_committed(error: BaseException) -> bool:
+    """Whether a transaction may have been committed although its answer was lost; then what it refers to must stay."""
+    return isinstance(error, PyMongoError) and error.has_error_label("UnknownTransactionCommitResult")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseNames:
+    """The databases by their role; WildDuck may keep each in one of its own."""
+
+    main: str = "mallard"
+    users: str = ""
+    gridfs: str = ""
+    sender: str = ""
+
+
+class Databases:
+    """Handles of the four databases, all with majority writes and dates in UTC."""
+
+    def __init__(
+        self, client: MongoClient[Document], names: DatabaseNames, watch: Watch | None = None
+    ) -> None:
+        self.client = client
+        self.watch = watch
+        self.names = names
+        self.main = self._open(names.main)
+        self.users = self._open(names.users or names.main)
+        self.gridfs = self._open(names.gridfs or names.main)
+        self.sender = self._open(names.sender or names.main)
+
+    def _open(self, name: str) -> Database[Document]:
+        if self.watch is None:
+            return self.client.get_database(name, codec_options=_CODEC, write_concern=ACKNOWLEDGED)
+        return WatchedDatabase(
+            self.watch, self.client, name, codec_options=_CODEC, write_concern=ACKNOWLEDGED
+        )
+
+    def answers(self) -> bool:
+        """Whether the database has a primary that answers; raises within the limit that `pymongo.timeout` sets."""
+        return bool(self.client.admin.command("ping")["ok"])
+
+    @property
+    def has_transactions(self) -> bool:
+        """Whether the server is a replica set or a sharded cluster."""
+        hello = self.client.admin.command("hello")
+        return "setName" in hello or hello.get("msg") == "isdbgrid"
+
+
+class Transactions:
+    """Runs steps that belong together as one transaction where the server has transactions.
+
+    A lone `mongod` has none: there the steps run one after the other, so callers order them so that a crash
+    in between leaves nothing that the next call or a job does not repair.
+    """
+
+    def __init__(self, databases: Databases) -> None:
+        self._client = databases.client
+        self._watch = databases.watch or Watch()
+        self._available = databases.has_transactions
+        self._waiting: dict[int, list[Callable[[], None]]] = {}
+
+    def run(self, steps: Callable[[ClientSession | None], Result]) -> Result:
+        """Call `steps` with a session, again from the start if it lost a race against another transaction."""
+        if not self._available:
+            return steps(None)
+        with self._client.start_session() as session:
+            return self._run_in(session, steps)
+
+    def _run_in(self, session: ClientSession, steps: Callable[[ClientSession | None], Result]) -> Result:
+        ended = 0.0
+
+        def attempt(session: ClientSession) -> Result:
+            nonlocal ended
+            self._waiting[id(session)] = []
+            try:
+                return steps(session)
+            finally:
+                ended = time.perf_counter()
+
+        try:
+            result = session.with_transaction(
+                attempt, read_concern=ReadConcern("snapshot"), write_concern=ACKNOWLEDGED
+            )
+        finally:
+            waiting = self._waiting.pop(id(session), [])
+            if ended:
+                self._watch.took("commitTransaction", "", time.perf_counter() - ended, ())
+        for callback in waiting:
+            callback()
+        return result
+
+    def afterwards(self, session: ClientSession | None, callback: Callable[[], None]) -> None:
+        """Call back once the transaction of `session` is committed, not at all if it is not.
+
+        At once where there is no session, or where another than `run` looks after it.
+        """
+        waiting = self._waiting.get(id(session)) if session else None
+        if waiting is None:
+            callback()
+        else:
+            waiting.append(callback)

@@ -1,0 +1,108 @@
+"""DKIM keys, one a domain; the key of `*` signs for domains that have none."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
+
+from mail.dkim import PrivateKey, SigningKey, parse_key
+from problems import Problem
+from security.dkim_keys import KeyPair
+from security.normalise import ascii_domain, normalise_domain
+from security.secrets import KeyRing
+from storage.accounts.named import Named
+from storage.base.database import Clock, Databases, Document
+from storage.base.paging import Page, Paging
+from storage.base.patterns import literal
+
+ANY_DOMAIN = "*"
+_READ_MS = 3000
+_PARSED_KEYS = 1024
+_LISTED = dict.fromkeys(("domain", "selector", "description", "fingerprint", "created"), 1)
+_SHOWN = {**_LISTED, "publicKey": 1}
+
+
+class Dkim(Named):
+    """Repository of DKIM keys, by domain. Only what signs reads the private half."""
+
+    def __init__(self, databases: Databases, clock: Clock, keys: KeyRing) -> None:
+        self.keys = keys
+        super().__init__(databases.main["dkim"], "domain", "DkimNotFound", _SHOWN)
+        self._clock = clock
+        self._parsed = lru_cache(_PARSED_KEYS)(self._parse)
+
+    def signing_key(self, domain: str) -> SigningKey | None:
+        """The key that signs for a sender's domain: its own, else that of `*`; None where there is neither.
+
+        A key that is used for the first time takes some tenths of a second. Raises SecretUnreadable, or ValueError
+        for a key that another program stored and that can not sign.
+        """
+        domain = normalise_domain(domain)
+        wanted = {"domain": {"$in": [domain, ANY_DOMAIN]}}
+        fields = {"domain": 1, "selector": 1, "privateKey": 1}
+        found = {row["domain"]: row for row in self._collection.find(wanted, fields, max_time_ms=_READ_MS)}
+        row = found.get(domain) or found.get(ANY_DOMAIN)
+        if row is None:
+            return None
+        return SigningKey(ascii_domain(domain), row["selector"], self._parsed(row["privateKey"]))
+
+    def _parse(self, stored: str) -> PrivateKey:
+        return parse_key(self.keys.decrypt(stored))
+
+    def put(
+        self,
+        domain: str,
+        selector: str,
+        pair: KeyPair,
+        private: str,
+        description: str,
+        session: ClientSession | None = None,
+    ) -> tuple[ObjectId, bool]:
+        """Set the key of a normalised domain, `private` being its half at rest; its id, and whether it is the first."""
+        fields = {
+            "selector": selector,
+            "privateKey": private,
+            "publicKey": pair.public,
+            "publicKeyDer": pair.public_value,
+            "fingerprint": pair.fingerprint,
+            "latest": True,
+            "updated": self._clock(),
+            **({"description": description} if description else {}),
+        }
+        while True:
+            try:
+                return self._replace(domain, fields, session)
+            except DuplicateKeyError:  # another caller was the first
+                if session:
+                    raise
+
+    def _replace(self, domain: str, fields: Document, session: ClientSession | None) -> tuple[ObjectId, bool]:
+        fresh = ObjectId()
+        change: Document = {"$set": fields, "$setOnInsert": {"_id": fresh, "created": fields["updated"]}}
+        if "description" not in fields:
+            change["$unset"] = {"description": ""}
+        before = self._collection.find_one_and_update(
+            {"domain": domain},
+            change,
+            {"_id": 1},
+            upsert=True,
+            return_document=ReturnDocument.BEFORE,
+            session=session,
+        )
+        return (before["_id"], False) if before else (fresh, True)
+
+    def page(self, text: str, paging: Paging) -> tuple[Page, int]:
+        """A page by domain of the keys with `text` in their domain, and how many there are."""
+        wanted: Document = {"domain": {"$regex": literal(text)}} if text else {}
+        return self._page(wanted, _LISTED, paging)
+
+    def delete(self, key: ObjectId, session: ClientSession | None = None) -> Document:
+        """Remove a key; what it was. Raises Problem DkimNotFound."""
+        found = self._collection.find_one_and_delete({"_id": key}, _LISTED, session=session)
+        if not found:
+            raise Problem("DkimNotFound")
+        return found

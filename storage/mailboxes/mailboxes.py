@@ -1,0 +1,260 @@
+"""Mailboxes, their UIDs and modification sequences."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
+
+from problems import Problem
+from storage.base.database import Clock, Databases, Document
+from storage.events.events import Events
+from storage.events.journal import Journal
+from storage.events.notices import Notices
+from storage.mailboxes.names import mailbox_names
+from storage.mailboxes.paths import checked_path
+from storage.mailboxes.paths import normalise_path as normalise_path
+
+_READ_MS = 3000
+_THIRTY_DAYS_MS = 2_592_000_000
+_SPARE_RETENTION = ("\\Trash", "\\Junk")
+
+
+class Mailboxes:
+    """Repository of mailboxes."""
+
+    def __init__(
+        self, databases: Databases, clock: Clock, journal: Journal, notices: Notices, events: Events
+    ) -> None:
+        self._collection = databases.main["mailboxes"]
+        self._filters = databases.main["filters"]
+        self._clock = clock
+        self._journal = journal
+        self._notices = notices
+        self._events = events
+
+    def create_defaults(
+        self,
+        user: ObjectId,
+        language: str | None,
+        names: Mapping[str, str],
+        retention: float,
+        session: ClientSession | None = None,
+    ) -> None:
+        """The five mailboxes that an account starts with; Trash and Junk keep mail for 30 days at most."""
+        paths: list[tuple[str | None, str]] = [(None, "INBOX"), *mailbox_names(language, names).items()]
+        short = min(retention or _THIRTY_DAYS_MS, _THIRTY_DAYS_MS)
+        rows = [
+            {
+                **_fresh(user, path),
+                "specialUse": use,
+                "retention": short if use in _SPARE_RETENTION else retention,
+            }
+            for use, path in paths
+        ]
+        self._collection.insert_many(rows, session=session)
+
+    def get(self, user: ObjectId, mailbox: ObjectId) -> Document:
+        """A mailbox of an account. Raises Problem NoSuchMailbox."""
+        return self._one({"_id": mailbox, "user": user})
+
+    def by_path(self, user: ObjectId, path: str) -> Document:
+        """The mailbox at a path, which may begin with a slash and name INBOX in any case. Raises NoSuchMailbox."""
+        return self._one({"user": user, "path": normalise_path(path)})
+
+    def by_special_use(self, user: ObjectId, use: str) -> Document:
+        """The mailbox with a special use such as `\\Sent`. Raises Problem NoSuchMailbox."""
+        return self._one({"user": user, "specialUse": use})
+
+    def _one(self, wanted: Document) -> Document:
+        found = self._collection.find_one(wanted, max_time_ms=_READ_MS)
+        if not found:
+            raise Problem("NoSuchMailbox")
+        return found
+
+    def of_user(self, user: ObjectId) -> list[Document]:
+        """All mailboxes of an account."""
+        return list(self._collection.find({"user": user}, max_time_ms=_READ_MS))
+
+    def some(self, user: ObjectId, mailboxes: Sequence[ObjectId]) -> list[Document]:
+        """Those of some mailboxes that are there and the account's."""
+        return list(
+            self._collection.find({"_id": {"$in": list(mailboxes)}, "user": user}, max_time_ms=_READ_MS)
+        )
+
+    def create(self, user: ObjectId, path: str, fields: Document, most: int) -> ObjectId:
+        """Make a mailbox. Raises Problem MailboxExistsError or DisallowedMailboxMethod."""
+        path = checked_path(path)
+        document = {**_fresh(user, path), "retentionCounter": 0, **fields}
+        self._allow_one_more(user, path, most)
+        self._events.run(user, lambda session: self._insert(document, session))
+        self._keep_within(most, document)
+        return ObjectId(document["_id"])
+
+    def _insert(self, mailbox: Document, session: ClientSession | None) -> None:
+        user, mailbox_id, path = mailbox["user"], mailbox["_id"], mailbox["path"]
+        try:
+            self._collection.insert_one(mailbox, session=session)
+        except DuplicateKeyError as error:
+            raise Problem("MailboxExistsError") from error
+        entry = {"command": "CREATE", "path": path, "modseq": 1}
+        self._journal.append(user, mailbox_id, [entry], session)
+        self._events.tell("mailbox.created", user=user, mailbox=mailbox_id, path=path, session=session)
+
+    def _allow_one_more(self, user: ObjectId, path: str, most: int) -> None:
+        """WildDuck refuses a new one only when there are more than `most` before it; so do we."""
+        if self._collection.count_documents({"user": user}, limit=most + 2) > most:
+            taken = self._collection.find_one({"user": user, "path": path}, {"_id": 1})
+            raise Problem("MailboxExistsError") if taken else _too_many(most)
+
+    def _keep_within(self, most: int, mailbox: Document) -> None:
+        """Take a new mailbox back where others came in between. Counted after it is there, so that none slips past."""
+        there = self._collection.count_documents({"user": mailbox["user"]}, limit=most + 2)
+        if there > most + 1:
+            self._events.run(mailbox["user"], lambda session: self._remove(mailbox, session))
+            raise _too_many(most)
+
+    def update(
+        self, mailbox: Document, path: str | None, fields: Document, session: ClientSession | None = None
+    ) -> int | None:
+        """Rename a mailbox and set what differs; its new `retentionCounter`, None where its retention stays.
+
+        Raises Problem MailboxExistsError, DisallowedMailboxMethod or NoSuchMailbox.
+        """
+        changes = {name: value for name, value in fields.items() if mailbox.get(name) != value}
+        new_path = checked_path(path) if path is not None else mailbox["path"]
+        if new_path != mailbox["path"]:
+            _allow_rename(mailbox)
+            changes["path"] = new_path
+        if not changes:
+            return None
+        if session:
+            return self._change(mailbox, changes, session)
+        return self._events.run(mailbox["user"], lambda session: self._change(mailbox, changes, session))
+
+    def _change(self, mailbox: Document, changes: Document, session: ClientSession | None) -> int | None:
+        change: Document = {"$set": changes}
+        if dates := changes_retention(mailbox, changes):
+            change["$inc"] = {"retentionCounter": 1}
+        after = self._write(mailbox, change, session)
+        if path := changes.get("path"):
+            user, mailbox_id = mailbox["user"], mailbox["_id"]
+            entry = {"command": "RENAME", "path": path, "modseq": after["modifyIndex"]}
+            self._journal.append(user, mailbox_id, [entry], session=session)
+            about = {"mailbox": mailbox_id, "previous": mailbox["path"], "current": path}
+            self._events.tell("mailbox.renamed", user=user, session=session, **about)
+        return int(after["retentionCounter"]) if dates else None
+
+    def _write(self, mailbox: Document, change: Document, session: ClientSession | None) -> Document:
+        wanted = {"_id": mailbox["_id"], "user": mailbox["user"]}
+        shown = {"modifyIndex": 1, "retentionCounter": 1}
+        try:
+            found = self._collection.find_one_and_update(
+                wanted, change, shown, return_document=ReturnDocument.AFTER, session=session
+            )
+        except DuplicateKeyError as error:
+            raise Problem("MailboxExistsError") from error
+        if not found:
+            raise Problem("NoSuchMailbox")
+        return found
+
+    def retention(self, user: ObjectId, mailbox: ObjectId) -> tuple[int, int] | None:
+        """How often a mailbox's retention was changed, and what it is, in milliseconds; None for one that is gone."""
+        found = self._collection.find_one(
+            {"_id": mailbox, "user": user}, {"retention": 1, "retentionCounter": 1}, max_time_ms=_READ_MS
+        )
+        if not found:
+            return None
+        return int(found.get("retentionCounter") or 0), int(found.get("retention") or 0)
+
+    def allow_delete(self, mailbox: Document) -> None:
+        """Raises Problem DisallowedMailboxMethod for one that must stay."""
+        if mailbox["path"] == "INBOX" or mailbox.get("specialUse") or mailbox.get("hidden"):
+            raise Problem(
+                "DisallowedMailboxMethod", "INBOX, special-use and hidden mailboxes can not be deleted"
+            )
+
+    def delete(self, mailbox: Document, session: ClientSession | None = None) -> None:
+        """Remove a mailbox and the filters that file into it. Raises Problem DisallowedMailboxMethod."""
+        self.allow_delete(mailbox)
+        self._remove(mailbox, session)
+
+    def _remove(self, mailbox: Document, session: ClientSession | None) -> None:
+        user, mailbox_id = mailbox["user"], mailbox["_id"]
+        self._collection.delete_one({"_id": mailbox_id, "user": user}, session=session)
+        self._delete_filters(user, mailbox_id, session)
+        self._notices.drop(user, mailbox_id, session=session)
+        entry = {"command": "DELETE", "modseq": mailbox["modifyIndex"]}
+        self._journal.append(user, mailbox_id, [entry], session=session)
+        about = {"mailbox": mailbox_id, "path": mailbox["path"]}
+        self._events.tell("mailbox.deleted", user=user, session=session, **about)
+
+    def _delete_filters(self, user: ObjectId, mailbox: ObjectId, session: ClientSession | None) -> None:
+        wanted = {"user": user, "action.mailbox": mailbox}
+        found = list(self._filters.find(wanted, {"_id": 1}, session=session))
+        if found:
+            self._filters.delete_many({"_id": {"$in": [row["_id"] for row in found]}}, session=session)
+            told = [{"filter": row["_id"]} for row in found]
+            self._events.tell_all("filter.deleted", user, told, session)
+
+    def allocate(
+        self,
+        mailbox: ObjectId,
+        *,
+        uids: int = 0,
+        total: int = 0,
+        unseen: int = 0,
+        session: ClientSession | None = None,
+    ) -> Document:
+        """Take one modification sequence and `uids` UIDs, and move the counts, in one step.
+
+        Returns the mailbox before the change: the UIDs begin at its `uidNext`, the sequence is `modifyIndex` + 1.
+        Raises Problem NoSuchMailbox.
+        """
+        change = {
+            "uidNext": uids,
+            "modifyIndex": 1,
+            "counted.modseq": 1,
+            "counted.total": total,
+            "counted.unseen": unseen,
+        }
+        found = self._collection.find_one_and_update(
+            {"_id": mailbox}, {"$inc": change}, return_document=ReturnDocument.BEFORE, session=session
+        )
+        if not found:
+            raise Problem("NoSuchMailbox")
+        return found
+
+
+def changes_retention(mailbox: Document, fields: Document) -> bool:
+    """Whether these fields give a mailbox another retention; none is 0 in every form."""
+    before = mailbox.get("retention") or 0
+    return bool((fields.get("retention", before) or 0) != before)
+
+
+def _fresh(user: ObjectId, path: str) -> Document:
+    return {
+        "_id": ObjectId(),
+        "user": user,
+        "path": path,
+        "uidValidity": int(time.time()),
+        "uidNext": 1,
+        "modifyIndex": 1,
+        "subscribed": True,
+        "flags": [],
+        "counted": {"total": 0, "unseen": 0, "modseq": 1, "since": 1},
+    }
+
+
+def _too_many(most: int) -> Problem:
+    return Problem("DisallowedMailboxMethod", f"An account has {most} mailboxes at most")
+
+
+def _allow_rename(mailbox: Mapping[str, Any]) -> None:
+    if mailbox["path"] == "INBOX" or mailbox.get("hidden"):
+        raise Problem("DisallowedMailboxMethod", "INBOX and hidden mailboxes can not be renamed")

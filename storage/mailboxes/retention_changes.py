@@ -1,0 +1,48 @@
+"""A change of a mailbox, and the task that dates its messages anew where the retention changes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pymongo.client_session import ClientSession
+
+from storage.base.database import Clock, Document, Transactions
+from storage.base.tasks import Tasks
+from storage.mailboxes.mailboxes import Mailboxes, changes_retention
+
+TASK = "mailbox-retention"
+_AFTER_A_CRASH = timedelta(minutes=1)
+
+
+class RetentionChanges:
+    """What spans a mailbox and its task: both are written or neither."""
+
+    def __init__(self, mailboxes: Mailboxes, tasks: Tasks, transactions: Transactions, clock: Clock) -> None:
+        self._mailboxes = mailboxes
+        self._tasks = tasks
+        self._transactions = transactions
+        self._clock = clock
+
+    def apply(self, mailbox: Document, path: str | None, fields: Document) -> None:
+        """Rename a mailbox and set what differs; its messages follow a new retention later.
+
+        A server without transactions gets the task before the change too, for a minute later: should this process
+        die between the two, the task finds what was changed, or nothing.
+        Raises Problem MailboxExistsError, DisallowedMailboxMethod or NoSuchMailbox.
+        """
+        next_counter = (mailbox.get("retentionCounter") or 0) + 1
+
+        def steps(session: ClientSession | None) -> None:
+            if session is None and changes_retention(mailbox, fields):
+                self._ask(mailbox, next_counter, self._clock() + _AFTER_A_CRASH, None)
+            if counter := self._mailboxes.update(mailbox, path, fields, session):
+                self._ask(mailbox, counter, None, session)
+
+        self._transactions.run(steps)
+
+    def _ask(
+        self, mailbox: Document, counter: int, due: datetime | None, session: ClientSession | None
+    ) -> None:
+        """There is one task for a mailbox, under the mailbox's own id."""
+        match = {"user": mailbox["user"], "mailbox": mailbox["_id"]}
+        self._tasks.renew(TASK, match, {"retentionCounter": counter}, mailbox["_id"], due, session)

@@ -1,0 +1,127 @@
+"""Deleted messages, kept for a while so that they can be restored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.errors import BulkWriteError
+
+from problems import Problem
+from storage.base.database import Clock, Databases, Document
+from storage.base.duplicates import is_duplicate, refused
+from storage.base.listing import page_of
+from storage.base.paging import Order, Page, Paging
+from storage.base.settings import Settings
+from storage.mailboxes.retention import milliseconds
+
+_SWEEP_MS = 120_000
+
+Position = tuple[datetime, ObjectId]
+"""When a message was deleted, and the id of its copy."""
+
+
+class Archive:
+    """Repository of deleted messages. They keep their references to attachments."""
+
+    def __init__(self, databases: Databases, clock: Clock, settings: Settings) -> None:
+        self._collection = databases.main["archived"]
+        self._messages = databases.main["messages"]
+        self._clock = clock
+        self._settings = settings
+
+    def copy(self, wanted: Document, session: ClientSession | None = None) -> list[ObjectId]:
+        """Copy the messages that `wanted` finds, those archived before stay as they are; ids of the copies.
+
+        `wanted` is the condition that they are deleted by, so that one which moved in between is not copied.
+        """
+        now = self._clock()
+        expires = int(now.timestamp() * 1000) + int(self._settings.get("const:archive:time"))
+        rows = list(self._messages.find(wanted, session=session))
+        ids = [row["_id"] for row in rows]
+        known = self._collection.find({"_id": {"$in": ids}}, {"_id": 1}, session=session)
+        there = {row["_id"] for row in known}
+        fresh = [
+            {**row, "archived": now, "exp": True, "rdate": expires} for row in rows if row["_id"] not in there
+        ]
+        return self._insert(fresh, session) if fresh else []
+
+    def _insert(self, rows: list[Document], session: ClientSession | None) -> list[ObjectId]:
+        """Without transactions another client may have archived one in between; its copy stays."""
+        ids = [row["_id"] for row in rows]
+        try:
+            self._collection.insert_many(rows, ordered=False, session=session)
+        except BulkWriteError as error:
+            if session or not is_duplicate(error):
+                raise
+            return [ids[position] for position in sorted(set(range(len(ids))) - refused(error))]
+        return ids
+
+    def get(self, user: ObjectId, copy: ObjectId) -> Document:
+        """An archived message. Raises Problem MessageNotFound."""
+        found = self._collection.find_one({"_id": copy, "user": user})
+        if not found:
+            raise Problem("MessageNotFound")
+        return found
+
+    def take(self, copy: ObjectId, session: ClientSession | None) -> bool:
+        """Take a copy out as one step of restoring it; whether it was there."""
+        return self._collection.delete_one({"_id": copy}, session=session).deleted_count > 0
+
+    def page(
+        self, user: ObjectId, paging: Paging, direction: int, projection: Mapping[str, Any]
+    ) -> tuple[Page, int]:
+        """A page of an account's archived messages by the time they came, and how many there are."""
+        wanted: Document = {"user": user}
+        order = Order("_id", direction)
+        return page_of(self._collection, wanted, projection, paging, order, most_ms=_SWEEP_MS)
+
+    def thread_counts(self, user: ObjectId, threads: Sequence[ObjectId]) -> dict[ObjectId, int]:
+        """How many archived messages each thread has, read from an index."""
+        pipeline: list[Document] = [
+            {"$match": {"user": user, "thread": {"$in": list(threads)}}},
+            {"$group": {"_id": "$thread", "n": {"$sum": 1}}},
+        ]
+        return {row["_id"]: row["n"] for row in self._collection.aggregate(pipeline, maxTimeMS=_SWEEP_MS)}
+
+    def between(
+        self, user: ObjectId, start: datetime, end: datetime, after: Position | None, most: int
+    ) -> list[Position]:
+        """What was deleted at these times, both included, in that order: the next behind a position."""
+        wanted: Document = {"user": user, "archived": {"$gte": start, "$lte": end}}
+        if after:
+            same, later = {"archived": after[0], "_id": {"$gt": after[1]}}, {"$gt": after[0], "$lte": end}
+            wanted = {"$or": [{"user": user, **same}, {"user": user, "archived": later}]}
+        rows = self._collection.find(wanted, {"archived": 1}, max_time_ms=_SWEEP_MS).hint(
+            "user_archived_order"
+        )
+        rows = rows.sort([("archived", 1), ("_id", 1)]).limit(most)
+        return [(row["archived"], row["_id"]) for row in rows]
+
+    def expired(self, most: int, but: Collection[ObjectId] = ()) -> list[ObjectId]:
+        """Copies whose time is over."""
+        wanted = {**self._over(), "_id": {"$nin": list(but)}}
+        rows = self._collection.find(wanted, {"_id": 1}, max_time_ms=_SWEEP_MS).hint("retention_time")
+        return [row["_id"] for row in rows.limit(most)]
+
+    def _over(self) -> Document:
+        return {"exp": True, "rdate": {"$lte": milliseconds(self._clock())}}
+
+    def purge(self, copy: ObjectId, session: ClientSession | None = None) -> Document | None:
+        """Remove a copy whose time is still over; its `magic` and `mimeTree.attachmentMap`, None where it is gone."""
+        return self._collection.find_one_and_delete(
+            {"_id": copy, **self._over()}, {"magic": 1, "mimeTree.attachmentMap": 1}, session=session
+        )
+
+    def hasten(self, user: ObjectId, by: int) -> None:
+        """Have all copies of an account expire at `by` at the latest, in milliseconds since 1970."""
+        change = {"$set": {"exp": True, "rdate": by}}
+        self._collection.update_many({"user": user, "rdate": {"$gt": by}}, change)
+
+    def discard(self, copies: Sequence[ObjectId], session: ClientSession | None = None) -> None:
+        """Take copies away again whose messages live on; the references to attachments are theirs."""
+        if copies:
+            self._collection.delete_many({"_id": {"$in": list(copies)}}, session=session)

@@ -1,0 +1,118 @@
+"""When messages expire, as far as the mailbox decides, and what becomes of them then."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import groupby
+from operator import itemgetter
+
+import structlog
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.errors import ConnectionFailure
+
+from storage.base.database import Document
+from storage.mailboxes.retention import milliseconds
+from storage.messages.base import READ_MS
+from storage.messages.deleting import BAD_MESSAGE, DeleteMessages, Deletion
+
+log = structlog.get_logger()
+
+_BATCH = 1000
+_DAY_MS = 86_400_000
+
+
+class ExpireMessages(DeleteMessages):
+    """Dates of expiry for whole mailboxes, and the end of those whose date is over."""
+
+    def expire_all(self, mailbox: ObjectId) -> None:
+        """Have the expiry job take all messages of a mailbox first, and searches pass them over."""
+        now = milliseconds(self._store.clock())
+        change: Document = {"$set": {"exp": True, "rdate": now - _DAY_MS}, "$unset": {"searchable": ""}}
+        self._collection.update_many({"mailbox": mailbox}, change)
+
+    def expire_user(self, user: ObjectId, by: int) -> int:
+        """Have all messages of a deleted account expire at `by`, in milliseconds since 1970, archived or not.
+
+        How many there were, without those that are archived or were marked before.
+        """
+        change: Document = {
+            "$set": {"exp": True, "rdate": by, "userDeleted": True},
+            "$unset": {"searchable": ""},
+        }
+        marked = self._collection.update_many({"user": user, "userDeleted": {"$ne": True}}, change)
+        self._store.archive.hasten(user, by)
+        return marked.modified_count
+
+    def delete_expired(self, most: int, but: Collection[ObjectId]) -> tuple[int, list[ObjectId]]:
+        """Delete messages whose date is over, of at most `most`; how many were looked at, and which can not be deleted.
+
+        They go to the archive, but for copies and those of deleted accounts. `but` are passed over.
+        """
+        over = {"exp": True, "rdate": {"$lte": milliseconds(self._store.clock())}}
+        wanted = {**over, "_id": {"$nin": list(but)}}
+        found = self._collection.find(wanted, {"user": 1, "mailbox": 1}, max_time_ms=READ_MS).hint(
+            "retention_time"
+        )
+        place = itemgetter("user", "mailbox")
+        rows = sorted(found.limit(most), key=place)
+        deletion = Deletion(lambda row: not (row.get("userDeleted") or row.get("copied")), over)
+        failed: list[ObjectId] = []
+        for (user, mailbox), group in groupby(rows, key=place):
+            ids = [row["_id"] for row in group]
+            _, errors = self._delete_batch(user, mailbox, ids, deletion)
+            failed += self._there(ids, over) if errors else []
+        return len(rows), failed
+
+    def _there(self, ids: list[ObjectId], over: Document) -> list[ObjectId]:
+        return [row["_id"] for row in self._collection.find({"_id": {"$in": ids}, **over}, {"_id": 1})]
+
+    def purge_archived(self, most: int, but: Collection[ObjectId]) -> tuple[int, list[ObjectId]]:
+        """The same of archived messages, which give their attachments back."""
+        ids = self._store.archive.expired(most, but)
+        return len(ids), [copy for copy in ids if not self._purged(copy)]
+
+    def _purged(self, copy: ObjectId) -> bool:
+        try:
+            self._store.transactions.run(lambda session: self._purge(copy, session))
+        except ConnectionFailure:
+            raise
+        except BAD_MESSAGE as error:
+            log.warning("an archived message could not be removed", id=str(copy), reason=str(error)[:200])
+            return False
+        return True
+
+    def _purge(self, copy: ObjectId, session: ClientSession | None) -> None:
+        """The references of a copy whose message is there are that message's."""
+        row = self._store.archive.purge(copy, session=session)
+        if row and not self.is_alive(copy, session):
+            self.release_files(row, session)
+
+    def date_by_retention(self, mailbox: ObjectId, after: int, retention: int) -> int:
+        """Date a batch of a mailbox's messages, those with the next UIDs beyond `after`, by a retention.
+
+        Dates that were set by hand stay. Returns the last UID of the batch, 0 where nothing is left.
+        """
+        last = self._end_of_batch(mailbox, after)
+        if last:
+            wanted = {"mailbox": mailbox, "uid": {"$gt": after, "$lte": last}, "retention": {"$exists": True}}
+            self._collection.update_many(wanted, [{"$set": _dated(retention)}])
+        return last
+
+    def _end_of_batch(self, mailbox: ObjectId, after: int) -> int:
+        """The last UID of the next batch, 0 where there is none."""
+        wanted = {"mailbox": mailbox, "uid": {"$gt": after}}
+        rows = self._collection.find(wanted, {"uid": 1, "_id": 0}, max_time_ms=READ_MS).sort("uid", 1)
+        uids = [row["uid"] for row in rows.limit(_BATCH)]
+        return uids[-1] if uids else 0
+
+
+def _dated(retention: int) -> Document:
+    """Fields of a message by when it joined the mailbox; older documents tell that by their id."""
+    joined: Document = {"$ifNull": ["$retentionTime", {"$toLong": {"$toDate": "$_id"}}]}
+    return {
+        "retention": retention,
+        "retentionTime": joined,
+        "exp": bool(retention),
+        "rdate": {"$add": [joined, retention]} if retention else "$$REMOVE",
+    }

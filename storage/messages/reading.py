@@ -1,0 +1,222 @@
+"""Reading messages: pages, single ones, their source and their attachments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+
+from mail import source
+from mail.headers import unfold
+from mail.mime_tree import header_fields
+from problems import Problem
+from storage.base.database import NAIVE_DATES, Document
+from storage.base.paging import Order, Page, Paging, read_page
+from storage.mailboxes.counts import has_counts
+from storage.messages.base import READ_MS, MessagesBase
+
+LISTED = dict.fromkeys(
+    (
+        "uid", "mailbox", "thread", "msgid", "subject", "idate", "hdate", "intro", "ha", "attachments", "size",
+        "unseen",
+        "undeleted", "flagged", "draft", "flags", "meta.from", "meta.custom", "verificationResults.bimi",
+        "mimeTree.attachmentMap",
+        "mimeTree.parsedHeader.from", "mimeTree.parsedHeader.sender", "mimeTree.parsedHeader.to",
+        "mimeTree.parsedHeader.cc", "mimeTree.parsedHeader.bcc", "mimeTree.parsedHeader.references",
+        "mimeTree.parsedHeader.content-type",
+    ),
+    1,
+)  # fmt: skip
+LISTED_WITH_HEADERS = {k: 1 for k in LISTED if "parsedHeader" not in k} | {"mimeTree.parsedHeader": 1}
+SHOWN = {"mimeTree.childNodes": 0, "mimeTree.body": 0, "mimeTree.message": 0, "mimeTree.header": 0, "headers": 0,
+         "envelope": 0, "bodystructure": 0, "mallard": 0}  # fmt: skip
+OF_SOURCE = {"mimeTree": 1, "mallard": 1}
+OF_SENDING = dict.fromkeys(
+    ("user", "mailbox", "uid", "flags", "draft", "meta", "outbound", "forwardTargets", "thread", "subject", "size",
+     "magic", "mimeTree", "mallard"), 1,
+)  # fmt: skip
+OF_ATTACHMENT = {"mimeTree": 1, "attachments": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is wanted of a mailbox's messages."""
+
+    paging: Paging
+    direction: int
+    unseen: bool | None = None
+    collapse_threads: bool = False
+    with_headers: bool = False
+
+    @property
+    def projection(self) -> Mapping[str, int]:
+        return LISTED_WITH_HEADERS if self.with_headers else LISTED
+
+
+class ReadMessages(MessagesBase):
+    """The way out."""
+
+    def find(
+        self, user: ObjectId, mailbox: ObjectId, uid: int, projection: Mapping[str, Any] | None = None
+    ) -> Document:
+        """One message by its UID. Raises Problem MessageNotFound."""
+        wanted = {"mailbox": mailbox, "uid": uid, "user": user}
+        found = self._collection.find_one(wanted, projection, max_time_ms=READ_MS)
+        if not found:
+            raise Problem("MessageNotFound")
+        return found
+
+    def page(self, user: ObjectId, mailbox: ObjectId, listing: Listing) -> tuple[Document, Page, int]:
+        """The mailbox, a page of its messages, and how many match, in one query as long as the counts are right.
+
+        Raises Problem NoSuchMailbox.
+        """
+        wanted: Document = {"mailbox": mailbox}
+        if listing.unseen is not None:
+            wanted["unseen"] = listing.unseen
+        found: list[Document] = []
+
+        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
+            rows = self._rows(user, mailbox, _row_stages(wanted, condition, sort, limit, listing))
+            found.append(rows[0])
+            return [row["row"] for row in rows if "row" in row]
+
+        page = read_page(read, listing.paging, Order("idate", listing.direction))
+        return found[0], page, self._total(found[0], wanted, listing)
+
+    def _rows(self, user: ObjectId, mailbox: ObjectId, stages: list[Document]) -> list[Document]:
+        """Each row beside its mailbox: that way the answer streams and has no size limit."""
+        pipeline: list[Document] = [
+            {"$match": {"_id": mailbox, "user": user}},
+            {"$project": {"specialUse": 1, "modifyIndex": 1, "counted": 1}},
+            {"$lookup": {"from": "messages", "pipeline": stages, "as": "row"}},
+            {"$unwind": {"path": "$row", "preserveNullAndEmptyArrays": True}},
+        ]
+        mailboxes = self._store.databases.main.get_collection(self._mailboxes_name, NAIVE_DATES)
+        rows = list(mailboxes.aggregate(pipeline, maxTimeMS=READ_MS))
+        if not rows:
+            raise Problem("NoSuchMailbox")
+        return rows
+
+    def _total(self, mailbox: Document, wanted: Document, listing: Listing) -> int:
+        if listing.collapse_threads:
+            return self._count_threads(wanted)
+        if has_counts(mailbox, self._store.clock()):
+            counted = mailbox["counted"]
+            total, unseen = int(counted["total"]), int(counted["unseen"])
+        else:
+            total, unseen = self._store.mailbox_counts.of([mailbox])[mailbox["_id"]]
+        return total if listing.unseen is None else unseen if listing.unseen else total - unseen
+
+    def _count_threads(self, wanted: Document) -> int:
+        stages: list[Document] = [{"$match": wanted}, {"$group": {"_id": "$thread"}}, {"$count": "n"}]
+        return next((int(row["n"]) for row in self._collection.aggregate(stages, maxTimeMS=READ_MS)), 0)
+
+    def thread_counts(self, user: ObjectId, threads: Sequence[ObjectId]) -> dict[ObjectId, int]:
+        """How many messages each thread has in all mailboxes, read from an index."""
+        pipeline: list[Document] = [
+            {"$match": {"user": user, "thread": {"$in": list(threads)}}},
+            {"$group": {"_id": "$thread", "n": {"$sum": 1}}},
+        ]
+        return {row["_id"]: row["n"] for row in self._collection.aggregate(pipeline, maxTimeMS=READ_MS)}
+
+    def drafts_of(self, user: ObjectId, threads: Sequence[ObjectId]) -> list[Document]:
+        """The drafts of threads, each with `thread` and the Message-ID that it answers."""
+        wanted = {"user": user, "thread": {"$in": list(threads)}, "draft": True}
+        projection = {"thread": 1, "mimeTree.parsedHeader.in-reply-to": 1}
+        return list(self._collection.find(wanted, projection, max_time_ms=READ_MS))
+
+    def source(self, message: Document) -> Iterator[bytes]:
+        """The message as it came in, in pieces; the document needs what OF_SOURCE names."""
+        tree = message["mimeTree"]
+        fetch = _fetcher(tree, self._store.attachments.encoded)
+        return source.stream(tree, (message.get("mallard") or {}).get("layout"), fetch)
+
+    def attachment(self, message: Document, attachment_id: str) -> tuple[str, str | None, Iterator[bytes]]:
+        """Content type, Content-Disposition of the part if it has one, and content.
+
+        Raises Problem AttachmentNotFound or FileNotFound.
+        """
+        file_id = _file_id(message["mimeTree"], attachment_id)
+        if file_id is None:
+            raise Problem("AttachmentNotFound")
+        file = self._store.attachments.file(file_id)
+        kinds = {a["id"]: a["contentType"] for a in message.get("attachments") or ()}
+        kind = kinds.get(attachment_id) or file.get("contentType") or "application/octet-stream"
+        disposition = _disposition(message["mimeTree"], attachment_id)
+        return kind, disposition, self._store.attachments.decoded(file)
+
+
+FileId = bytes | ObjectId
+
+
+def _file_id(tree: Document, attachment_id: str) -> FileId | None:
+    """Old documents have no map; there the id of the part is the id of the file."""
+    files: Mapping[str, FileId] = tree.get("attachmentMap") or {}
+    own = (part["attachmentId"] for part in _nodes(tree) if part.get("attachmentId"))
+    return files.get(attachment_id) or next(
+        (file_id for file_id in own if isinstance(file_id, ObjectId) and str(file_id) == attachment_id), None
+    )
+
+
+def _fetcher(tree: Document, read: Callable[[FileId], Iterator[bytes]]) -> Callable[[Any], Iterator[bytes]]:
+    files = tree.get("attachmentMap") or {}
+    return lambda attachment_id: read(files.get(attachment_id, attachment_id))
+
+
+def _disposition(node: Document, attachment_id: str) -> str | None:
+    """The part's own header field, unfolded."""
+    for part in _nodes(node):
+        if str(part.get("attachmentId")) == attachment_id:
+            fields = [
+                unfold(text) for name, text in header_fields(part["header"]) if name == "content-disposition"
+            ]
+            return fields[-1] if fields else None
+    return None
+
+
+def _nodes(node: Document) -> Iterator[Document]:
+    yield node
+    for child in (*node.get("childNodes", ()), *((node["message"],) if node.get("message") else ())):
+        yield from _nodes(child)
+
+
+def _row_stages(
+    wanted: Document, condition: Document, sort: dict[str, int], limit: int, listing: Listing
+) -> list[Document]:
+    if not listing.collapse_threads:
+        return [
+            {"$match": {"$and": [wanted, condition]} if condition else wanted},
+            {"$sort": sort},
+            {"$limit": limit},
+            {"$project": listing.projection},
+        ]
+    stages = thread_stages(condition, sort, limit, listing.direction, listing.projection)
+    return [{"$match": wanted}, *stages]
+
+
+def thread_stages(
+    condition: Document,
+    sort: dict[str, int],
+    limit: int,
+    direction: int,
+    projection: Mapping[str, Any],
+    key: str = "idate",
+) -> list[Document]:
+    """Of all that matched, one row per thread, the first in the order; paging goes by the chosen rows."""
+    order = {"_id": direction} if key == "_id" else {key: direction, "_id": direction}
+    first: Document = {"_id": "$thread", "id": {"$first": "$_id"}, "at": {"$first": f"${key}"}}
+    chosen: list[Document] = [{"$match": condition}] if condition else []
+    own = {"from": "messages", "localField": "_id", "foreignField": "_id", "as": "row"}
+    return [
+        {"$sort": order},
+        {"$group": first},
+        {"$project": {"_id": "$id", **({} if key == "_id" else {key: "$at"})}},
+        *chosen,
+        {"$sort": sort},
+        {"$limit": limit},
+        {"$lookup": {**own, "pipeline": [{"$project": projection}]}},
+        {"$replaceWith": {"$first": "$row"}},
+    ]

@@ -1,0 +1,106 @@
+"""Bringing archived messages back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.errors import ConnectionFailure
+
+from problems import Problem
+from storage.base.database import Document
+from storage.events.journal import exists
+from storage.mailboxes.retention import retention_fields
+from storage.messages.base import MessagesBase
+from storage.messages.deleting import BAD_MESSAGE
+
+log = structlog.get_logger()
+
+_OF_ARCHIVE = ("archived", "exp", "rdate", "junk")
+
+
+class RestoreMessages(MessagesBase):
+    """The way back. A message keeps its id, its thread and its references to attachments."""
+
+    def restore(
+        self, user: ObjectId, copy: ObjectId, mailbox: ObjectId | None = None
+    ) -> tuple[Document, int]:
+        """Put an archived message into a mailbox, else where it came from, else into INBOX; mailbox and new UID.
+
+        A copy whose message is there, which a WildDuck that ended between two steps leaves, is none any more.
+        Raises Problem MessageNotFound, NoSuchMailbox or OverQuotaError.
+        """
+        archived = self._store.archive.get(user, copy)
+        if self.is_alive(copy):
+            self._store.archive.discard([copy])
+            raise Problem("MessageNotFound")
+        place = self._target(user, mailbox, archived["mailbox"])
+        row = self._store.transactions.run(lambda session: self._put_back(archived, place, session))
+        return place, int(row["uid"])
+
+    def _target(self, user: ObjectId, wanted: ObjectId | None, original: ObjectId) -> Document:
+        mailboxes = {m["_id"]: m for m in self._store.mailboxes.of_user(user)}
+        inbox = next((m for m in mailboxes.values() if m["path"] == "INBOX"), None)
+        place = mailboxes.get(wanted or original) or inbox
+        if not place:
+            raise Problem("NoSuchMailbox")
+        return place
+
+    def _put_back(self, archived: Document, place: Document, session: ClientSession | None) -> Document:
+        """Who removes the archived copy first restores it; without transactions it is removed last, so none is lost."""
+        store, user = self._store, archived["user"]
+        if session and not store.archive.take(archived["_id"], session):
+            raise Problem("MessageNotFound")
+        quota = int(store.settings.get("const:max:storage"))
+        if not store.users.reserve_storage(user, archived["size"], quota, session=session):
+            raise Problem("OverQuotaError")
+        unseen = int(archived["unseen"])
+        before = store.mailboxes.allocate(place["_id"], uids=1, total=1, unseen=unseen, session=session)
+        row = self._restored(archived, before)
+        row.update(uid=before["uidNext"], modseq=before["modifyIndex"] + 1)
+        self._collection.insert_one(row, session=session)
+        junk = int(bool(row.get("junk"))) - int(bool(archived.get("junk")))
+        store.journal.append(user, place["_id"], [exists(row, junk)], session=session)
+        if junk:
+            kind = "marked.spam" if junk > 0 else "marked.ham"
+            self.tell_about(kind, user, place["_id"], [row["_id"]], session)
+        self._settle(place["_id"], session)
+        if session is None:
+            store.archive.take(archived["_id"], None)
+        return row
+
+    def _restored(self, archived: Document, place: Document) -> Document:
+        """Not marked as deleted any more: the next EXPUNGE would take it again."""
+        row = {name: value for name, value in archived.items() if name not in _OF_ARCHIVE}
+        flags = [flag for flag in archived["flags"] if flag != "\\Deleted"]
+        retention = retention_fields(place, self._store.clock())
+        row.update({name: value for name, value in retention.items() if value is not None})
+        row.update(mailbox=place["_id"], flags=flags, undeleted=True, searchable=True)
+        use = place.get("specialUse")
+        if use == "\\Junk" or (use == "\\Trash" and archived.get("junk")):
+            row["junk"] = True
+        return row
+
+    def restore_all(
+        self, user: ObjectId, copies: Sequence[ObjectId], mailbox: ObjectId
+    ) -> tuple[int, list[ObjectId]]:
+        """Put archived messages into a mailbox; how many, and which could not be, so that they stay in the archive.
+
+        Those that are gone meanwhile are passed over.
+        """
+        restored, failed = 0, []
+        for copy in copies:
+            try:
+                self.restore(user, copy, mailbox)
+            except ConnectionFailure:
+                raise
+            except (Problem, *BAD_MESSAGE) as error:
+                if isinstance(error, Problem) and error.code == "MessageNotFound":
+                    continue
+                log.warning("a message was not restored", message=str(copy), reason=str(error)[:200])
+                failed.append(copy)
+            else:
+                restored += 1
+        return restored, failed

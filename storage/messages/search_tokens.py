@@ -1,0 +1,43 @@
+"""Search tokens for messages that WildDuck stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from pymongo import UpdateOne
+
+from mail.search_tokens import ANY, search_tokens
+from storage.base.database import Document
+from storage.messages.base import READ_MS, MessagesBase
+from storage.search.plan import TOKENS
+
+log = structlog.get_logger()
+
+
+class TokenMessages(MessagesBase):
+    """Tokens are of our own and change nothing that a client sees, so no sequence moves and nobody is told."""
+
+    def fill_tokens(self, most: int) -> int:
+        """Give tokens to messages that have none, of at most `most`; how many there were.
+
+        Those are found in an index that holds nothing else. What has tokens by now is left as it is.
+        """
+        lacking: Document = {TOKENS: None}
+        found = self._collection.find(lacking, {"headers": 1}, max_time_ms=READ_MS).hint("mallard_tokenless")
+        rows = list(found.limit(most))
+        updates = [
+            UpdateOne({"_id": row["_id"], **lacking}, {"$set": {TOKENS: _tokens(row)}}) for row in rows
+        ]
+        if updates:
+            self._collection.bulk_write(updates, ordered=False)
+        return len(rows)
+
+
+def _tokens(row: dict[str, Any]) -> list[str]:
+    """A document whose headers nobody can read is left to be looked at by every search."""
+    try:
+        return search_tokens(row.get("headers") or ())
+    except (AttributeError, KeyError, TypeError) as error:
+        log.warning("headers of a message can not be read", message=str(row["_id"]), reason=str(error)[:200])
+        return [ANY]

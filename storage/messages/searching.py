@@ -1,0 +1,192 @@
+"""Searching messages of an account by text, headers, dates, sizes and flags."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from bson import ObjectId
+from pymongo.errors import ExecutionTimeout
+
+from storage.base.database import Document
+from storage.base.paging import DESCENDING, Order, Page, Paging, encode_cursor, read_page
+from storage.messages.base import READ_MS, MessagesBase
+from storage.messages.reading import LISTED, LISTED_WITH_HEADERS, thread_stages
+from storage.search.places import SPAM_AND_TRASH, find_named
+from storage.search.plan import Places
+
+log = structlog.get_logger()
+
+SEARCH_MS = 3000
+_ROWS_AT_ONCE = 20
+
+
+class SearchMessages(MessagesBase):
+    """Searches; each is bounded in time. `wanted` are conditions, of which a message has to fulfil one."""
+
+    _search_ms = SEARCH_MS
+
+    def search(
+        self,
+        user: ObjectId,
+        wanted: Sequence[Document],
+        paging: Paging,
+        order: Order,
+        *,
+        collapse_threads: bool = False,
+        with_headers: bool = False,
+    ) -> tuple[Page, int]:
+        """A page of what is `wanted` (see `storage.search.plan`), and how much is.
+
+        What is not found in time is left out: the page is then shorter, and where it has rows its cursor leads on.
+        """
+        projection = LISTED_WITH_HEADERS if with_headers else LISTED
+        cut: list[bool] = []
+
+        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
+            if collapse_threads:
+                direction = order.direction
+                stages = thread_stages(condition, sort, limit, direction, projection, order.key)
+                pipeline = [*matching_stages(wanted, {"thread": 1, order.key: 1}), *stages]
+                rows, in_time = _in_time(self._read(pipeline))
+            else:
+                rows, in_time = self._found(wanted, condition, sort, limit, projection)
+            cut.append(not in_time)
+            return rows
+
+        page = read_page(read, paging, order)
+        if any(cut):
+            log.warning("a search was cut short", user=str(user), rows=len(page.rows))
+            page = _leading_on(page, paging, order)
+        return page, self._count(wanted, collapse_threads, least=len(page.rows))
+
+    def _read(self, pipeline: list[Document]) -> Iterator[Document]:
+        """Asked when the first row is."""
+        yield from self._collection.aggregate(pipeline, maxTimeMS=self._search_ms)
+
+    def _found(
+        self,
+        wanted: Sequence[Document],
+        condition: Document,
+        sort: dict[str, int],
+        limit: int,
+        projection: Mapping[str, Any],
+    ) -> tuple[list[Document], bool]:
+        """The first rows of each alternative, each by its own index, in one; and whether these are all.
+
+        The time is shared out: what one leaves is for the others.
+        """
+        ends = time.monotonic() + self._search_ms / 1000
+        found = []
+        for number, own in enumerate(wanted):
+            left = round((ends - time.monotonic()) * 1000 / (len(wanted) - number))
+            filtered = {"$and": [own, condition]} if condition else own
+            rows = self._collection.find(
+                filtered, projection, max_time_ms=max(left, 1), batch_size=_ROWS_AT_ONCE
+            )
+            found.append(_in_time(rows.sort(list(sort.items())).limit(limit)))
+        return first_of(found, sort, limit), all(in_time for _, in_time in found)
+
+    def _count(self, wanted: Sequence[Document], collapse_threads: bool, least: int) -> int:
+        """How much matches; where counting takes too long, what is known to match."""
+        stages = matching_stages(wanted, {"thread": 1} if collapse_threads else {"_id": 1})
+        if collapse_threads or len(wanted) > 1:
+            stages += _each_value("$thread" if collapse_threads else "$_id")
+        stages.append({"$count": "n"})
+        try:
+            counted = self._collection.aggregate(stages, maxTimeMS=self._search_ms)
+            return next((int(row["n"]) for row in counted), 0)
+        except ExecutionTimeout:
+            return least
+
+    def matching(
+        self, wanted: Sequence[Document], after: ObjectId | None, until: ObjectId, most: int
+    ) -> list[Document]:
+        """`_id`, `mailbox` and `uid` of what is wanted, by `_id`, beyond `after` and not beyond `until`."""
+        span = {"_id": {"$lte": until, **({"$gt": after} if after else {})}}
+        fields = {"mailbox": 1, "uid": 1}
+        found = [
+            self._collection.find({"$and": [own, span]}, fields, max_time_ms=READ_MS).sort("_id", 1)
+            for own in wanted
+        ]
+        return first_of([(list(rows.limit(most)), True) for rows in found], {"_id": 1}, most)
+
+    def places(self, user: ObjectId) -> Places:
+        """What a plan has to know of the account's mailboxes."""
+        mailboxes = self._store.databases.main[self._mailboxes_name]
+        rows = list(mailboxes.find({"user": user}, {"path": 1, "specialUse": 1}))
+        skipped = [row["_id"] for row in rows if row.get("specialUse") in SPAM_AND_TRASH]
+        return Places(skipped, lambda name: find_named(rows, name))
+
+
+def matching_stages(wanted: Sequence[Document], fields: Mapping[str, Any]) -> list[Document]:
+    """Stages that give what fulfils one of the conditions. Of several, only `fields`, and once for each condition."""
+    if len(wanted) == 1:
+        return [{"$match": wanted[0]}]
+    each: list[list[Document]] = [[{"$match": own}, {"$project": fields}] for own in wanted]
+    first, *others = each
+    return [*first, *({"$unionWith": {"coll": "messages", "pipeline": stages}} for stages in others)]
+
+
+def _each_value(field: str) -> list[Document]:
+    """Stages that give each value once.
+
+    The field goes by a name of its own: MongoDB 6 takes all values for one where it groups by a field of what an
+    `$or` in the condition led to.
+    """
+    return [{"$set": {"value": field}}, {"$group": {"_id": "$value"}}]
+
+
+def first_of(
+    found: Sequence[tuple[list[Document], bool]], sort: Mapping[str, int], limit: int
+) -> list[Document]:
+    """The first rows of several readings in the same order, each once.
+
+    One that was cut while rows came has more behind its last row: nothing is shown beyond that, so that a cursor
+    leads on to all of it.
+    """
+    unique = {row["_id"]: row for rows, _ in found for row in rows}
+    backwards = next(iter(sort.values())) < 0
+    ends = {rows[-1]["_id"] for rows, in_time in found if rows and not in_time}
+    shown: list[Document] = []
+    for row in sorted(unique.values(), key=lambda row: _place(row, sort), reverse=backwards)[:limit]:
+        shown.append(row)
+        if row["_id"] in ends:
+            break
+    return shown
+
+
+def _place(row: Document, sort: Mapping[str, int]) -> list[tuple[bool, Any]]:
+    """Where a row stands; what is missing comes first."""
+    return [(row.get(name) is not None, row.get(name)) for name in sort]
+
+
+def _in_time(found: Iterable[Document]) -> tuple[list[Document], bool]:
+    """The rows that came in time, and whether these are all."""
+    rows: list[Document] = []
+    try:
+        for row in found:
+            rows.append(row)
+    except ExecutionTimeout:
+        return rows, False
+    return rows, True
+
+
+def _leading_on(page: Page, paging: Paging, order: Order) -> Page:
+    """The page with a cursor to what there was no time for."""
+    if not page.rows:
+        return page
+    if paging.backwards:
+        previous = encode_cursor(order.position(page.rows[0]), max(page.page - 1, 0))
+        return replace(page, previous_cursor=previous)
+    return replace(page, next_cursor=encode_cursor(order.position(page.rows[-1]), page.page + 1))
+
+
+def search_order(order: str | None) -> Order:
+    """The sort of a search: by `_id`, newest first, unless `asc` or `desc` asks for the date."""
+    if not order:
+        return Order("_id", DESCENDING)
+    return Order("idate", 1 if order == "asc" else DESCENDING)
