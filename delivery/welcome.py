@@ -20,7 +20,7 @@ import orjson
 import structlog
 
 from delivery.sending.compose import Extras, build, mailbox_of
-from problems import Problem
+from problems import Problem, summary
 from storage.base.database import DatabaseError, Document
 from storage.store import Store
 
@@ -50,19 +50,19 @@ def load(folder: Path) -> tuple[Document, ...]:
 
 
 def _template(name: str, paths: list[Path]) -> Document | None:
-    """One template, None where it has no JSON or one that can not be read."""
+    """One template, None where it has no JSON or one that cannot be read."""
     parts = {path.name.removeprefix(f"{name}.").lower(): path for path in paths}
     if "json" not in parts:
         return None
     try:
         return _read(name, orjson.loads(parts.pop("json").read_bytes()), parts)
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        log.error("a welcome message can not be read", template=name, reason=str(error)[:200])
+        log.error("a welcome message cannot be read", template=name, reason=summary(error))
         return None
 
 
 def _read(name: str, given: Document, parts: Mapping[str, Path]) -> Document:
-    """Whom it goes to is read before it is filled in: a name can not make an address of its own."""
+    """Whom it goes to is read before it is filled in: a name cannot make an address of its own."""
     people = {place: _people(given.get(place)) for place in ("from", "to", "cc")}
     bodies = {_BODIES[end]: path.read_text("utf-8") for end, path in parts.items() if end in _BODIES}
     files = [path for end, path in parts.items() if end not in _BODIES]
@@ -124,7 +124,7 @@ def greet(store: Store, user: Document, folder: Path) -> int:
     try:
         templates = load(folder)
     except OSError as error:
-        log.error("welcome messages can not be read", folder=str(folder), reason=str(error)[:200])
+        log.error("welcome messages cannot be read", folder=str(folder), reason=summary(error))
         return 0
     tags = tags_of(user, store.clock())
     return sum(_store(store, user, fill_in(template, tags)) for template in templates)
@@ -137,7 +137,7 @@ def _store(store: Store, user: Document, message: Document) -> bool:
         flags = [flag for name, flag in names if message.get(name)]
         store.messages.add(user, _place(store, user, message), raw, meta={"source": "AUTO"}, flags=flags)
     except _FAULTS as error:
-        log.error("a welcome message was not stored", user=str(user["_id"]), reason=str(error)[:200])
+        log.error("a welcome message was not stored", user=str(user["_id"]), reason=summary(error))
         return False
     return True
 

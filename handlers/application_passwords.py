@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from handlers.call import Call
 from handlers.signing import profile_signer
-from problems import InvalidInput, Problem
+from problems import AddressNotFound, InvalidInput, InvalidProfileScope
 from security.asps import ALL, is_weak, new_asp, selector, shown_scopes, stored_scopes
 from security.passwords import hash_password
 from security.profile import Account, build, sign
@@ -57,7 +57,7 @@ def _check(body: Document, scopes: Sequence[str]) -> None:
     if body.get("password") and is_weak(body["password"]):
         raise InvalidInput({"password": '"password" is made of too few different letters'})
     if body.get(_PROFILE) and scopes != [ALL] and not ("smtp" in scopes and len(scopes) > 1):
-        raise Problem("InvalidProfileScope")
+        raise InvalidProfileScope
 
 
 def _sender(call: Call, account: Document, address: str | None) -> Document:
@@ -66,7 +66,7 @@ def _sender(call: Call, account: Document, address: str | None) -> Document:
         return account
     found = call.store.addresses.owned(account["_id"], address)
     if not found:
-        raise Problem("AddressNotFound", "Invalid or unknown address")
+        raise AddressNotFound("Invalid or unknown address")
     return {"address": found["address"], "name": found.get("name") or account.get("name")}
 
 
@@ -75,7 +75,7 @@ def _profile(
 ) -> Document:
     shown = {"name": sender.get("name") or "", "address": sender.get("address") or ""}
     if not shown["address"]:
-        raise Problem("AddressNotFound", "The account has no address that a profile could set up")
+        raise AddressNotFound("The account has no address that a profile could set up")
     data = build(
         call.rules.profile,
         Account(str(account["_id"]), **shown, password=password),
@@ -101,7 +101,7 @@ def _store(call: Call, user: ObjectId, body: Document, scopes: Sequence[str], pa
 
 
 def delete_asp(call: Call, user: ObjectId, asp: ObjectId, protocol: str = "API") -> Document:
-    """Take one away; programs that use it can not log in any more."""
+    """Take one away; programs that use it cannot log in any more."""
     call.store.asps.get(user, asp)
     deleted = call.store.asps.delete(user, asp)
     if deleted:

@@ -19,7 +19,7 @@ log = structlog.get_logger()
 def check_breach(call: Call, user: Document, body: Document, source: str) -> None:
     """Ask about a password that was right, now and then, and keep in `user` what is known.
 
-    Raises Problem AuthFailed, at this log-in and at all later ones, where the setting refuses such a password.
+    Raises AuthFailed, at this log-in and at all later ones, where the setting refuses such a password.
     """
     kind = call.rules.pwned_check
     if kind == "none":

@@ -11,7 +11,7 @@ from bson import ObjectId
 from handlers.answers import enabled_2fa
 from handlers.authentication_limits import asp_limit, limited, password_limit
 from handlers.call import Call
-from problems import Problem
+from problems import AuthFailed, InvalidAuthScope, Problem, TempPasswordNotYetValid
 from security.asps import as_asp, opens, selector
 from security.normalise import username_view
 from security.passwords import DUMMY_HASHES, UnknownHash, hash_password, needs_rehash, verify_password
@@ -35,10 +35,10 @@ def find_account(call: Call, name: str) -> Document | None:
 
 
 def refuse_unknown(call: Call, body: Document) -> NoReturn:
-    """Take as long as for an account that is there. Raises Problem AuthFailed."""
+    """Take as long as for an account that is there. Raises AuthFailed."""
     with limited(call, password_limit(call, username_view(body["username"]))):
         _spend_time(call, body)
-        raise Problem("AuthFailed")
+        raise AuthFailed
 
 
 def refuse_shut(call: Call, user: Document, body: Document) -> None:
@@ -50,13 +50,13 @@ def refuse_shut(call: Call, user: Document, body: Document) -> None:
     _spend_time(call, body)
     if state:
         raise failed(call, user)
-    raise Problem("InvalidAuthScope", "Access to requested service disabled")
+    raise InvalidAuthScope("Access to requested service disabled")
 
 
 def failed(call: Call, user: Document) -> Problem:
     """AuthFailed, with the account's id for callers that may look it up by its name anyway."""
     knows = permits(call.caller.role, "users", "read", own=False) is not None
-    return Problem("AuthFailed", **({"id": user["_id"]} if knows else {}))
+    return AuthFailed(**({"id": user["_id"]} if knows else {}))
 
 
 def match_asp(call: Call, user: Document, body: Document) -> Document | None:
@@ -85,10 +85,10 @@ def match_password(call: Call, user: Document, body: Document, other: Document |
         if source is None:
             source_of = asp_fields(other) if other else {"source": MASTER}
             log_login(call, user, body, "fail", **source_of)
-            raise Problem("InvalidAuthScope") if other else failed(call, user)
+            raise InvalidAuthScope if other else failed(call, user)
         if body["scope"] != MASTER and (source == TEMPORARY or enabled_2fa(user)):
             log_login(call, user, body, "fail", source=source, **required_2fa(user, source))
-            raise Problem("InvalidAuthScope")
+            raise InvalidAuthScope
     return source
 
 
@@ -96,7 +96,7 @@ def _source(call: Call, user: Document, password: str) -> str | None:
     temporary = _temporary(call, user)
     if temporary and _matches(call, user, password, temporary["password"]):
         if (temporary.get("validAfter") or call.now) > call.now:
-            raise Problem("TempPasswordNotYetValid")
+            raise TempPasswordNotYetValid
         return TEMPORARY
     stored = user.get("password")
     if not _matches(call, user, password, stored or DUMMY_HASHES[call.password_scheme]) or not stored:
@@ -124,7 +124,7 @@ def _matches(call: Call, user: Document, password: str, stored: str) -> bool:
     try:
         return bool(call.offload(verify_password, password, stored))
     except UnknownHash as error:
-        log.error("a stored password hash can not be verified", user=str(user["_id"]), reason=str(error))
+        log.error("a stored password hash cannot be verified", user=str(user["_id"]), reason=str(error))
         return False
 
 

@@ -11,14 +11,13 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from bson import ObjectId
 
 from handlers.call import Call
-from problems import Problem
+from problems import Problem, RateLimited
 from storage.accounts.attempts import Limit, Reservation
 
 _FAILURES, _WINDOW = 12, 120
 _CODE_FAILURES, _CODE_WINDOW = 6, 180
 _IP_WINDOW = 300
 _PAUSES = (0.05, 0.1, 0.2, *[0.4] * 20)
-_LIMITED = "RateLimitedError"
 
 
 @dataclass(slots=True)
@@ -80,7 +79,7 @@ def begin_anew(call: Call, user: ObjectId) -> None:
 
 @contextmanager
 def limited(call: Call, limit: Limit | None) -> Iterator[Guess]:
-    """Hold one place of a limit while a guess is looked at. Raises Problem RateLimitedError where none is left."""
+    """Hold one place of a limit while a guess is looked at. Raises RateLimited where none is left."""
     guess = Guess()
     if limit is None:
         yield guess
@@ -88,8 +87,10 @@ def limited(call: Call, limit: Limit | None) -> Iterator[Guess]:
     place = _place(call, limit)
     try:
         yield guess
-    except Problem as problem:
-        guess.wrong = problem.code != _LIMITED
+    except RateLimited:
+        raise
+    except Problem:
+        guess.wrong = True
         raise
     finally:
         end = call.store.attempts.count if guess.wrong else call.store.attempts.give_back
@@ -105,4 +106,4 @@ def _place(call: Call, limit: Limit) -> Reservation:
         if not place.busy:
             break
         time.sleep(pause)
-    raise Problem(_LIMITED)
+    raise RateLimited

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 from bson import ObjectId
 
@@ -14,11 +14,16 @@ from network.pwned import is_pwned
 from security.profile import ProfileRules
 from security.roles import speaks_for_others
 from security.secrets import KeyRing
+from storage.base.offload import Offload, run_here
 from storage.store import Store
 from updates.listeners import Streams
 
-Result = TypeVar("Result")
 Network = IPv4Network | IPv6Network
+
+Body: TypeAlias = Mapping[str, Any]
+"""The body of a request, after the contract's checks and defaults."""
+Answer: TypeAlias = dict[str, Any]
+"""What an operation answers, before it becomes JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +76,6 @@ class Rules:
     welcome_dir: str = ""
 
 
-def run_here(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call `function` in this thread."""
-    return function(*arguments)
-
-
 def do_nothing() -> None:
     """There is no connection that could be cut."""
 
@@ -94,7 +94,7 @@ class Call:
     rules: Rules = field(default_factory=Rules)
     sess: str | None = None
     ip: str | None = None
-    offload: Callable[..., Any] = run_here
+    offload: Offload = run_here
     own_only: ObjectId | None = None
     streams: Streams | None = None
     disconnect: Callable[[], None] = do_nothing

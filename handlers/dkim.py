@@ -67,7 +67,7 @@ def update_dkim_key(call: Call, body: Document) -> Document:
 
 def _tell(call: Call, kind: str, row: Document, session: Any) -> None:
     about: Document = {name: row.get(name) or "" for name in ("domain", "selector", "fingerprint")}
-    call.store.events.tell(kind, session=session, dkim=row["_id"], **about)
+    call.store.events.emit(kind, session=session, dkim=row["_id"], **about)
 
 
 def _pair(call: Call, body: Document) -> KeyPair:

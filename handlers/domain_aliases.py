@@ -22,7 +22,7 @@ def create_domain_alias(call: Call, body: Document) -> Document:
     """Make one domain stand for another, which need not be known yet."""
     alias, domain = normalise_domain(body["alias"]), normalise_domain(body["domain"])
     if alias == domain:
-        raise InvalidInput({"alias": "A domain can not be an alias of itself"})
+        raise InvalidInput({"alias": "A domain cannot be an alias of itself"})
     return {"success": True, "id": call.store.domain_aliases.create(alias, domain)}
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from bson import ObjectId
 
 from handlers.call import Call
-from problems import InvalidInput, Problem
+from problems import InvalidInput, NoUpdates
 from storage.base.database import Document
 from storage.mailboxes.paths import LIMITS, is_within_limits
 
@@ -112,7 +112,7 @@ def update_mailbox(call: Call, user: ObjectId, mailbox: ObjectId, body: Document
     """Rename a mailbox or change its settings; mailboxes below it keep their paths."""
     fields = {name: value for name, value in body.items() if name in _SETTINGS}
     if not fields and "path" not in body:
-        raise Problem("NoUpdates")
+        raise NoUpdates
     _check_path(body.get("path", ""))
     found = call.store.mailboxes.get(user, mailbox)
     call.store.retention_changes.apply(found, body.get("path"), fields)

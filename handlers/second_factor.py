@@ -5,7 +5,14 @@ from __future__ import annotations
 from handlers.answers import enabled_2fa
 from handlers.authentication_limits import begin_anew, code_limit, forget_codes, limited, password_limit
 from handlers.call import Call
-from problems import Problem
+from problems import (
+    AuthFailed,
+    ConfirmationRequired,
+    InvalidToken,
+    InvalidTotpNonce,
+    RateLimited,
+    TotpDisabled,
+)
 from security.passwords import UnknownHash, verify_password
 from security.totp import matching_step
 from storage.base.database import Document
@@ -36,30 +43,30 @@ def issue_token(call: Call, user: Document) -> str:
 
 
 def require_login(call: Call, user: Document, nonce: str, method: str) -> None:
-    """Raises Problem InvalidTotpNonce where no such log-in waits, AuthFailed where the account was shut meanwhile."""
+    """Raises InvalidTotpNonce where no such log-in waits, AuthFailed where the account was shut meanwhile."""
     if not call.store.pending_logins.find(nonce, user, method):
-        raise Problem("InvalidTotpNonce")
+        raise InvalidTotpNonce
     if user.get("disabled") or user.get("suspended"):
-        raise Problem("AuthFailed", id=user["_id"])
+        raise AuthFailed(id=user["_id"])
 
 
 def complete_login(call: Call, user: Document, nonce: str, method: str) -> Document:
-    """End a pending log-in, with the token that it asked for. Raises Problem InvalidTotpNonce."""
+    """End a pending log-in, with the token that it asked for. Raises InvalidTotpNonce."""
     login = call.store.pending_logins.take(nonce, user, method)
     if not login:
-        raise Problem("InvalidTotpNonce")
+        raise InvalidTotpNonce
     return {"token": issue_token(call, user)} if login["tokenRequested"] else {}
 
 
 def use_code(call: Call, user: Document, code: str) -> None:
-    """Use up a TOTP code of the account. Raises Problem: TotpDisabled, RateLimitedError, InvalidToken.
+    """Use up a TOTP code of the account. Raises Problem: TotpDisabled, RateLimited, InvalidToken.
 
     Once the code was compared, the outcome is logged. A right code that was used before is no guess, so it does not
     count as a wrong one.
     """
     seed = user.get("seed")
     if TOTP not in enabled_2fa(user) or not seed:
-        raise Problem("TotpDisabled")
+        raise TotpDisabled
     with limited(call, code_limit(call, user["_id"])):
         opened = call.offload(call.rules.totp_keys.open, seed)
         _use_step(call, user, matching_step(opened.text, code, call.now, call.rules.totp_window))
@@ -73,10 +80,10 @@ def use_code(call: Call, user: Document, code: str) -> None:
 def _use_step(call: Call, user: Document, step: int | None) -> None:
     if step is None:
         _log_check(call, user, "fail")
-        raise Problem("InvalidToken", "Failed to validate TOTP")
+        raise InvalidToken("Failed to validate TOTP")
     if not call.store.second_factors.accept_step(user["_id"], user["seed"], step):
         _log_check(call, user, "fail")
-        raise Problem("RateLimitedError", _USED)
+        raise RateLimited(_USED)
 
 
 def _log_check(call: Call, user: Document, result: str) -> None:
@@ -86,7 +93,7 @@ def _log_check(call: Call, user: Document, result: str) -> None:
 def confirm(call: Call, user: Document, password: str | None = None, code: str | None = None) -> None:
     """Check what is given to show that the user is there, and not only somebody with their token.
 
-    Raises Problem: AuthFailed, RateLimitedError, ConfirmationRequired where it must be shown and is not, or what
+    Raises Problem: AuthFailed, RateLimited, ConfirmationRequired where it must be shown and is not, or what
     `use_code` raises.
     """
     if password:
@@ -98,9 +105,9 @@ def confirm(call: Call, user: Document, password: str | None = None, code: str |
 
 
 def demand_proof(call: Call) -> None:
-    """Raises Problem ConfirmationRequired where a user changes second factors with nothing but their own token."""
+    """Raises ConfirmationRequired where a user changes second factors with nothing but their own token."""
     if call.rules.confirm_2fa and call.caller.role == "user":
-        raise Problem("ConfirmationRequired")
+        raise ConfirmationRequired
 
 
 def _check_password(call: Call, user: Document, password: str) -> None:
@@ -109,7 +116,7 @@ def _check_password(call: Call, user: Document, password: str) -> None:
         if not stored or not call.offload(_is_password, password, stored):
             fields = {"source": "master", "requiredScope": "master", "protocol": "API"}
             call.log_event(user["_id"], "authentication", result="fail", **fields)
-            raise Problem("AuthFailed")
+            raise AuthFailed
     begin_anew(call, user["_id"])
 
 

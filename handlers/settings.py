@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from handlers.call import Call
-from problems import InvalidInput, Problem
+from problems import InvalidInput, Problem, SettingNotFound
 from storage.base.database import Document
 from storage.base.setting_keys import DEFAULTS, SETTINGS
 from storage.base.settings import Stored
@@ -39,7 +39,7 @@ def get_setting(call: Call, key: str) -> Document:
 
 def _not_found(key: str) -> Problem:
     """With the fields that clients look at who know the original's answer, which is a 200."""
-    return Problem("SettingNotFound", success=False, key=key)
+    return SettingNotFound(success=False, key=key)
 
 
 def create_setting(call: Call, key: str, body: Document) -> Document:

@@ -44,7 +44,7 @@ def _load(call: Call, row: Document) -> Signer | None:
     try:
         return _read(call, row)
     except UnusableKey as error:
-        log.warning("the own key of profiles can not be used, a new one is made", reason=str(error))
+        log.warning("the own key of profiles cannot be used, a new one is made", reason=str(error))
         return None
 
 

@@ -13,7 +13,7 @@ from bson import ObjectId
 from handlers.answer import Stream
 from handlers.call import Call
 from mail.textual import from_base64, from_hex
-from problems import InvalidInput, Problem
+from problems import InvalidInput, OverQuota, Problem, RequestTooLarge, UserDisabled
 from storage.base.database import Document
 from storage.base.paging import Paging
 from storage.messages.files import MOST_FILES
@@ -52,7 +52,7 @@ def upload_file(call: Call, user: ObjectId, body: Document) -> Document:
     """Keep a file, whose content is a field or comes piece by piece."""
     account = call.store.users.get(user, {"quota": 1, "storageUsed": 1, "disabled": 1, "suspended": 1})
     if account.get("disabled") or account.get("suspended"):
-        raise Problem("UserDisabled")
+        raise UserDisabled
     if "raw" not in body and "content" not in body:
         raise InvalidInput({"content": '"content" is required'})
     room = _room(call, account)
@@ -72,7 +72,7 @@ def _room(call: Call, account: Document) -> int:
     kept, count = call.store.files.usage(account["_id"])
     allowed = account.get("quota") or int(call.store.settings.get("const:max:storage"))
     if count >= MOST_FILES:
-        raise Problem("OverQuotaError", f"An account keeps {MOST_FILES} files at most")
+        raise OverQuota(f"An account keeps {MOST_FILES} files at most")
     return int(allowed - max(account.get("storageUsed", 0), 0) - kept)
 
 
@@ -82,7 +82,7 @@ def _keep_within(call: Call, account: Document, file_id: ObjectId) -> None:
     allowed = account.get("quota") or int(call.store.settings.get("const:max:storage"))
     if count > MOST_FILES or kept + max(account.get("storageUsed", 0), 0) > allowed:
         call.store.files.delete(account["_id"], file_id)
-        raise Problem("OverQuotaError")
+        raise OverQuota
 
 
 def _names(body: Document, now: datetime) -> tuple[str, str]:
@@ -99,10 +99,10 @@ def _names(body: Document, now: datetime) -> tuple[str, str]:
 
 def _content(body: Document, room: int) -> Iterator[bytes]:
     given = body["raw"] if "raw" in body else [body["content"].encode()]
-    pieces = _bounded(given, LARGEST, Problem("RequestTooLarge", f"A file has {LARGEST} bytes at most"))
+    pieces = _bounded(given, LARGEST, RequestTooLarge(f"A file has {LARGEST} bytes at most"))
     if decode := _DECODERS.get(body.get("encoding", "")):
         pieces = _named_fault(decode(pieces))
-    return _bounded(pieces, room, Problem("OverQuotaError"))
+    return _bounded(pieces, room, OverQuota())
 
 
 def _named_fault(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -26,7 +26,7 @@ from delivery.sending.senders import permitted_sender
 from handlers.call import Call
 from handlers.messages.outbound import FLAGS_OF, active_account
 from mail.compose import Mailbox
-from problems import Problem
+from problems import NotFound, OverQuota
 from storage.base.database import Document
 
 log = structlog.get_logger()
@@ -158,9 +158,7 @@ def _keep(call: Call, outgoing: Outgoing, **options: Any) -> Document | None:
             offload=call.offload,
             **options,
         )
-    except Problem as problem:
-        if problem.code != "OverQuotaError":
-            raise
+    except OverQuota:
         return None
 
 
@@ -199,7 +197,7 @@ def _delete_draft(call: Call, user: ObjectId, draft: Document | None, *, replace
         return
     try:
         call.store.messages.delete(user, draft["mailbox"], draft["id"])
-    except Problem as problem:
+    except NotFound as problem:
         log.info("a draft was gone already", user=str(user), reason=problem.code)
     except Exception:
         log.exception("a draft was not deleted", user=str(user))

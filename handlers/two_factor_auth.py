@@ -10,7 +10,15 @@ from handlers.answers import enabled_2fa
 from handlers.authentication_limits import code_limit, forget_codes, limited
 from handlers.call import Call
 from handlers.second_factor import TOTP, complete_login, confirm, require_login, use_code
-from problems import InvalidInput, Problem
+from problems import (
+    CustomDisabled,
+    CustomEnabled,
+    InvalidInput,
+    InvalidSetupCode,
+    TotpDisabled,
+    TotpEnabled,
+    UserNotFound,
+)
 from security.totp import matching_step, new_seed, otpauth_url, qr_code
 from storage.accounts.second_factors import has_pending
 from storage.base.database import Document
@@ -39,7 +47,7 @@ def setup_totp2_fa(call: Call, user: ObjectId, body: Document) -> Document:
         raise InvalidInput({"label": text}) from error
     sealed = call.offload(call.rules.totp_keys.encrypt, seed)
     if not call.store.second_factors.set_pending(user, sealed):
-        raise Problem("TotpEnabled")
+        raise TotpEnabled
     return {"success": True, "seed": seed, "qrcode": code}
 
 
@@ -47,10 +55,10 @@ def enable_totp2_fa(call: Call, user: ObjectId, body: Document) -> Document:
     """Switch TOTP on with a code of the seed that was set up."""
     account = _without_totp(call, user)
     if not has_pending(account, since=call.now - _SET_UP):
-        raise Problem("TotpDisabled", "TOTP 2FA is not initialized for this user")
+        raise TotpDisabled("TOTP 2FA is not initialized for this user")
     step = _set_up_step(call, account, body["token"])
     if not call.store.second_factors.enable_totp(user, account["pendingSeed"], step):
-        raise Problem("TotpEnabled")
+        raise TotpEnabled
     forget_codes(call, user)
     _log(call, user, "enable 2fa totp", "success")
     _end_other_sessions(call, user)
@@ -58,21 +66,21 @@ def enable_totp2_fa(call: Call, user: ObjectId, body: Document) -> Document:
 
 
 def _set_up_step(call: Call, account: Document, code: str) -> int:
-    """The step whose code this is, by the seed that was set up. Raises Problem: InvalidSetupCode, RateLimitedError."""
+    """The step whose code this is, by the seed that was set up. Raises Problem: InvalidSetupCode, RateLimited."""
     user = account["_id"]
     with limited(call, code_limit(call, user)):
         seed = call.offload(call.rules.totp_keys.decrypt, account["pendingSeed"])
         step = matching_step(seed, code, call.now, call.rules.totp_window)
         if step is None:
             _log(call, user, "enable 2fa totp", "fail")
-            raise Problem("InvalidSetupCode")
+            raise InvalidSetupCode
     return step
 
 
 def _without_totp(call: Call, user: ObjectId) -> Document:
     account = call.store.users.get(user, _FIELDS)
     if TOTP in enabled_2fa(account):
-        raise Problem("TotpEnabled")
+        raise TotpEnabled
     return account
 
 
@@ -97,10 +105,10 @@ def disable_totp2_fa(
     """Switch TOTP off; other second factors stay."""
     account = call.store.users.get(user, _FIELDS)
     if TOTP not in enabled_2fa(account):
-        raise Problem("TotpDisabled")
+        raise TotpDisabled
     confirm(call, account, existing_password, token)
     if not call.store.second_factors.disable_totp(user):
-        raise Problem("TotpDisabled")
+        raise TotpDisabled
     _log(call, user, "disable 2fa totp")
     return _DONE
 
@@ -109,10 +117,10 @@ def enable_custom2_fa(call: Call, user: ObjectId, body: Document) -> Document:
     """Switch on a second factor that the site checks by itself."""
     account = call.store.users.get(user, _FIELDS)
     if "custom" in enabled_2fa(account):
-        raise Problem("CustomEnabled")
+        raise CustomEnabled
     confirm(call, account, body.get("existingPassword"), body.get("token"))
     if not call.store.second_factors.enable_custom(user):
-        raise Problem("CustomEnabled")
+        raise CustomEnabled
     _log(call, user, "enable 2fa custom", "success")
     _end_other_sessions(call, user)
     return _DONE
@@ -124,10 +132,10 @@ def disable_custom2_fa(
     """Switch off the second factor of the site's own; others stay."""
     account = call.store.users.get(user, _FIELDS)
     if "custom" not in enabled_2fa(account):
-        raise Problem("CustomDisabled")
+        raise CustomDisabled
     confirm(call, account, existing_password, token)
     if not call.store.second_factors.disable_custom(user):
-        raise Problem("CustomDisabled")
+        raise CustomDisabled
     _log(call, user, "disable 2fa custom")
     return _DONE
 
@@ -138,7 +146,7 @@ def disable2_fa(
     """Switch off all second factors; seeds and security keys are gone with it."""
     confirm(call, call.store.users.get(user, _FIELDS), existing_password, token)
     if not call.store.second_factors.clear(user):
-        raise Problem("UserNotFound")
+        raise UserNotFound
     _log(call, user, "disable 2fa")
     return _DONE
 

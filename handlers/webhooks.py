@@ -5,7 +5,7 @@ from __future__ import annotations
 from bson import ObjectId
 
 from handlers.call import Call
-from problems import Problem
+from problems import WebhookNotFound
 from security.webhooks import hook_secret
 from storage.base.database import Document
 from storage.base.paging import Paging
@@ -49,6 +49,6 @@ def create_webhook(call: Call, body: Document) -> Document:
 def delete_webhook(call: Call, webhook: ObjectId) -> Document:
     """Send nothing there any more, not even what is queued."""
     if not call.store.webhooks.delete(webhook):
-        raise Problem("WebhookNotFound")
+        raise WebhookNotFound
     call.store.webhook_queue.forget(webhook)
     return {"success": True}

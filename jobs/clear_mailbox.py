@@ -5,7 +5,7 @@ from __future__ import annotations
 from bson import ObjectId
 
 from jobs.progress import Progress
-from problems import Problem
+from problems import MailboxNotFound
 from storage.base.database import Document
 from storage.store import Store
 
@@ -26,7 +26,5 @@ def _top(store: Store, user: ObjectId, mailbox: ObjectId) -> int:
     """Above all that is there now; 0 where the mailbox is gone."""
     try:
         return int(store.mailboxes.get(user, mailbox)["uidNext"])
-    except Problem as problem:
-        if problem.code != "NoSuchMailbox":
-            raise
+    except MailboxNotFound:
         return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bson import ObjectId
 
 from jobs.progress import Progress
-from problems import Problem
+from problems import MailboxExists, MailboxNotFound, MailboxProtected
 from storage.base.database import Document
 from storage.messages.archive import Position
 from storage.store import Store
@@ -15,7 +15,7 @@ _RESTORED = {"et": "Taastatud"}
 
 
 def restore_deleted(store: Store, data: Document, progress: Progress) -> None:
-    """Batch by batch, in the order of deletion; what can not be restored stays in the archive and is passed over.
+    """Batch by batch, in the order of deletion; what cannot be restored stays in the archive and is passed over.
 
     All goes into the mailbox of the day that the job began on, however often it is taken up again.
     """
@@ -41,13 +41,13 @@ def _place(store: Store, user: ObjectId) -> ObjectId:
     path = f"{_word(store, user)} ({store.clock():%Y-%m-%d})"
     try:
         return ObjectId(store.mailboxes.by_path(user, path)["_id"])
-    except Problem:
+    except MailboxNotFound:
         most = int(store.settings.get("const:max:mailboxes"))
     try:
         return store.mailboxes.create(user, path, {"retention": 0}, most)
-    except Problem as problem:
-        if problem.code == "MailboxExistsError":
-            return ObjectId(store.mailboxes.by_path(user, path)["_id"])
+    except MailboxExists:
+        return ObjectId(store.mailboxes.by_path(user, path)["_id"])
+    except MailboxProtected:
         return ObjectId(store.mailboxes.by_path(user, "INBOX")["_id"])
 
 

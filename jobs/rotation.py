@@ -28,7 +28,7 @@ _MOST_NAMED = 20
 
 @dataclass(slots=True)
 class Tally:
-    """What is known of the secrets of one kind: how many are in which state, and some that can not be read."""
+    """What is known of the secrets of one kind: how many are in which state, and some that cannot be read."""
 
     kind: str
     has_key: bool

@@ -43,7 +43,7 @@ class Sweep:
         }
 
     def _all(self, mine: Turn, batch: Batch) -> int:
-        """Batch after batch; what can not be removed is passed over, so that it keeps nothing else back."""
+        """Batch after batch; what cannot be removed is passed over, so that it keeps nothing else back."""
         failed: set[ObjectId] = set()
         gone = 0
         while len(failed) < _MOST_FAILED and mine.goes_on():

@@ -22,7 +22,7 @@ _POLICY = policy.SMTP.clone(cte_type="7bit", max_line_length=78)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
 _HEADER_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,100}")
 _LONGEST_QUOTED, _LONGEST_MAILBOX = 48, 60
-_LONGEST_WORD = 900  # what can not be folded must still fit into a line (RFC 5322 §2.1.1)
+_LONGEST_WORD = 900  # what cannot be folded must still fit into a line (RFC 5322 §2.1.1)
 _STRUCTURAL = frozenset({"mime-version", "bcc"})
 _SINGLE = frozenset({"message-id", "in-reply-to", "references"})
 _OF_FIELDS = frozenset({"from", "sender", "to", "cc", "reply-to", "subject", "date"})

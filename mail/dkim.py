@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-# RFC 6376 §5.4.1. A field that is named once more than it occurs can not be added on the way (§8.15).
+# RFC 6376 §5.4.1. A field that is named once more than it occurs cannot be added on the way (§8.15).
 _NEVER_ADDED = ("From", "To", "Cc", "Reply-To", "Subject", "In-Reply-To", "References")
 _ONLY_ONCE = ("Date", "Message-ID", "MIME-Version", "Content-Type", "Content-Transfer-Encoding")
 _AS_THEY_ARE = (

@@ -184,7 +184,7 @@ def flat_addresses(entries: Iterable[Mapping[str, Any]] | None) -> Iterator[Addr
 
 
 def unicode_domain(address: str) -> str:
-    """The address with a punycode domain decoded; a domain that can not be decoded stays."""
+    """The address with a punycode domain decoded; a domain that cannot be decoded stays."""
     local, at, domain = address.rpartition("@")
     if "xn--" not in domain.lower():
         return address

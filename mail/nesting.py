@@ -2,7 +2,7 @@
 
 HTML parsers repair any nesting, but their work grows with the square of the depth that they repair to: 640 KiB can
 keep one busy for minutes. Up to some thousand tags that does not matter. Above, only markup whose tags are closed in
-order, which can not become deeper than it looks, is worth a tree.
+order, which cannot become deeper than it looks, is worth a tree.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def is_regular(html: str) -> bool:
 
 
 def _tags(html: str) -> Iterator[tuple[bool, str]]:
-    """Whether a tag closes, and its name, empty for what is no plain tag. Those that can not nest are left out."""
+    """Whether a tag closes, and its name, empty for what is no plain tag. Those that cannot nest are left out."""
     for match in _TOKEN.finditer(html):
         name = (match[2] or "").lower()
         if name not in _VOID and name not in _CLOSED_BY_THEMSELVES and (name or match[0] == "<"):

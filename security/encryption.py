@@ -29,7 +29,7 @@ def repaired_armor(key: str) -> str:
 
 
 def encrypt_pgp(data: bytes, key: str) -> bytes:
-    """`data` encrypted for an armored public key, armored with LF line ends. Raises EncryptionFailed."""
+    """`data` encrypted for an armored public key, armored with LF line ends. Raises MessageNotEncrypted."""
     with tempfile.TemporaryDirectory(prefix="mallard-gpg-") as home:
         gpg = gnupg.GPG(gnupghome=home)
         imported = gpg.import_keys(repaired_armor(key))
@@ -42,7 +42,7 @@ def encrypt_pgp(data: bytes, key: str) -> bytes:
 
 
 def encrypt_smime(data: bytes, certificates: Sequence[str], cipher: str, key_transport: str) -> bytes:
-    """`data` as CMS in DER, readable with the key of any of the certificates (PEM). Raises EncryptionFailed.
+    """`data` as CMS in DER, readable with the key of any of the certificates (PEM). Raises MessageNotEncrypted.
 
     `cipher` is AES-CBC (EnvelopedData) or AES-GCM (AuthEnvelopedData); `key_transport` PKCS#1 v1.5 or OAEP, which
     matters to RSA keys only.

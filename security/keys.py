@@ -21,7 +21,7 @@ _USER_ID = re.compile(r"^(.*?)\s*<([^<>]+)>\s*$")
 
 
 class KeyRefused(ValueError):
-    """The key can not be used; the text says why."""
+    """The key cannot be used; the text says why."""
 
 
 def mark(*keys: str) -> str:

@@ -32,4 +32,4 @@ def _library() -> ctypes.CDLL:
         library.crypt_r.restype = ctypes.c_char_p
         library.crypt_r.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p]
         return library
-    raise NoLibcrypt("Hashes of crypt(3) can not be verified without libcrypt")
+    raise NoLibcrypt("Hashes of crypt(3) cannot be verified without libcrypt")

@@ -130,7 +130,7 @@ def _filled(text: str, account: Account) -> str:
 
 
 def _for_xml(value: Any) -> Any:
-    """The same without the characters that XML 1.0 can not hold, in all texts within."""
+    """The same without the characters that XML 1.0 cannot hold, in all texts within."""
     if isinstance(value, str):
         return _NOT_IN_XML.sub("", value)
     if isinstance(value, dict):

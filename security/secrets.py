@@ -59,7 +59,7 @@ class KeyRing:
         """What to store for `text`: the present form, or `text` itself where there is no key."""
         if not self.current:
             if text.startswith("$"):
-                raise ValueError("A secret that starts with $ can not be stored in clear")
+                raise ValueError("A secret that starts with $ cannot be stored in clear")
             return text
         iv, salt = secrets.token_bytes(_IV_BYTES), secrets.token_bytes(_SALT_BYTES)
         sealed = AESGCM(_scrypt(self.current, salt)).encrypt(iv, text.encode(), None)

@@ -6,7 +6,7 @@ from contextlib import closing
 
 from bson import ObjectId
 
-from problems import Problem
+from problems import AuditNotFound
 from server.http.json import date_text
 from server.processes.store import open_store
 from server.settings.table import Settings
@@ -28,7 +28,7 @@ def show(settings: Settings, audit: str) -> Document | None:
     with closing(store.databases.client):
         try:
             return _shown(store.audits.get(ObjectId(audit)))
-        except Problem:
+        except AuditNotFound:
             return None
 
 

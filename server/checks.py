@@ -19,6 +19,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from problems import summary
 from server.contract.operations import Contract
 from server.processes.mongod import MongodError, find_mongod
 from server.processes.store import database_names
@@ -84,7 +85,7 @@ def _database(settings: Settings) -> Iterator[Result]:
         yield Result(
             "database",
             False,
-            f"MALLARD_MONGO_URI does not answer: {str(error)[:200]}",
+            f"MALLARD_MONGO_URI does not answer: {summary(error)}",
             "Is it running, does a firewall stand between, are user and password right?",
         )
     else:
@@ -123,7 +124,7 @@ def _rights(settings: Settings, client: MongoClient[dict[str, Any]]) -> Iterator
             client[name][_PROBE].delete_one({"_id": probe["_id"]})
         except PyMongoError as error:
             advice = f"Give the user of MALLARD_MONGO_URI the role readWrite on {name}"
-            yield Result("rights", False, f"{name} can not be written: {str(error)[:200]}", advice)
+            yield Result("rights", False, f"{name} cannot be written: {summary(error)}", advice)
         else:
             yield Result("rights", True, f"{name} can be written")
 
@@ -134,7 +135,7 @@ def _indexes(settings: Settings, client: MongoClient[dict[str, Any]]) -> Result:
         missing = missing_indexes(Databases(client, database_names(settings)))
     except PyMongoError as error:
         advice = "Give the user of MALLARD_MONGO_URI the role readWrite on each database"
-        return Result("indexes", False, f"can not be listed: {str(error)[:200]}", advice)
+        return Result("indexes", False, f"cannot be listed: {summary(error)}", advice)
     advice = "`mallard jobs` and `mallard serve` make them when they start" if missing else ""
     detail = f"{len(missing)} missing: {', '.join(missing[:5])} …" if missing else "all there"
     return Result("indexes", True, detail, advice)
@@ -168,7 +169,7 @@ def _answers(url: str) -> bool:
 
 def _gpg() -> Result:
     gpg = shutil.which("gpg")
-    advice = "" if gpg else "Install GnuPG: PGP keys of accounts can not be checked without"
+    advice = "" if gpg else "Install GnuPG: PGP keys of accounts cannot be checked without"
     return Result("gpg", bool(gpg), gpg or "not found", advice)
 
 

@@ -23,7 +23,7 @@ def secrets() -> None:
 @secrets.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def secrets_list(as_json: bool) -> None:
-    """Count the secrets under the present key, an older one, in clear; exit status 1 if one can not be read."""
+    """Count the secrets under the present key, an older one, in clear; exit status 1 if one cannot be read."""
     from server.secretkeys import is_fine, look
 
     tallies = look(settings_in_force())

@@ -18,7 +18,7 @@ _SECONDS = 30
 
 
 class DemoError(Exception):
-    """The demo can not be made; the text says why."""
+    """The demo cannot be made; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from bson import ObjectId
 
-from problems import Problem
+from problems import NotFound
 from server.running import running_store
 from server.settings.table import Settings
 from storage.base.database import Document
@@ -89,5 +89,5 @@ def find_account(store: Store, text: str) -> Document:
         if address and address.get("user"):
             return store.users.get(address["user"])
         return store.users.get(store.users.id_of(text))
-    except Problem as problem:
+    except NotFound as problem:
         raise AccountUnknown(f"There is no account {text}") from problem

@@ -47,14 +47,14 @@ def _shown(sealed: Sealed) -> Iterator[Report]:
 
 
 def as_table(tallies: Sequence[Tally]) -> Iterator[str]:
-    """A line for each kind, then one for each secret that can not be read."""
+    """A line for each kind, then one for each secret that cannot be read."""
     yield _LINE.format("kind", *_STATES, "changed")
     for tally in tallies:
         note = "" if tally.has_key else "  no key"
         yield _LINE.format(tally.kind, *(tally.states[state] for state in _STATES), tally.changed) + note
     for tally in tallies:
         for name in tally.unreadable:
-            yield f"can not be read: {tally.kind}, {name}"
+            yield f"cannot be read: {tally.kind}, {name}"
 
 
 def as_rows(tallies: Sequence[Tally]) -> list[dict[str, Any]]:

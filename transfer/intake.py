@@ -16,7 +16,7 @@ from bson import ObjectId
 
 from mail.headers import read_date
 from mail.mime_tree import parse
-from problems import Problem
+from problems import EmptyMessage, MessageTooLarge, OverQuota, Problem
 from storage.base.database import Document
 from storage.base.duplicates import is_duplicate
 from storage.mailboxes.mailboxes import normalise_path
@@ -115,7 +115,7 @@ class Intake:
 
     def _take(self, folder: Folder, mailbox: Document, found: Found) -> None:
         if not found.raw or not found.raw.strip():
-            code = "MessageTooLarge" if found.raw is None else "EmptyMessage"
+            code = (MessageTooLarge if found.raw is None else EmptyMessage).code
             self.report.refuse(folder, found.position, code)
             return
         date = found.date or read_date(_field(found.raw, "date"))
@@ -125,9 +125,9 @@ class Intake:
             return
         try:
             self._add(mailbox, found, own, date)
+        except OverQuota as problem:
+            raise ImportStopped("The account's quota is used up") from problem
         except Problem as problem:
-            if problem.code == "OverQuotaError":
-                raise ImportStopped("The account's quota is used up") from problem
             self.report.refuse(folder, found.position, problem.code)
 
     def _is_there(self, mailbox: Document, found: Found, own: ObjectId) -> bool:

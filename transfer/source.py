@@ -16,7 +16,7 @@ _BARE_NEWLINE = re.compile(rb"(?<!\r)\n")
 
 
 class SourceError(Exception):
-    """A source can not be read (any further); the text says why."""
+    """A source cannot be read (any further); the text says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ import structlog
 from gevent.queue import SimpleQueue
 
 from handlers.answer import Live
+from problems import summary
 from updates.stream import KEEP_ALIVE_SECONDS
 
 log = structlog.get_logger()
@@ -189,7 +190,7 @@ class Outlet:
             try:
                 self._send(line)
             except Exception as error:
-                log.warning("a stream broke off", reason=str(error)[:200])
+                log.warning("a stream broke off", reason=summary(error))
                 self._close(line)
 
     def _send(self, line: Line) -> None:

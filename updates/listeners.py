@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 import structlog
 from bson import ObjectId
 
-from problems import Problem
+from problems import TooManyStreams, summary
 from storage.base.database import Document
 from storage.events.feed import Feed, News
 from storage.store import Store
@@ -105,7 +105,7 @@ class Streams:
         self._started = self._stopped = False
 
     def open(self, user: ObjectId, token: str | None, disconnect: Callable[[], None]) -> Listener:
-        """A listener that misses nothing from here on. Raises Problem TooManyStreams."""
+        """A listener that misses nothing from here on. Raises TooManyStreams."""
         listener = Listener(user, token, disconnect)
         with self._lock:
             self._allow(user)
@@ -114,13 +114,13 @@ class Streams:
                 self._start()
         if not self._ready.wait(_READY_SECONDS):
             self.close(listener)
-            raise TimeoutError("the journal can not be followed")
+            raise TimeoutError("the journal cannot be followed")
         return listener
 
     def _allow(self, user: ObjectId) -> None:
         total = sum(map(len, self._listeners.values()))
         if self._stopped or total >= MOST or len(self._listeners.get(user, ())) >= MOST_OF_USER:
-            raise Problem("TooManyStreams")
+            raise TooManyStreams
 
     def close(self, listener: Listener) -> None:
         """Forget a listener; harmless where it is forgotten already."""
@@ -157,7 +157,7 @@ class Streams:
             try:
                 self._follow_until_stopped()
             except Exception as error:
-                log.warning("the journal can not be followed, trying again", reason=str(error)[:200])
+                log.warning("the journal cannot be followed, trying again", reason=summary(error))
                 self._ready.clear()
                 time.sleep(_RETRY_SECONDS)
 
@@ -211,7 +211,7 @@ class Streams:
                 self._store.updates.catch_up(user)
             self._store.updates.place(user, entries)
         except Exception as error:
-            log.warning("changes were not announced, trying again", user=str(user), reason=str(error)[:200])
+            log.warning("changes were not announced, trying again", user=str(user), reason=summary(error))
             time.sleep(_RETRY_SECONDS)
             with self._lock:
                 if user in self._listeners:
@@ -233,7 +233,7 @@ class Streams:
             try:
                 self._end_those_without_right(listeners)
             except Exception as error:
-                log.warning("streams were not checked, trying again", reason=str(error)[:200])
+                log.warning("streams were not checked, trying again", reason=summary(error))
 
     def _end_those_without_right(self, listeners: list[Listener]) -> None:
         """Accounts that are gone or shut, and tokens that ended: a few queries for all streams together.

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from handlers.answer import Stream
 from handlers.call import Call
-from problems import Problem
+from problems import UserDisabled
 from storage.base.database import Document
 from storage.events.updates import PAGE
 from storage.store import Store
@@ -27,7 +27,7 @@ def open_stream(call: Call, user: ObjectId, last: ObjectId | None) -> Stream:
     """Begin to listen, and answer with the events behind `last`, or those from now on."""
     account = call.store.users.get(user, {"disabled": 1, "suspended": 1})
     if account.get("disabled") or account.get("suspended"):
-        raise Problem("UserDisabled")
+        raise UserDisabled
     assert call.streams, "a process that serves this operation has streams"
     streams = call.streams
     listener = streams.open(user, call.caller.record, call.disconnect)

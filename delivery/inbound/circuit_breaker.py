@@ -15,7 +15,7 @@ _FAULTS_IN_A_ROW = 3
 _PAUSE_SECONDS = 60.0
 
 
-class PausingDns:
+class CircuitBreaker:
     """Asks another DNS; after three faults in a row all questions fail at once, for a minute."""
 
     def __init__(self, dns: Dns, monotonic: Callable[[], float] = time.monotonic) -> None:

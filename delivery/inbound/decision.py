@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from delivery.inbound.trace import classified
 from mail.compose import ascii_address
 from mail.headers import flat_addresses
 from mail.message import Indexed, index
-from problems import Problem
+from problems import MailboxNotFound
 from security.normalise import domain_of, normalise_domain
 from storage.addresses.domain_access import BLOCK
 from storage.base.database import Document
@@ -110,14 +111,11 @@ def _mailbox(store: Store, user: ObjectId, verdict: Verdict) -> Document | None:
     if verdict.mailbox and verdict.place is Place.MAILBOX:
         return next(iter(store.mailboxes.some(user, [verdict.mailbox])), None) or inbox(store, user)
     if verdict.place is Place.JUNK:
-        try:
+        with suppress(MailboxNotFound):
             return store.mailboxes.by_special_use(user, "\\Junk")
-        except Problem as problem:
-            if problem.code != "NoSuchMailbox":
-                raise
     return inbox(store, user)
 
 
 def inbox(store: Store, user: ObjectId) -> Document:
-    """INBOX of an account. Raises Problem NoSuchMailbox."""
+    """INBOX of an account. Raises MailboxNotFound."""
     return store.mailboxes.by_path(user, "INBOX")

@@ -11,6 +11,8 @@ from typing import IO
 
 import structlog
 
+from problems import summary
+
 log = structlog.get_logger()
 
 _END = b"\r\n.\r\n"
@@ -63,7 +65,7 @@ class DotData:
         try:
             self._spool.write(text)
         except OSError as error:
-            log.error("a message can not be spooled", reason=str(error)[:200])
+            log.error("a message cannot be spooled", reason=summary(error))
             self.fault = error
 
     def content(self) -> bytes:

@@ -19,7 +19,7 @@ from delivery.sending.queue import Queueing, Submission, queueing
 from delivery.sending.targets import deliveries
 from mail.compose import ascii_address
 from mail.listing import is_encrypted
-from problems import Problem
+from problems import RateLimited
 from security.targets import same_target
 from storage.addresses.targets import own_targets
 from storage.base.database import Document
@@ -61,7 +61,7 @@ class Forwarding:
     ) -> Queueing:
         """Put a message beside the queue, to go out when it is released; what `stack` ends with an error is undone.
 
-        Raises Refused for a loop and beyond the owner's limit, EncryptionFailed where nobody else may read it.
+        Raises Refused for a loop and beyond the owner's limit, MessageNotEncrypted where nobody else may read it.
         """
         to = ascii_address(recipient.address)
         found = deliveries(targets, [to], owner)
@@ -70,7 +70,7 @@ class Forwarding:
         raw = _for_target(arrival.passed_on(recipient.address), owner)
         try:
             stack.enter_context(counted_forwards(self._store, owner, len(going)))
-        except Problem as problem:
+        except RateLimited as problem:
             raise Refused(FORWARD_LIMIT) from problem
         submission = Submission(
             user=owner,

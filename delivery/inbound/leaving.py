@@ -16,6 +16,7 @@ from delivery.inbound.forwarding import Forwarding
 from delivery.inbound.recipients import Recipient
 from delivery.inbound.replies import Refused
 from delivery.sending.queue import Queueing
+from problems import summary
 from security.encryption import EncryptionFailed
 from storage.base.database import Document
 from storage.queue.received import Key
@@ -61,7 +62,7 @@ class Leaving:
         return [queued.id for queued in self._queued]
 
     def forward(self, owner: Document, targets: Sequence[Document]) -> None:
-        """Send the message on. Raises Refused or EncryptionFailed."""
+        """Send the message on. Raises Refused or MessageNotEncrypted."""
         queued = self._forwarding.queue(
             self._stack, self._arrival, self._recipient, owner, targets, self.message_id
         )
@@ -72,7 +73,7 @@ class Leaving:
         try:
             self.forward(account, targets)
         except (Refused, EncryptionFailed) as error:
-            log.warning("a message was not forwarded", user=str(account["_id"]), reason=str(error)[:200])
+            log.warning("a message was not forwarded", user=str(account["_id"]), reason=summary(error))
 
     def answer(self, account: Document | None = None) -> None:
         """Answer for an account, or for the forwarded address itself, unless there is a reason to be silent."""

@@ -155,7 +155,7 @@ class Connection(LMTP):
             await self.push("250 2.1.0 OK")
 
     def _refusal_of_parameters(self, path: Path) -> str:
-        """Why MAIL can not be taken with these parameters, empty if it can."""
+        """Why MAIL cannot be taken with these parameters, empty if it can."""
         known = {"SIZE": str.isdigit, "BODY": ("7BIT", "8BITMIME").__contains__, "SMTPUTF8": "".__eq__}
         for name, value in path.parameters.items():
             if name not in known:

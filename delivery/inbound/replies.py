@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from problems import Problem
+from problems import MessageNotEncrypted, MessageTooLarge, OverQuota, Problem, UserNotFound
 from storage.base.database import DatabaseError
 
 TEMPORARY = "451 4.3.0 Temporary failure, try again later"
@@ -18,13 +19,13 @@ FORWARD_LIMIT = "450 4.7.1 Daily forwarding limit reached, try again later"
 FORWARD_LOOP = "554 5.4.6 Mail loop"
 TOO_LARGE = "552 5.3.4 Message is too large"
 NO_ROOM = "452 4.3.1 No room on the disk, try again later"
-NOT_ENCRYPTED = "451 4.7.5 Message can not be encrypted for its owner, try again later"
+NOT_ENCRYPTED = "451 4.7.5 Message cannot be encrypted for its owner, try again later"
 
-_OF_PROBLEM = {
-    "UserNotFound": UNKNOWN,
-    "OverQuotaError": OVER_QUOTA,
-    "MessageTooLarge": TOO_LARGE,
-    "EncryptionFailed": NOT_ENCRYPTED,
+_OF_PROBLEM: Mapping[type[Problem], str] = {
+    UserNotFound: UNKNOWN,
+    OverQuota: OVER_QUOTA,
+    MessageTooLarge: TOO_LARGE,
+    MessageNotEncrypted: NOT_ENCRYPTED,
 }
 
 
@@ -41,7 +42,7 @@ def reply_to(error: BaseException) -> str | None:
     if isinstance(error, Refused):
         return error.reply
     if isinstance(error, Problem):
-        return _OF_PROBLEM.get(error.code, TEMPORARY)
+        return _OF_PROBLEM.get(type(error), TEMPORARY)
     return TEMPORARY if isinstance(error, DatabaseError) else None
 
 

@@ -17,6 +17,7 @@ from delivery.inbound.recipients import Recipient, Recipients
 from delivery.inbound.replies import TEMPORARY, Refused, reply_to
 from delivery.inbound.semaphore import Room
 from delivery.inbound.storing import Inbound, Outcome
+from problems import summary
 
 if TYPE_CHECKING:
     from delivery.inbound.lmtp import Connection
@@ -59,7 +60,7 @@ class Service:
         self._room = Room(largest)
 
     async def find(self, address: str, size: int) -> Recipient:
-        """The recipient behind an address. Raises Refused, for now where it can not be told."""
+        """The recipient behind an address. Raises Refused, for now where it cannot be told."""
         try:
             found: Recipient = await self._in(self._lookups, self._recipients.find, address, size)
         except Exception as error:
@@ -114,7 +115,7 @@ class Service:
 def _reply_to_fault(error: Exception) -> str:
     """What is told of a failure; one that nobody foresaw is logged whole, and the message comes again."""
     if known := reply_to(error):
-        log.info("refused", reply=known, reason=str(error)[:200])
+        log.info("refused", reply=known, reason=summary(error))
         return known
     log.error("a delivery failed", exc_info=error)
     return TEMPORARY

@@ -192,7 +192,7 @@ class Inbound:
     def _to_forwarded(
         self, arrival: Arrival, recipient: Recipient, first: Key, known: Known | None
     ) -> Outcome:
-        """A forwarded address keeps nothing, so what can not be forwarded is refused."""
+        """A forwarded address keeps nothing, so what cannot be forwarded is refused."""
         address = recipient.registration
         if known and known.done:
             return Outcome("repeated", known.message)

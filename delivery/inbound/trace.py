@@ -18,7 +18,7 @@ _FIELDS = (_CLASSIFICATION, f"{_CLASSIFICATION}-Source", f"{_CLASSIFICATION}-Inf
 def received(
     *, helo: str, peer: str, host: str, protocol: str, transaction: str, recipient: str, time: datetime
 ) -> bytes:
-    """Our Received field; a recipient that ASCII can not express is left out."""
+    """Our Received field; a recipient that ASCII cannot express is left out."""
     address = ascii_address(recipient)
     for_whom = f"\r\n\tfor <{address}>" if address.isascii() else ""
     literal = f"IPv6:{peer}" if ":" in peer else peer
@@ -31,7 +31,7 @@ def received(
 
 
 def _word(text: str) -> str:
-    """A client's word can not end the field, nor begin a comment."""
+    """A client's word cannot end the field, nor begin a comment."""
     return _NOT_VISIBLE.sub("?", text)[:255] or "unknown"
 
 

@@ -17,6 +17,7 @@ from mail.headers import flat_addresses
 from mail.mime_tree import parse
 from mail.rewrite import split
 from network.dns import Dns, DnsFault
+from problems import summary
 
 log = structlog.get_logger()
 
@@ -98,7 +99,7 @@ def _spf(peer: Peer, dns: Dns) -> str:
     try:
         result = _Query(peer, dns).check()[0]
     except (spf.TempError, spf.PermError, UnicodeError, ValueError, IndexError) as error:
-        log.info("no SPF result", sender=peer.sender, reason=str(error)[:200])
+        log.info("no SPF result", sender=peer.sender, reason=summary(error))
         return ""
     return (peer.sender.rpartition("@")[2] or peer.helo).lower() if result == "pass" else ""
 
@@ -112,7 +113,7 @@ def _signed(raw: bytes, dns: Dns) -> Iterator[str]:
     try:
         message = dkim.DKIM(raw)
     except (dkim.DKIMException, IndexError) as error:
-        log.info("no DKIM result", reason=str(error)[:200])
+        log.info("no DKIM result", reason=summary(error))
         return
     if takes_long(raw):
         log.info("no DKIM result", reason="the message has too long runs of blanks or empty lines")
@@ -123,7 +124,7 @@ def _signed(raw: bytes, dns: Dns) -> Iterator[str]:
             if message.verify(number, dnsfunc=text_record):
                 yield message.domain.decode().lower()
         except (dkim.DKIMException, DnsFault, UnicodeError, ValueError) as error:
-            log.info("no DKIM result", reason=str(error)[:200])
+            log.info("no DKIM result", reason=summary(error))
 
 
 def takes_long(raw: bytes) -> bool:
@@ -137,7 +138,7 @@ def _policy(domain: str, dns: Dns) -> dict[str, str] | None:
         try:
             records = [text for text in dns.lookup(f"_dmarc.{name}", "TXT") if text.startswith("v=DMARC1")]
         except DnsFault as error:
-            log.info("no DMARC policy", domain=domain, reason=str(error)[:200])
+            log.info("no DMARC policy", domain=domain, reason=summary(error))
             return None
         if len(records) == 1:
             tags = dict(part.strip().split("=", 1) for part in records[0].split(";") if "=" in part)

@@ -13,6 +13,7 @@ from delivery.relay.lease import Lease
 from delivery.relay.replies import Reply
 from delivery.relay.schedule import Schedule, pauses
 from delivery.sending.queue import queueing
+from problems import summary
 from storage.base.database import DatabaseError
 from storage.queue.queue import Entry
 from storage.store import Store
@@ -56,7 +57,7 @@ class Notes:
                 log.warning("the claim had lapsed", queue_id=entry.queue_id, seq=entry.seq)
                 return
             except DatabaseError as error:
-                log.error("not noted yet", queue_id=entry.queue_id, seq=entry.seq, reason=str(error)[:200])
+                log.error("not noted yet", queue_id=entry.queue_id, seq=entry.seq, reason=summary(error))
                 if not self._lease.is_held:
                     return
             self._sleep(_PAUSE_SECONDS)

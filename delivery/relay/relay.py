@@ -16,6 +16,7 @@ import structlog
 from delivery.relay.carrier import Carrier
 from delivery.relay.lease import Lease
 from delivery.relay.worker import Worker
+from problems import summary
 from storage.base.database import DatabaseError
 from storage.queue.queue import Entry
 from storage.store import Store
@@ -90,7 +91,7 @@ class Relay:
             try:
                 self._lease.renew()
             except DatabaseError as error:
-                log.error("the claims could not be renewed", reason=str(error)[:200])
+                log.error("the claims could not be renewed", reason=summary(error))
             if self._ended.wait(self._lease.span.total_seconds() / 4):
                 return
 
@@ -99,7 +100,7 @@ class Relay:
         try:
             entry = self._claim()
         except DatabaseError as error:
-            log.error("the queue can not be read", reason=str(error)[:200])
+            log.error("the queue cannot be read", reason=summary(error))
             return False
         if entry is None:
             return False
@@ -142,7 +143,7 @@ class Relay:
         try:
             return self._store.queue.claim_of(self._lease.owner, self._lease.span, domain)
         except DatabaseError as error:
-            log.error("the queue can not be read", reason=str(error)[:200])
+            log.error("the queue cannot be read", reason=summary(error))
             return None
 
     def _done(self, work: Future[None]) -> None:

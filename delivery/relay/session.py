@@ -107,10 +107,10 @@ class Session:
         return said(code, text, self.host)
 
     def _parameters(self, sender: str, recipient: str, message: Message) -> str:
-        """What MAIL says besides. Raises Failure where the server can not take such a message."""
+        """What MAIL says besides. Raises Failure where the server cannot take such a message."""
         offers = self._client.has_extn
         if not is_path(recipient) or (sender and not is_path(sender)):
-            raise permanent("5.1.3", "The address can not be sent to")
+            raise permanent("5.1.3", "The address cannot be sent to")
         international = not (sender + recipient).isascii()
         if international and not offers("smtputf8"):
             raise permanent("5.6.7", "The server takes no addresses but in ASCII", self.host)

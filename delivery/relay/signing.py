@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from delivery.relay.replies import temporary
 from mail.dkim import signature_header
-from problems import Problem
+from problems import DkimNotFound
 from security.normalise import normalise_domain
 from security.secrets import SecretUnreadable
 from storage.base.database import Document
@@ -22,7 +22,7 @@ class Signer:
         self._store = store
 
     def __call__(self, message: bytes, envelope: Document) -> bytes:
-        """The field to be put before a message, empty where there is no key. Raises Failure: it can not be used."""
+        """The field to be put before a message, empty where there is no key. Raises Failure: it cannot be used."""
         domain = _domain(envelope)
         is_unsigned = (envelope.get("mallard") or {}).get("unsigned")
         if is_unsigned or not domain or not self._is_ours(domain):
@@ -30,7 +30,7 @@ class Signer:
         try:
             key = self._store.dkim.signing_key(domain)
         except (SecretUnreadable, ValueError) as error:
-            raise temporary("4.3.5", f"The DKIM key for {domain} can not be used: {error}") from error
+            raise temporary("4.3.5", f"The DKIM key for {domain} cannot be used: {error}") from error
         return signature_header(message, key, self._store.clock()) if key else b""
 
     def _is_ours(self, domain: str) -> bool:
@@ -39,7 +39,7 @@ class Signer:
             return True
         try:
             return bool(self._store.dkim.id_of(domain))
-        except Problem:
+        except DkimNotFound:
             return False
 
 

@@ -9,6 +9,7 @@ from delivery.relay.lease import Lease
 from delivery.relay.notes import Notes
 from delivery.relay.replies import Failure, Reply, temporary
 from delivery.relay.source import Source
+from problems import summary
 from storage.base.database import DatabaseError
 from storage.queue.queue import Entry
 
@@ -29,7 +30,7 @@ class Worker:
         try:
             reply = self._attempt(entry)
         except DatabaseError as error:  # nothing was sent; the claim lapses
-            log.error("a message can not be read", queue_id=entry.queue_id, reason=str(error)[:200])
+            log.error("a message cannot be read", queue_id=entry.queue_id, reason=summary(error))
         except Failure as failure:
             self._notes.failed(entry, failure.reply)
         except Exception as error:  # a fault of ours must not stop the queue, nor lose the recipient

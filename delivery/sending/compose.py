@@ -22,7 +22,7 @@ from mail.compose import (
 from mail.encodings import decode_content
 from mail.pictures import extract_data_images
 from mail.reply import Reference, refer
-from problems import InvalidInput, Problem
+from problems import AttachmentNotFound, InvalidInput
 from storage.base.database import Document
 from storage.store import Store
 
@@ -62,7 +62,7 @@ class Extras:
 
 
 def referred(store: Store, user: Document, given: Document | None) -> Referred | None:
-    """The message that `reference` names. Raises Problem MessageNotFound."""
+    """The message that `reference` names. Raises MessageNotFound."""
     if not given:
         return None
     message = store.messages.find(user["_id"], given["mailbox"], given["id"], _OF_REFERENCE)
@@ -153,7 +153,7 @@ def unique_addresses(addresses: Any) -> list[str]:
 
 
 def extras_of(store: Store, user: ObjectId, body: Document, source: Referred | None) -> Extras:
-    """Attachments of the message referred to, and kept files. Raises Problem FileNotFound or AttachmentNotFound."""
+    """Attachments of the message referred to, and kept files. Raises FileNotFound or AttachmentNotFound."""
     attachments = _of_source(store, source, (body.get("reference") or {}).get("attachments"))
     files = store.files.of_user(user, body.get("files") or ())
     kept = [_kept(store, file) for file in files]
@@ -170,7 +170,7 @@ def _of_source(store: Store, source: Referred | None, wanted: Any) -> list[Attac
         ids = {str(name).upper() for name in wanted}
         chosen = [attachment for attachment in listed if attachment["id"] in ids]
         if len(chosen) < len(ids):
-            raise Problem("AttachmentNotFound")
+            raise AttachmentNotFound
     return [_copied(store, source.message, attachment) for attachment in chosen]
 
 

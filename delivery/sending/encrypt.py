@@ -7,7 +7,7 @@ from delivery.inbound.recipients import Recipient
 from delivery.inbound.trace import added_lines, delivered
 from mail.listing import is_encrypted
 from mail.rewrite import split
-from problems import Problem
+from problems import MessageNotEncrypted
 from security.encryption import EncryptionFailed
 from storage.base.database import Document
 from storage.messages.encrypting import encrypt_message, outer_headers, wants_encryption
@@ -17,7 +17,7 @@ def sealed(raw: bytes, mailbox: Document, arrival: Arrival, recipient: Recipient
     """The message as it is stored: itself, or encrypted where account or mailbox want that and it is not yet.
 
     The encrypted one has `Delivered-To` and `Return-Path` in front, and the classification, as WildDuck has it.
-    Raises Problem EncryptionFailed: what should be secret is not stored in clear.
+    Raises MessageNotEncrypted: what should be secret is not stored in clear.
     """
     account = recipient.owner
     if not wants_encryption(account, mailbox) or is_encrypted(outer_headers(raw)):
@@ -25,7 +25,7 @@ def sealed(raw: bytes, mailbox: Document, arrival: Arrival, recipient: Recipient
     try:
         encrypted = encrypt_message(raw, account)
     except EncryptionFailed as error:
-        raise Problem("EncryptionFailed") from error
+        raise MessageNotEncrypted from error
     header, body = split(encrypted)
     trace = delivered(recipient.address, arrival.envelope.sender)
     return trace + header + added_lines(raw) + b"\r\n" + body

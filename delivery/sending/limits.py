@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from problems import InvalidInput, Problem
+from problems import InvalidInput, RateLimited, TooManyItems
 from storage.base.database import Document
 from storage.store import Store
 
@@ -24,11 +24,11 @@ def sending_time(given: datetime | None, now: datetime) -> datetime:
 def counted_recipients(store: Store, user: Document, count: int) -> Iterator[None]:
     """Count recipients of what the block sends; if it fails, they do not count.
 
-    Raises Problem TooMany or RateLimitedError before anything is done.
+    Raises TooManyItems or RateLimited before anything is done.
     """
     most = int(store.settings.get("const:max:rcpt_to"))
     if count > most:
-        raise Problem("TooMany", f"Too many recipients, at most {most} are allowed", allowed=most)
+        raise TooManyItems(f"Too many recipients, at most {most} are allowed", allowed=most)
     limit = int(user.get("recipients") or store.settings.get("const:max:recipients"))
     with _counted(store, f"wdr:{user['_id']}", count, limit, "sending"):
         yield
@@ -36,7 +36,7 @@ def counted_recipients(store: Store, user: Document, count: int) -> Iterator[Non
 
 @contextmanager
 def counted_forwards(store: Store, owner: Document, count: int) -> Iterator[None]:
-    """The same for targets that an account, or a forwarded address, forwards to. Raises Problem RateLimitedError."""
+    """The same for targets that an account, or a forwarded address, forwards to. Raises RateLimited."""
     limit = int(owner.get("forwards") or store.settings.get("const:max:forwards"))
     with _counted(store, f"wdf:{owner['_id']}", count, limit, "forwarding"):
         yield
@@ -47,7 +47,7 @@ def _counted(store: Store, key: str, count: int, limit: int, what: str) -> Itera
     counted = store.counters.add(key, count, limit)
     if not counted.allowed:
         until = f", it ends in {_span(counted.seconds_left)}" if counted.seconds_left else ""
-        raise Problem("RateLimitedError", f"You reached a daily {what} limit for your account{until}")
+        raise RateLimited(f"You reached a daily {what} limit for your account{until}")
     try:
         yield
     except BaseException:

@@ -30,7 +30,7 @@ class Submission:
     """A message to be sent, on behalf of an account or a forwarded address, not before `send_at`.
 
     It goes to the `recipients` of its envelope, or, when it is forwarded, to `deliveries` in their stead. An
-    `automatic` one is an answer that nobody wrote. Of one that is `unreported` nobody is told that it can not be
+    `automatic` one is an answer that nobody wrote. Of one that is `unreported` nobody is told that it cannot be
     delivered: who stands for its sender did not send it. One that is `unsigned` gets no signature, which would vouch
     for whom From names.
     """
@@ -88,7 +88,7 @@ class Queueing:
     def release(self, session: Any = None) -> None:
         """Send it: within the transaction of `session`, where the server has transactions.
 
-        Without one a second call does nothing, so that whoever can not go on may send it all the same.
+        Without one a second call does nothing, so that whoever cannot go on may send it all the same.
         """
         if self._is_out and session is None:
             return

@@ -10,7 +10,14 @@ from handlers.addresses.answers import DATA, common, counter_key, forwarding, li
 from handlers.addresses.inputs import changed_address, checked_targets, new_address, stored_autoreply
 from handlers.call import Call
 from mail.headers import decode_words
-from problems import InvalidInput, Problem
+from problems import (
+    AddressExists,
+    AddressNotFound,
+    InvalidInput,
+    MainAddressProtected,
+    UserNotFound,
+    WildcardNotPermitted,
+)
 from security.normalise import normalise_domain
 from storage.addresses.listing import listing_filter
 from storage.base.database import Document
@@ -56,7 +63,7 @@ def _insert(call: Call, user: ObjectId, address: str, body: Document, session: A
     if not call.store.users.hold(user, session):
         if session is None:
             call.store.addresses.delete(document["_id"])
-        raise Problem("UserNotFound")
+        raise UserNotFound
     if "*" not in address:
         call.store.users.set_address(user, address, only_if_none=not body.get("main"), session=session)
     _tell(call, "address.user.created", document, session)
@@ -65,7 +72,7 @@ def _insert(call: Call, user: ObjectId, address: str, body: Document, session: A
 
 def _tell(call: Call, kind: str, address: Document, session: Any) -> None:
     about = {"address": address["_id"], "value": address["address"]}
-    call.store.events.tell(kind, user=address.get("user"), session=session, **about)
+    call.store.events.emit(kind, user=address.get("user"), session=session, **about)
 
 
 def get_user_addresses(
@@ -101,7 +108,7 @@ def _update(call: Call, user: ObjectId, address_id: ObjectId, body: Document, se
     before = call.store.addresses.of_account(user, address_id, session)["address"]
     address = changed_address(before, body.get("address"))
     if "*" in address and body.get("main"):
-        raise Problem("WildcardNotPermitted")
+        raise WildcardNotPermitted
     fields = {name: body[name] for name in _OF_ACCOUNT if name in body}
     if address != before:
         fields["address"] = address
@@ -110,7 +117,7 @@ def _update(call: Call, user: ObjectId, address_id: ObjectId, body: Document, se
         call.store.users.set_address(user, address, session=session)
     try:
         call.store.addresses.update(address_id, fields, session)
-    except Problem:
+    except (AddressExists, AddressNotFound):
         if session is None:
             call.store.users.set_address(user, main or "")
         raise
@@ -130,7 +137,7 @@ def delete_user_address(call: Call, user: ObjectId, address: ObjectId) -> Docume
 def _delete(call: Call, user: ObjectId, address_id: ObjectId, session: Any) -> None:
     found = call.store.addresses.of_account(user, address_id, session)
     if not _hold(call, user, found["address"], session):
-        raise Problem("NotPermitted")
+        raise MainAddressProtected
     if call.store.addresses.delete(address_id, session):
         _tell(call, "address.user.deleted", found, session)
 
@@ -186,7 +193,7 @@ def update_forwarded_address(call: Call, id: ObjectId, body: Document) -> Docume
     if "autoreply" in body:
         fields["autoreply"] = stored_autoreply(body["autoreply"])
     if not call.store.addresses.update(id, fields):
-        raise Problem("AddressNotFound")
+        raise AddressNotFound
     if "forwards" in fields and fields["forwards"] != before.get("forwards"):
         call.store.counters.reset([counter_key(before)])
     return {"success": True}
@@ -218,7 +225,7 @@ def resolve_address(call: Call, address: str, allow_wildcard: bool = False) -> D
     if "@" in address:
         found = call.store.addresses.resolve(address, wildcards=allow_wildcard)
         if not found:
-            raise Problem("AddressNotFound")
+            raise AddressNotFound
     else:
         found = call.store.addresses.by_id(ObjectId(address))
     answer: Document = {"success": True, **common(found)}

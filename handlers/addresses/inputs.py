@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bson import ObjectId
 
 from handlers.call import Call
-from problems import InvalidInput, Problem
+from problems import ChangeNotAllowed, InvalidInput
 from security.normalise import is_plain, is_wildcard, normalise_address
 from storage.addresses.targets import self_forwards, stored_targets
 from storage.base.database import Document
@@ -16,35 +16,35 @@ _WRONG_WILDCARD = 'Invalid wildcard address, use "*@domain" or "user@*"'
 
 
 def new_address(body: Document) -> str:
-    """The normalised address of a new registration. Raises InvalidInput for what can not be one."""
+    """The normalised address of a new registration. Raises InvalidInput for what cannot be one."""
     address = _plain(body["address"])
     if "*" not in address:
         return address
     if not body.get("allowWildcard"):
-        raise InvalidInput({"address": "Address can not contain *"})
+        raise InvalidInput({"address": "Address cannot contain *"})
     if not is_wildcard(address):
         raise InvalidInput({"address": _WRONG_WILDCARD})
     if body.get("main"):
-        raise InvalidInput({"main": "Main address can not contain *"})
+        raise InvalidInput({"main": "Main address cannot contain *"})
     return address
 
 
 def changed_address(before: str, given: str | None) -> str:
     """The normalised address after a change; what says the same in another way changes nothing.
 
-    Raises InvalidInput, and Problem ChangeNotAllowed where one of the two is a wildcard.
+    Raises InvalidInput, and ChangeNotAllowed where one of the two is a wildcard.
     """
     if not given or normalise_address(given) == before:
         return before
     if "*" in before or "*" in given:
-        raise Problem("ChangeNotAllowed")
+        raise ChangeNotAllowed
     return _plain(given)
 
 
 def _plain(given: str) -> str:
     address = normalise_address(given)
     if "+" in address:
-        raise InvalidInput({"address": "Address can not contain +"})
+        raise InvalidInput({"address": "Address cannot contain +"})
     if not is_plain(address):
         raise InvalidInput({"address": '"address" must be a valid email'})
     return address
@@ -57,7 +57,7 @@ def checked_targets(
     places = self_forwards(call.store.addresses, address, values, own_id)
     if places:
         raise InvalidInput(
-            {f"targets,{place}": f"Can not forward to self {values[place]}" for place in places}
+            {f"targets,{place}": f"Cannot forward to self {values[place]}" for place in places}
         )
     return stored_targets(call.store.addresses, values)
 

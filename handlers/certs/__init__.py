@@ -42,7 +42,7 @@ def update_tls_certificate(call: Call, body: Document) -> Document:
 
 def _tell(call: Call, kind: str, entry: Document, session: Any) -> None:
     about = {name: _shown(entry)[name] for name in ("servername", "fingerprint")}
-    call.store.events.tell(kind, session=session, cert=entry["_id"], **about)
+    call.store.events.emit(kind, session=session, cert=entry["_id"], **about)
 
 
 def get_tls_certicate(call: Call, cert: ObjectId) -> Document:

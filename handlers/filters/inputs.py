@@ -26,7 +26,7 @@ _SPACES = re.compile(r"\s+")
 
 
 def new_filter(call: Call, user: ObjectId, body: Document) -> Document:
-    """The fields of a new filter. Raises InvalidInput, and Problem NoSuchMailbox."""
+    """The fields of a new filter. Raises InvalidInput, and MailboxNotFound."""
     fields, _ = changed_filter(call, user, {"query": {}, "action": {}}, body)
     return fields
 
@@ -34,7 +34,7 @@ def new_filter(call: Call, user: ObjectId, body: Document) -> Document:
 def changed_filter(call: Call, user: ObjectId, before: Document, body: Document) -> Change:
     """What is to be set and unset of a filter: query and action are merged, of the rest what is empty goes.
 
-    Raises InvalidInput, and Problem NoSuchMailbox.
+    Raises InvalidInput, and MailboxNotFound.
     """
     given = {"name": body.get("name"), "metaData": _json(body.get("metaData"))}
     fields: Document = {name: value for name, value in given.items() if value}
@@ -80,7 +80,7 @@ def _targets(call: Call, user: ObjectId, before: Sequence[Document], given: Sequ
         text = f'"action.targets" must have at most {_MOST_TARGET_TEXT} characters together'
         raise InvalidInput({"action,targets": text})
     if places := own_targets(call.store.addresses, user, values):
-        raise InvalidInput({f"action,targets,{n}": f"Can not forward to self {values[n]}" for n in places})
+        raise InvalidInput({f"action,targets,{n}": f"Cannot forward to self {values[n]}" for n in places})
     once: dict[str, Any] = {}
     for value in values:
         once.setdefault(same_target(value), value)

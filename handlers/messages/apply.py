@@ -35,7 +35,7 @@ def _action(body: Document) -> Document:
             raise InvalidInput({"action": '"action" must say what to do'})
         return action
     if len(action) > 1:
-        raise InvalidInput({"action": '"action" can not delete and do something else'})
+        raise InvalidInput({"action": '"action" cannot delete and do something else'})
     if not is_restricted(body):
         raise InvalidInput({"action,delete": '"action.delete" needs a condition, or every message would go'})
     return action

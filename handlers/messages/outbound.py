@@ -18,7 +18,7 @@ from delivery.sending.targets import deliveries
 from handlers.call import Call
 from mail.headers import flat_addresses
 from mail.rewrite import split, with_field
-from problems import Problem
+from problems import MailLoop, MessageNotDraft, NoRecipients, QueueEntryNotFound, UserDisabled
 from storage.base.database import Document
 from storage.messages.reading import OF_SENDING
 
@@ -29,26 +29,26 @@ _MOST_HOPS = 30
 
 
 def active_account(call: Call, user: ObjectId) -> Document:
-    """The document of an account that may send. Raises Problem UserNotFound or UserDisabled."""
+    """The document of an account that may send. Raises UserNotFound or UserDisabled."""
     account = call.store.users.get(user)
     if account.get("disabled") or account.get("suspended"):
-        raise Problem("UserDisabled")
+        raise UserDisabled
     return account
 
 
 def submit_stored_message(
     call: Call, user: ObjectId, mailbox: ObjectId, message: int, body: Document
 ) -> Document:
-    """Send a draft: it is queued, gone, and in Sent, all in one step, so that two callers can not send it twice."""
+    """Send a draft: it is queued, gone, and in Sent, all in one step, so that two callers cannot send it twice."""
     account = active_account(call, user)
     draft = call.store.messages.find(user, mailbox, message, OF_SENDING)
     if "\\Draft" not in draft["flags"]:
-        raise Problem("MessageNotDraft")
+        raise MessageNotDraft
     place = call.store.mailboxes.by_special_use(user, "\\Sent")
     send_at = sending_time(body.get("sendTime"), call.now)
     composed = _composed(call, account, draft, send_at)
     if not composed.recipients:
-        raise Problem("ENORECIPIENTS")
+        raise NoRecipients
     copy, queue_id = _send_draft(call, account, place, draft, composed, send_at)
     _after_sending(call, user, draft, composed.recipients, delete_files=bool(body.get("deleteFiles")))
     return {
@@ -150,7 +150,7 @@ def forward_stored_message(
     to = (stored.get("meta") or {}).get("to") or []
     going = deliveries(targets, [to] if isinstance(to, str) else to, account)
     if not going:
-        raise Problem("ENORECIPIENTS")
+        raise NoRecipients
     queue_id = _forward(call, account, stored, [delivery for _, delivery in going])
     forwarded = [
         {"seq": f"{number:03x}", "type": target["type"], "value": target["value"]}
@@ -172,7 +172,7 @@ def _forward(call: Call, account: Document, stored: Document, going: Sequence[An
     store, meta = call.store, stored.get("meta") or {}
     raw = b"".join(store.messages.source(stored))
     if _hops(stored) >= _MOST_HOPS:
-        raise Problem("ELOOP")
+        raise MailLoop
     submission = Submission(
         user=account,
         raw=raw,
@@ -203,5 +203,5 @@ def delete_outbound_message(call: Call, user: ObjectId, queue_id: str) -> Docume
     """Take back what has not been claimed for delivery. A message of somebody else is as good as none."""
     queue_id = queue_id.lower()
     if call.store.outbound.owner(queue_id) != str(user):
-        raise Problem("NoSuchQueueEntry")
+        raise QueueEntryNotFound
     return {"success": True, "queueId": queue_id, "deleted": call.store.outbound.remove(queue_id)}

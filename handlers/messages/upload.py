@@ -23,7 +23,7 @@ from handlers.call import Call
 from mail.compose import Mailbox
 from mail.headers import flat_addresses
 from mail.mime_tree import parse
-from problems import Problem
+from problems import EmptyMessage, MailboxNotFound, MessageNotFound, UserDisabled
 from storage.base.database import Document
 
 _FLAGS = (("unseen", "\\Seen"), ("flagged", "\\Flagged"), ("draft", "\\Draft"))
@@ -40,7 +40,7 @@ def upload(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Doc
     place = store.mailboxes.get(user, mailbox)
     account = store.users.get(user)
     if account.get("disabled") or account.get("suspended"):
-        raise Problem("UserDisabled")
+        raise UserDisabled
     source = referred(store, account, body.get("reference"))
     if source:
         body = {**body, "draft": True}
@@ -102,7 +102,7 @@ def _raw_bytes(raw: str | bytes) -> bytes:
 def _whole(raw: bytes, body: Document) -> Composed:
     """The envelope of a message given whole: the request's fields where they are there, else its headers."""
     if not raw or raw.isspace():
-        raise Problem("EmptyMessage")
+        raise EmptyMessage
     headers = parse(raw[: 256 * 1024].partition(b"\r\n\r\n")[0]).root["parsedHeader"]
     sender = mailbox_of(body.get("from"))
     first = next((entry["address"] for entry in flat_addresses(headers.get("from"))), "")
@@ -141,16 +141,16 @@ def _previous(call: Call, user: ObjectId, mailbox: ObjectId, given: Document | N
         return None
     try:
         return call.store.messages.find(user, given.get("mailbox") or mailbox, given["id"], _PLACE)
-    except Problem:
+    except (MailboxNotFound, MessageNotFound):
         return {}
 
 
 def _replace(call: Call, user: ObjectId, previous: Document) -> Document:
     """The new message is stored by now; that the old one is gone already does not undo it."""
     if not previous:
-        return {"previousDeleteError": Problem("MessageNotFound").text}
+        return {"previousDeleteError": MessageNotFound().text}
     try:
         call.store.messages.delete(user, previous["mailbox"], previous["uid"])
-    except Problem:
+    except (MailboxNotFound, MessageNotFound):
         return {"previousDeleted": False}
     return {"previousDeleted": True}

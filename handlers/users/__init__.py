@@ -28,7 +28,7 @@ from handlers.users.upkeep import logout_user as logout_user
 from handlers.users.upkeep import recalculate_quota as recalculate_quota
 from handlers.users.upkeep import recalculate_quota_all_users as recalculate_quota_all_users
 from handlers.users.upkeep import reset_user_password as reset_user_password
-from problems import InvalidInput, Problem
+from problems import AddressExists, InvalidInput, UserExists
 from security.targets import without_password
 from storage.accounts.second_factors import NO_SECOND_FACTORS
 from storage.accounts.user_fields import listing_filter
@@ -97,8 +97,8 @@ def _insert_whole(call: Call, body: Document, fields: Document, names: Document)
     """Clients that make many accounts at once are told whose name or address is taken."""
     try:
         return call.store.transactions.run(lambda session: _insert(call, body, fields, names, session))
-    except Problem as problem:
-        raise Problem(problem.code, username=body["username"]) from problem
+    except (AddressExists, UserExists) as problem:
+        raise problem.about(username=body["username"]) from problem
 
 
 def _insert(call: Call, body: Document, fields: Document, names: Document, session: Any) -> Document:
@@ -109,7 +109,7 @@ def _insert(call: Call, body: Document, fields: Document, names: Document, sessi
     retention = fields.get("retention") or 0
     store.mailboxes.create_defaults(user["_id"], body.get("language"), names, retention, session=session)
     about = {name: user[name] for name in ("username", "name", "address")}
-    store.events.tell("user.created", user=user["_id"], session=session, **about)
+    store.events.emit("user.created", user=user["_id"], session=session, **about)
     _tell_targets(call, user["_id"], body.get("targets") or (), session)
     return user
 
@@ -119,7 +119,7 @@ def _insert_address(call: Call, body: Document, user: Document, session: Any) ->
     tags = {"tags": user["tags"]} if body.get("addTagsToAddress") and user.get("tags") else {}
     try:
         call.store.addresses.create(user["_id"], user["address"], tags, session=session)
-    except Problem:
+    except AddressExists:
         if session is None:
             call.store.users.discard(user["_id"])
         raise
@@ -186,15 +186,15 @@ def update_user(call: Call, user: ObjectId, body: Document) -> Document:
 def _tell_update(call: Call, user: ObjectId, body: Document, targets: Sequence[str], session: Any) -> None:
     events = call.store.events
     if "password" in body:
-        events.tell("user.password.changed", user=user, session=session)
+        events.emit("user.password.changed", user=user, session=session)
     if body.get("disable2fa"):
-        events.tell("mfa.disabled", user=user, session=session)
+        events.emit("mfa.disabled", user=user, session=session)
     _tell_targets(call, user, targets, session)
 
 
 def _tell_targets(call: Call, user: ObjectId, targets: Sequence[str], session: Any) -> None:
     told = [{"type": "user", "target": without_password(target)} for target in targets]
-    call.store.events.tell_all("forward added", user, told, session)
+    call.store.events.emit_all("forward added", user, told, session)
 
 
 def _new_targets(before: Document, body: Document) -> list[str]:

@@ -85,7 +85,7 @@ def _keys(call: Call, user: Document) -> Document:
 
 
 def _key_info(call: Call, user: Document) -> Document | bool | None:
-    """What is known of the PGP key: False without one, None for one that can not be used.
+    """What is known of the PGP key: False without one, None for one that cannot be used.
 
     It is kept beside the key with the key's mark; a key that WildDuck stored is looked at on its first read.
     """
@@ -104,7 +104,7 @@ def _key_info(call: Call, user: Document) -> Document | bool | None:
 
 
 def _certificate_info(call: Call, user: Document) -> list[Document]:
-    """The same of the S/MIME certificates; nothing where one of them can not be used."""
+    """The same of the S/MIME certificates; nothing where one of them cannot be used."""
     certificates = user.get("smimeCerts")
     if not certificates:
         return []

@@ -16,7 +16,7 @@ def delete_user(
 ) -> Document:
     """Delete an account: at once for log-in and mail, its data by a job."""
     due = delete_after if delete_after and delete_after > call.now else None
-    burial = call.store.deleted_users.bury(user, due)
+    burial = call.store.deleted_users.soft_delete(user, due)
     call.store.notices.log_out(user, "The account was deleted")
     call.log_event(user, "delete user", result="success")
     return {"success": True, "code": "TaskScheduled", **burial.shown(user)}
@@ -39,7 +39,7 @@ def restore_user_info(call: Call, user: ObjectId) -> Document:
 
 def restore_user(call: Call, user: ObjectId, body: Document) -> Document:
     """Bring a deleted account back, as long as the removal of its data has not begun."""
-    revival = call.store.deleted_users.revive(user)
+    revival = call.store.deleted_users.restore(user)
     for address in revival.addresses:
         call.store.addresses.remember_domain(address)
     call.log_event(user, "restore user", result="success")

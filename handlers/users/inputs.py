@@ -9,7 +9,7 @@ from typing import Any
 
 from handlers.authentication_limits import begin_anew, limited, password_limit
 from handlers.call import Call
-from problems import InvalidInput, Problem
+from problems import AuthFailed, InsecurePassword, InvalidInput, MailboxProtected, UnusableHash
 from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
 from security.normalise import domain_of, is_plain, normalise_address
 from security.passwords import UnknownHash, check_hash, hash_password, verify_password
@@ -29,7 +29,7 @@ def first_address(call: Call, body: Document) -> str:
         return ""
     given = body.get("address")
     if given and "*" in given:
-        raise InvalidInput({"address": '"address" can not contain *'})
+        raise InvalidInput({"address": '"address" cannot contain *'})
     address = normalise_address(given or _derived(call, body["username"]), without_label=True)
     if not is_plain(address):
         text = (
@@ -53,7 +53,7 @@ def _derived(call: Call, username: str) -> str:
 
 
 def password_hash(call: Call, body: Document) -> str:
-    """The hash to store; empty for no password. Raises Problem: HashError, InsecurePasswordError."""
+    """The hash to store; empty for no password. Raises Problem: UnusableHash, InsecurePassword."""
     password = body.get("password") or ""
     if not password:
         return ""
@@ -61,7 +61,7 @@ def password_hash(call: Call, body: Document) -> str:
         try:
             check_hash(password)
         except UnknownHash as error:
-            raise Problem("HashError") from error
+            raise UnusableHash from error
         return str(password)
     _refuse_pwned(call, body, password)
     return str(call.offload(hash_password, password, call.password_scheme))
@@ -70,7 +70,7 @@ def password_hash(call: Call, body: Document) -> str:
 def check_existing_password(call: Call, user: Document, body: Document) -> None:
     """A given one must be right, and counts as a guess: a stolen session is not to find out what the password is.
 
-    Raises Problem: AuthFailed, RateLimitedError, HashError where what is stored is no hash.
+    Raises Problem: AuthFailed, RateLimited, UnusableHash where what is stored is no hash.
     """
     given, stored = body.get("existingPassword"), user.get("password")
     if not given or not stored:
@@ -80,7 +80,7 @@ def check_existing_password(call: Call, user: Document, body: Document) -> None:
             call.log_event(
                 user["_id"], "password change", result="fail", protocol=body.get("protocol", "API")
             )
-            raise Problem("AuthFailed")
+            raise AuthFailed
     begin_anew(call, user["_id"])
 
 
@@ -88,7 +88,7 @@ def _matches(password: str, stored: str) -> bool:
     try:
         return verify_password(password, stored)
     except UnknownHash as error:
-        raise Problem("HashError") from error
+        raise UnusableHash from error
 
 
 def _refuse_pwned(call: Call, body: Document, password: str) -> None:
@@ -100,7 +100,7 @@ def _refuse_pwned(call: Call, body: Document, password: str) -> None:
     except OSError:
         return
     if pwned:
-        raise Problem("InsecurePasswordError")
+        raise InsecurePassword
 
 
 def checked_names(names: Mapping[str, str], language: str | None) -> dict[str, str]:
@@ -119,7 +119,7 @@ def checked_names(names: Mapping[str, str], language: str | None) -> dict[str, s
 def _checked_path(use: str, path: str) -> str:
     try:
         return checked_path(path)
-    except Problem as problem:
+    except MailboxProtected as problem:
         raise InvalidInput({f"mailboxes,{use}": problem.text}) from problem
 
 

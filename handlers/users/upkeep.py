@@ -5,7 +5,7 @@ from __future__ import annotations
 from bson import ObjectId
 
 from handlers.call import Call
-from problems import Problem
+from problems import UserNotFound
 from security.passwords import hash_password, temporary_password
 from storage.base.database import Document
 
@@ -14,7 +14,7 @@ def recalculate_quota(call: Call, user: ObjectId) -> Document:
     """Count what an account uses anew."""
     counted = call.store.quota.recount([user]).get(user)
     if counted is None:
-        raise Problem("UserNotFound")
+        raise UserNotFound
     return {"success": True, "storageUsed": counted.used, "previousStorageUsed": counted.previous}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from bson import ObjectId
 
 from handlers.call import Caller
-from problems import Problem
+from problems import InvalidToken, MissingPrivileges
 from security.roles import filter_attributes, permits
 from server.contract.operations import Access
 from server.http.context import ApiRequest
@@ -37,7 +37,7 @@ class Gate:
         self._store = store
 
     def identify(self, token: str) -> Caller:
-        """The caller with this token. Raises Problem InvalidToken.
+        """The caller with this token. Raises InvalidToken.
 
         A token that is sent must be right even where none is needed.
         """
@@ -52,7 +52,7 @@ class Gate:
             else None
         )
         if record is None:
-            raise Problem("InvalidToken")
+            raise InvalidToken
         return Caller(record.user, record.role, token=record.session, record=record.record)
 
 
@@ -79,7 +79,7 @@ class Permission:
 
 
 def permit(access: Access, caller: Caller, values: Mapping[str, Any]) -> Permission:
-    """The caller's permission for an operation with this input. Raises Problem MissingPrivileges."""
+    """The caller's permission for an operation with this input. Raises MissingPrivileges."""
     if access.resource is None or access.action is None:
         return Permission(None, frozenset(), None)
     own = access.possession == "own" and caller.user_id is not None and values.get("user") == caller.user_id
@@ -89,5 +89,5 @@ def permit(access: Access, caller: Caller, values: Mapping[str, Any]) -> Permiss
         attributes = permits(caller.role, access.resource, access.action, own=True)
         own_only = caller.user_id
     if attributes is None:
-        raise Problem("MissingPrivileges")
+        raise MissingPrivileges
     return Permission(attributes, access.filters, own_only)

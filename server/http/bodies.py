@@ -11,7 +11,7 @@ import orjson
 from flask import Request
 from werkzeug.datastructures import MultiDict
 
-from problems import Problem
+from problems import InvalidContent, UnsupportedMediaType
 from server.contract.operations import Operation
 from server.http.incoming import Upload, read_form, read_pieces
 from server.http.json import is_deeper
@@ -68,9 +68,7 @@ def read_body(
         return _form(data), None
     if operation.takes_raw and kind != _MULTIPART:
         return {}, data
-    raise Problem(
-        "UnsupportedMediaType", f"A body of type {kind or 'unknown'} is not taken here, send application/json"
-    )
+    raise UnsupportedMediaType(f"A body of type {kind or 'unknown'} is not taken here, send application/json")
 
 
 def _is_fields(kind: str) -> bool:
@@ -101,7 +99,7 @@ def _read(request: Request) -> bytes:
     length = request.content_length or 0
     data = request.environ["wsgi.input"].read(length)
     if len(data) < length:
-        raise Problem("InvalidContent", "The request body ended early")
+        raise InvalidContent("The request body ended early")
     return bytes(data)
 
 
@@ -109,13 +107,13 @@ def _object(data: bytes) -> Fields:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise Problem("InvalidContent", f"Invalid JSON: {error}") from error
+        raise InvalidContent(f"Invalid JSON: {error}") from error
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise Problem("InvalidContent", "Invalid JSON: the body must be an object")
+        raise InvalidContent("Invalid JSON: the body must be an object")
     if is_deeper(value, _DEEPEST):
-        raise Problem("InvalidContent", f"Invalid JSON: nested deeper than {_DEEPEST} levels")
+        raise InvalidContent(f"Invalid JSON: nested deeper than {_DEEPEST} levels")
     return value
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from flask import Response
 
-from problems import Problem
+from problems import MissingPrivileges
 from server.http.context import ApiRequest
 
 _VARY = "origin,access-control-request-method,access-control-request-headers"
@@ -30,7 +30,7 @@ def _one_of(origins: Sequence[str]) -> re.Pattern[str]:
 
 
 def _is_navigation(request: ApiRequest) -> bool:
-    """Whether somebody follows a link to here: the page that holds the link can not read the answer."""
+    """Whether somebody follows a link to here: the page that holds the link cannot read the answer."""
     return request.method == "GET" and request.header("HTTP_SEC_FETCH_MODE") == "navigate"
 
 
@@ -73,7 +73,7 @@ class Cors:
             return
         origin = request.header("HTTP_ORIGIN")
         if not (self._named.fullmatch(origin) or _LOOPBACK.fullmatch(origin)):
-            raise Problem("MissingPrivileges", _STRANGER)
+            raise MissingPrivileges(_STRANGER)
 
     def mark(self, request: ApiRequest, response: Response) -> None:
         """Tell the browser whether its page may read the answer."""

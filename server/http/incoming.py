@@ -12,7 +12,7 @@ from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
-from problems import Problem
+from problems import InvalidContent, Problem, RequestTooLarge, UnsupportedMediaType
 
 PIECE = 128 * 1024
 _MOST_PARTS = 50
@@ -43,16 +43,14 @@ def read_pieces(request: Request, limit: int) -> Iterator[bytes]:
     """
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("identity", "gzip"):
-        raise Problem("UnsupportedMediaType")
+        raise UnsupportedMediaType
     received = _received(request, limit)
     return received if encoding == "identity" else _inflated(received, limit)
 
 
 def too_large(limit: int) -> Problem:
     """The problem of a body with more than `limit` bytes."""
-    return Problem(
-        "RequestTooLarge", f"The request body is larger than the {limit} bytes that this operation takes"
-    )
+    return RequestTooLarge(f"The request body is larger than the {limit} bytes that this operation takes")
 
 
 def _received(request: Request, limit: int) -> Iterator[bytes]:
@@ -67,14 +65,14 @@ def _received(request: Request, limit: int) -> Iterator[bytes]:
             raise too_large(limit)
         yield piece
     if announced is not None and total < announced:
-        raise Problem("InvalidContent", "The request body ended early")
+        raise InvalidContent("The request body ended early")
 
 
 def _read(stream: Any, size: int) -> bytes:
     try:
         return bytes(stream.read(size)) if size else b""
     except OSError as error:
-        raise Problem("InvalidContent", "The request body ended early") from error
+        raise InvalidContent("The request body ended early") from error
 
 
 def _inflated(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
@@ -85,15 +83,15 @@ def _inflated(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
             try:
                 data = inflater.decompress(rest, PIECE)
             except zlib.error as error:
-                raise Problem("InvalidContent", f"Invalid gzip: {error}") from error
+                raise InvalidContent(f"Invalid gzip: {error}") from error
             rest, total = inflater.unconsumed_tail, total + len(data)
             if total > limit:
                 raise too_large(limit)
             yield data
         if rest or inflater.unused_data:
-            raise Problem("InvalidContent", "Invalid gzip: more follows its end")
+            raise InvalidContent("Invalid gzip: more follows its end")
     if not inflater.eof:
-        raise Problem("InvalidContent", "Invalid gzip: it ended early")
+        raise InvalidContent("Invalid gzip: it ended early")
 
 
 def read_form(request: Request, limit: int, content: str) -> tuple[dict[str, str], Upload | None]:
@@ -112,7 +110,7 @@ def read_form(request: Request, limit: int, content: str) -> tuple[dict[str, str
     except BaseException as error:
         form.discard()
         if isinstance(error, ValueError | RequestEntityTooLarge):
-            raise Problem("InvalidContent", f"Invalid form: {error}") from error
+            raise InvalidContent(f"Invalid form: {error}") from error
         raise
     return form.fields, form.upload()
 

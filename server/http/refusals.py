@@ -7,12 +7,12 @@ from typing import Final
 
 from gunicorn.http import errors as http
 
-from problems import TEXTS
+from problems import InternalFault, InvalidContent, RequestTooLarge, UriTooLong
 from server.http.json import dumps
 
 _CODES: Final = {
-    414: "UriTooLong",
-    431: "RequestTooLarge",
+    414: UriTooLong.code,
+    431: RequestTooLarge.code,
     501: "NotImplemented",
 }
 _STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
@@ -34,9 +34,9 @@ def status_of(error: BaseException) -> int:
 
 def refusal(status: int, detail: str) -> bytes:
     """A whole HTTP answer, after which the connection closes; `detail` is left out of a 500."""
-    code = "InternalError" if status == 500 else _CODES.get(status, "InvalidContent")
+    code = InternalFault.code if status == 500 else _CODES.get(status, InvalidContent.code)
     phrase = HTTPStatus(status).phrase
-    text = TEXTS[code] if status == 500 else f"{phrase}: {detail}"
+    text = InternalFault.default_text if status == 500 else f"{phrase}: {detail}"
     body = dumps({"error": text, "message": text, "code": code})
     head = (
         f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\n"

@@ -14,7 +14,7 @@ from server.settings.table import Settings, SettingsError
 
 
 def rules_of(settings: Settings) -> Rules:
-    """The rules of a service with these settings. Raises SettingsError for a key that can not be used."""
+    """The rules of a service with these settings. Raises SettingsError for a key that cannot be used."""
     return Rules(
         secret=settings.secret,
         token_ttl=settings.token_ttl,
@@ -62,5 +62,5 @@ def _signer(settings: Settings) -> Signer:
         return load_signer(key, certificates)
     except (OSError, UnusableKey) as error:
         raise SettingsError(
-            f"MALLARD_PROFILE_KEY and MALLARD_PROFILE_CERTIFICATE can not sign profiles: {error}"
+            f"MALLARD_PROFILE_KEY and MALLARD_PROFILE_CERTIFICATE cannot sign profiles: {error}"
         ) from error

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from gevent.monkey import get_original
 
+from problems import summary
 from security.secrets import SecretUnreadable
 from server.processes.offload import offload
 from server.settings.table import Settings, SettingsError
@@ -86,9 +87,7 @@ def default_context(settings: Settings) -> ssl.SSLContext | None:
         )
         return make_context(chain, key)
     except (OSError, ValueError, TypeError) as error:
-        raise SettingsError(
-            f"MALLARD_TLS_CERTIFICATE and MALLARD_TLS_KEY can not be used: {error}"
-        ) from error
+        raise SettingsError(f"MALLARD_TLS_CERTIFICATE and MALLARD_TLS_KEY cannot be used: {error}") from error
 
 
 class Contexts:
@@ -110,7 +109,7 @@ class Contexts:
             match = self._match(name) if name else None
             return (self._context(match) if match else None) or self._default
         except DatabaseError as error:
-            log.error("the certificate of a name can not be read", name=name, reason=str(error)[:200])
+            log.error("the certificate of a name cannot be read", name=name, reason=summary(error))
             return self._default
 
     def _match(self, name: str) -> Match | None:
@@ -134,13 +133,13 @@ class Contexts:
         return self._contexts.get(match)
 
     def _make(self, match: Match) -> ssl.SSLContext | None:
-        """None for an entry that can not be used; the listener goes on, and the log says which one it is."""
+        """None for an entry that cannot be used; the listener goes on, and the log says which one it is."""
         try:
             found = self._certs.load(match)
             key = offload(self._certs.keys.decrypt, found.sealed_key) if found else ""
             return make_context(found.chain, key) if found else None
         except (SecretUnreadable, ValueError, TypeError) as error:
-            log.error("a certificate can not be used", id=str(match.id), reason=str(error))
+            log.error("a certificate cannot be used", id=str(match.id), reason=str(error))
             return None
 
 

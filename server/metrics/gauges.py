@@ -11,6 +11,7 @@ import structlog
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from pymongo.errors import PyMongoError
 
+from problems import summary
 from storage.backlog import Backlog
 from storage.store import Store
 
@@ -50,7 +51,7 @@ class Gauges:
             with pymongo.timeout(_READ_SECONDS):
                 return self._store.backlog()
         except PyMongoError as error:
-            log.warning("metrics could not be read from the database", reason=str(error)[:200])
+            log.warning("metrics could not be read from the database", reason=summary(error))
             return None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from problems import TEXTS
+from problems import all_problems
 from security.roles import ROLES, permits
 from server.contract.operations import Contract, Operation
 from server.contract.schemas import inline, resolve
@@ -25,7 +25,7 @@ LABELS = ("sess", "ip")
 
 _JSON = "application/json"
 _MEANINGS = {
-    **TEXTS,
+    **{kind.code: kind.default_text for kind in reversed([*all_problems()])},
     "InputValidationError": "A field is missing, unknown or not as it should be; `details` names each",
 }
 

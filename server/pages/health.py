@@ -13,7 +13,7 @@ import structlog
 from flask import Flask, Response
 from pymongo.errors import PyMongoError
 
-from problems import Problem
+from problems import InvalidToken, summary
 from server.http.access import token_of
 from server.http.context import current_request
 from server.metrics.counters import CONTENT_TYPE, Metrics
@@ -33,7 +33,7 @@ class Readiness:
 
     def __init__(self, store: Store) -> None:
         self._checks: dict[str, Callable[[], object]] = {
-            "database": store.databases.answers,
+            "database": store.databases.ping,
             "queue": store.outbound.answers,
         }
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class Readiness:
             with pymongo.timeout(_ANSWER_SECONDS):
                 check()
         except PyMongoError as error:
-            log.warning("not ready", part=name, reason=str(error)[:200])
+            log.warning("not ready", part=name, reason=summary(error))
             return "down"
         return "ok"
 
@@ -69,7 +69,7 @@ def install(app: Flask, settings: Settings, store: Store, metrics: Metrics | Non
         def page() -> Response:
             given = token_of(current_request()).encode()
             if not hmac.compare_digest(given, settings.metrics_token.encode()):
-                raise Problem("InvalidToken")
+                raise InvalidToken
             return Response(metrics.page(gauges), content_type=CONTENT_TYPE)
 
         app.add_url_rule("/metrics", "metrics", page)

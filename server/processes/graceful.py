@@ -21,6 +21,7 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
+from problems import summary
 from server.http.refusals import refusal, status_of
 from server.http.tls import wrap_socket
 from updates.hub import HandedOver
@@ -56,11 +57,9 @@ class GracefulWorker(GeventWorker):  # type: ignore[misc]
         if status == 500:
             log.error("a connection failed", exc_info=error)
         else:
-            log.info(
-                "not a request", client=addr[0] if addr else None, status=status, reason=str(error)[:200]
-            )
+            log.info("not a request", client=addr[0] if addr else None, status=status, reason=summary(error))
         with suppress(OSError):
-            client.sendall(refusal(status, str(error)[:200]))
+            client.sendall(refusal(status, summary(error)))
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:

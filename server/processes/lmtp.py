@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from delivery.inbound.arrival import Reading
-from delivery.inbound.circuit_breaker import PausingDns
+from delivery.inbound.circuit_breaker import CircuitBreaker
 from delivery.inbound.lmtp import Connection
 from delivery.inbound.recipients import Recipients
 from delivery.inbound.service import Service
@@ -37,7 +37,7 @@ def run_lmtp(settings: Settings) -> None:
         ThreadPoolExecutor(_LOOKUP_THREADS, "lookup") as lookups,
         ThreadPoolExecutor(settings.lmtp_threads, "delivery") as deliveries,
     ):
-        service = partial(make_service, settings, store, PausingDns(SystemDns()), lookups, deliveries)
+        service = partial(make_service, settings, store, CircuitBreaker(SystemDns()), lookups, deliveries)
         asyncio.run(_serve(settings, service))
     log.info("LMTP stopped")
 

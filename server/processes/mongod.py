@@ -1,7 +1,7 @@
 """A mongod of our own: found, started with its data in the state folder, made a replica set of one, stopped.
 
 It listens on a private port of the loopback address and lets in only those who know the password in the state
-folder, so that other accounts of the machine can not read the mail.
+folder, so that other accounts of the machine cannot read the mail.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import structlog
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from problems import summary
+
 log = structlog.get_logger()
 
 _SET = "mallard"
@@ -40,7 +42,7 @@ _NOT_FOUND_HELP = """No mongod was found. Either
 
 
 class MongodError(Exception):
-    """Our own mongod can not be had; the text says why and what to do."""
+    """Our own mongod cannot be had; the text says why and what to do."""
 
 
 def find_mongod() -> str:
@@ -173,7 +175,7 @@ class Mongod:
             self._create_user(local)
             return True
         except PyMongoError as error:
-            log.debug("mongod is not ready", reason=str(error)[:200])
+            log.debug("mongod is not ready", reason=summary(error))
             return False
         finally:
             local.close()

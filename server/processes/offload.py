@@ -7,23 +7,26 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, TypeVar
+from functools import cache, partial
+from typing import ParamSpec, TypeVar
 
 import gevent
 from gevent.monkey import is_module_patched
 from gevent.threadpool import ThreadPool
 
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 _NICENESS = 10
 
 
-def offload(function: Callable[..., Result], *arguments: Any) -> Result:
+def offload(
+    function: Callable[Arguments, Result], /, *arguments: Arguments.args, **named: Arguments.kwargs
+) -> Result:
     """Run `function` in a thread and wait for it; here, where gevent does not schedule."""
     if not is_module_patched("threading"):
-        return function(*arguments)
-    outcome = _pool().apply(_run_behind, (function, arguments))
+        return function(*arguments, **named)
+    outcome = _pool().apply(_run_behind, (partial(function, *arguments, **named),))
     if isinstance(outcome, _Failed):
         raise outcome.error
     result: Result = outcome
@@ -43,11 +46,11 @@ def _pool() -> ThreadPool:
     return ThreadPool(os.cpu_count() or 1, hub=gevent.get_hub())
 
 
-def _run_behind(function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result | _Failed:
+def _run_behind(function: Callable[[], Result]) -> Result | _Failed:
     """The event loop goes first where there are not enough processors for both. On Linux, threads have priorities."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, _thread.get_native_id(), _NICENESS)
     try:
-        return function(*arguments)
+        return function()
     except Exception as error:
         return _Failed(error)

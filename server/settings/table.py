@@ -27,7 +27,7 @@ _LMTP_CHECKS = ("disabled", "quota", "rate")
 
 
 class SettingsError(Exception):
-    """A setting has a value that can not be used; the text names it and says what to do."""
+    """A setting has a value that cannot be used; the text names it and says what to do."""
 
 
 def _setting(default: Any, read: Callable[[Any], Any], help: str, secret: bool = False) -> Any:
@@ -333,7 +333,7 @@ class Settings:
         "none",
         _choice("none", "softfail", "fail", "hardfail"),
         "Whether a log-in asks if the password is known from a breach, once in 14 days. `softfail` only tells, `fail` "
-        "refuses such a password, `hardfail` also any password while the service can not be asked.",
+        "refuses such a password, `hardfail` also any password while the service cannot be asked.",
     )
     pwned_url: str = _setting(
         PWNED_API, _http_url, "Service of breached passwords; the first five digits of the SHA-1 are added."
@@ -496,7 +496,7 @@ def _read_file(path: str) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(path).expanduser().read_text("utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"MALLARD_CONFIG names a file that can not be read: {error}") from error
+        raise SettingsError(f"MALLARD_CONFIG names a file that cannot be read: {error}") from error
 
 
 def _value(setting: Any, environ: Mapping[str, str], file: Mapping[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from problems import Problem
+from problems import AspNotFound, TooManyItems
 from storage.base.database import Clock, Databases, Document
 from storage.events.events import Events
 
@@ -29,7 +29,7 @@ class Asps:
         self._events = events
 
     def create(self, user: ObjectId, fields: Document, ttl: int | None, most: int) -> ObjectId:
-        """Add one; ends `ttl` seconds after its last use. Raises Problem TooMany beyond `most` of the account.
+        """Add one; ends `ttl` seconds after its last use. Raises TooManyItems beyond `most` of the account.
 
         Each takes the lowest free slot of the account, and slots are unique: of several callers that see the last
         free one, one gets it and the others look again.
@@ -50,7 +50,7 @@ class Asps:
 
     def _tell(self, kind: str, asp: Document, session: ClientSession | None) -> None:
         about = {"asp": asp["_id"], "description": asp["description"]}
-        self._events.tell(kind, user=asp["user"], session=session, **about)
+        self._events.emit(kind, user=asp["user"], session=session, **about)
 
     def _beginning(self, ttl: int | None) -> Document:
         now = self._clock()
@@ -60,7 +60,7 @@ class Asps:
     def _free_slot(self, user: ObjectId, most: int) -> int:
         slots = [row.get("slot") for row in self._find({"user": user}, {"slot": 1})]
         if len(slots) >= most:
-            raise Problem("TooMany", "Maximum application passwords count reached", allowed=most)
+            raise TooManyItems("Maximum application passwords count reached", allowed=most)
         return next(number for number in range(most + len(slots)) if number not in slots)
 
     def of_user(self, user: ObjectId, *, temporary: bool) -> list[Document]:
@@ -69,10 +69,10 @@ class Asps:
         return sorted(self._find(wanted, _SHOWN), key=lambda row: ObjectId(row["_id"]))
 
     def get(self, user: ObjectId, asp: ObjectId) -> Document:
-        """One of an account. Raises Problem AspNotFound."""
+        """One of an account. Raises AspNotFound."""
         found = self._find({"_id": asp, "user": user}, _SHOWN)
         if not found:
-            raise Problem("AspNotFound")
+            raise AspNotFound
         return found[0]
 
     def secrets(self, user: ObjectId) -> list[Document]:

@@ -36,7 +36,7 @@ class Reservation:
 class Attempts:
     """Repository of wrong guesses; the same for all processes.
 
-    A guess in flight holds one place of the limit, so that many at once can not pass it together, and right ones
+    A guess in flight holds one place of the limit, so that many at once cannot pass it together, and right ones
     do not use it up. The place of a process that died is free again after a minute.
     """
 

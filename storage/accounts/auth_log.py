@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from problems import Problem
+from problems import EventNotFound
 from storage.base.database import Clock, Databases, Document
 from storage.base.listing import page_of
 from storage.base.paging import DESCENDING, Order, Page, Paging
@@ -73,10 +73,10 @@ class AuthLog:
         return page_of(self._collection, wanted, _HIDDEN, paging, Order(direction=DESCENDING))
 
     def get(self, user: ObjectId, event: ObjectId) -> Document:
-        """An entry of an account. Raises Problem EventNotFound."""
+        """An entry of an account. Raises EventNotFound."""
         found = self._collection.find_one({"_id": event, "user": user}, _HIDDEN, max_time_ms=_READ_MS)
         if not found:
-            raise Problem("EventNotFound")
+            raise EventNotFound
         return found
 
 

@@ -14,7 +14,7 @@ from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from problems import Problem
+from problems import UserNotFound
 from storage.base.database import Clock, Databases, Document, Transactions
 from storage.events.events import Events
 
@@ -43,7 +43,7 @@ class Autoreplies:
     def put(
         self, user: ObjectId, fields: Document, check: Callable[[Document], None]
     ) -> tuple[ObjectId, bool | None]:
-        """Set fields; the document's id, and the account's flag if it is another one now. Raises Problem UserNotFound.
+        """Set fields; the document's id, and the account's flag if it is another one now. Raises UserNotFound.
 
         `check` gets what will be stored and raises what is wrong with it. The document comes before the flag: both
         must be on for an answer to go out, so a crash in between sends nothing, and a repeated request carries on.
@@ -85,15 +85,15 @@ class Autoreplies:
         change = {"$set": {"autoreply": status}}
         before = self._users.find_one_and_update({"_id": user}, change, {"autoreply": 1}, session=session)
         if not before:
-            raise Problem("UserNotFound")
+            raise UserNotFound
         changed = bool(before.get("autoreply")) != status
         if changed:
             kind = "autoreply.user.enabled" if status else "autoreply.user.disabled"
-            self._events.tell(kind, user=user, session=session)
+            self._events.emit(kind, user=user, session=session)
         return changed
 
     def delete(self, user: ObjectId) -> bool:
-        """Remove that of an account; whether there was anything to remove. Raises Problem UserNotFound."""
+        """Remove that of an account; whether there was anything to remove. Raises UserNotFound."""
         return self._transactions.run(lambda session: self._delete(user, session))
 
     def _delete(self, user: ObjectId, session: Any) -> bool:

@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from problems import Problem
+from problems import DeletedAccountNotFound, FormerNameTaken, UserNotFound
 from storage.accounts.tokens import Tokens
 from storage.base.database import Clock, Databases, Document, Transactions
 from storage.base.tasks import Tasks
@@ -24,7 +24,7 @@ _READ_MS = 3000
 
 
 @dataclass(frozen=True, slots=True)
-class Burial:
+class Deletion:
     """What a deletion did: how many addresses went, the task that removes the data, and from when on it may."""
 
     addresses: int
@@ -38,7 +38,7 @@ class Burial:
 
 
 @dataclass(frozen=True, slots=True)
-class Revival:
+class Restoration:
     """What a restore did: the task it took back, if any, the addresses that came back, the main one or empty."""
 
     task: ObjectId | None
@@ -76,26 +76,26 @@ class DeletedUsers:
         self._tokens = tokens
         self._events = events
 
-    def bury(self, user: ObjectId, due: datetime | None) -> Burial:
+    def soft_delete(self, user: ObjectId, due: datetime | None) -> Deletion:
         """Delete an account, its addresses and sessions; its data go at `due`, or at once.
 
-        One that is deleted already gets the new time. Raises Problem UserNotFound.
+        One that is deleted already gets the new time. Raises UserNotFound.
         """
-        return self._transactions.run(lambda session: self._bury(user, due, session))
+        return self._transactions.run(lambda session: self._soft_delete(user, due, session))
 
-    def _bury(self, user: ObjectId, due: datetime | None, session: ClientSession | None) -> Burial:
+    def _soft_delete(self, user: ObjectId, due: datetime | None, session: ClientSession | None) -> Deletion:
         """The task comes last: it does nothing to an account that is still there."""
         document = self._users.find_one({"_id": user}, session=session)
         if document:
             self._keep(document, due, session)
         elif not self._reschedule(user, due, session):
-            raise Problem("UserNotFound")
+            raise UserNotFound
         deleted = self._addresses.delete_many({"user": user}, session=session).deleted_count
         self._users.delete_one({"_id": user}, session=session)
         self._tokens.clear(user, session=session)
         task = self._tasks.ensure(TASK, {"data.user": user}, {"user": user}, due, session)
-        burial = Burial(deleted, task, due or self._clock())
-        self._events.tell("user.delete.started", user=user, session=session, result=burial.shown(user))
+        burial = Deletion(deleted, task, due or self._clock())
+        self._events.emit("user.delete.started", user=user, session=session, result=burial.shown(user))
         return burial
 
     def _keep(self, document: Document, due: datetime | None, session: ClientSession | None) -> None:
@@ -121,10 +121,10 @@ class DeletedUsers:
         return self._collection.update_one({"_id": user}, change, session=session).matched_count > 0
 
     def get(self, user: ObjectId, session: ClientSession | None = None) -> Document:
-        """A deleted account. Raises Problem AccountNotFound."""
+        """A deleted account. Raises DeletedAccountNotFound."""
         found = self._collection.find_one({"_id": user}, max_time_ms=_READ_MS, session=session)
         if not found:
-            raise Problem("AccountNotFound")
+            raise DeletedAccountNotFound
         return found
 
     def free_addresses(self, entry: Document, session: ClientSession | None = None) -> list[Document]:
@@ -135,19 +135,19 @@ class DeletedUsers:
         taken = {row["addrview"] for row in rows}
         return [row for row in saved if row["addrview"] not in taken]
 
-    def revive(self, user: ObjectId) -> Revival:
+    def restore(self, user: ObjectId) -> Restoration:
         """Bring an account back, with the addresses that are free; its old sessions do not come back.
 
-        Raises Problem: AccountNotFound, AccountFound, DeleteInProgress.
+        Raises Problem: DeletedAccountNotFound, FormerNameTaken, DeleteInProgress.
         """
         for _ in range(_TRIES):
             try:
-                return self._transactions.run(lambda session: self._revive(user, session))
+                return self._transactions.run(lambda session: self._restore(user, session))
             except DuplicateKeyError:
                 log.info("an address was taken while its account came back", user=str(user))
         raise RuntimeError("addresses are taken faster than an account can come back")
 
-    def _revive(self, user: ObjectId, session: ClientSession | None) -> Revival:
+    def _restore(self, user: ObjectId, session: ClientSession | None) -> Restoration:
         entry = self.get(user, session)
         task = self._tasks.withdraw(TASK, user, session)
         addresses = self.free_addresses(entry, session)
@@ -156,15 +156,15 @@ class DeletedUsers:
         main = saved if saved in names else (names[0] if names else "")
         try:
             self._insert_user(entry, main, session)
-        except Problem:
+        except FormerNameTaken:
             if session is None and task:
                 self._tasks.add(TASK, {"user": user}, entry["deleteInfo"].get("deleteAfter"))
             raise
         for row in addresses:
             self._addresses.replace_one({"_id": row["_id"]}, row, upsert=True, session=session)
         self._collection.delete_one({"_id": user}, session=session)
-        revival = Revival(task, [row["address"] for row in addresses], main)
-        self._events.tell("user.delete.cancelled", user=user, session=session, result=revival.shown(user))
+        revival = Restoration(task, [row["address"] for row in addresses], main)
+        self._events.emit("user.delete.cancelled", user=user, session=session, result=revival.shown(user))
         return revival
 
     def _insert_user(self, entry: Document, main: str, session: ClientSession | None) -> None:
@@ -180,16 +180,16 @@ class DeletedUsers:
         try:
             self._users.insert_one(document, session=session)
         except DuplicateKeyError as error:
-            raise Problem("AccountFound") from error
+            raise FormerNameTaken from error
 
     def exists(self, user: ObjectId) -> bool:
         """Whether an account is deleted and its data are not all gone."""
         return self._collection.find_one({"_id": user}, {"_id": 1}, max_time_ms=_READ_MS) is not None
 
     def remove(self, user: ObjectId, gone: Document) -> None:
-        """Forget a deleted account, from here on it can not be restored; and tell what is `gone`, once."""
+        """Forget a deleted account, from here on it cannot be restored; and tell what is `gone`, once."""
         self._events.run(user, lambda session: self._remove(user, gone, session))
 
     def _remove(self, user: ObjectId, gone: Document, session: ClientSession | None) -> None:
         if self._collection.delete_one({"_id": user}, session=session).deleted_count:
-            self._events.tell("user.delete.completed", user=user, session=session, result=gone)
+            self._events.emit("user.delete.completed", user=user, session=session, result=gone)

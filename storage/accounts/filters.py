@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from problems import Problem
+from problems import FilterNotFound, TooManyItems
 from security.targets import same_target, without_password
 from storage.base.database import Clock, Databases, Document
 from storage.base.listing import page_of
@@ -36,7 +36,7 @@ class Filters:
         self._events = events
 
     def create(self, user: ObjectId, fields: Document, most: int) -> ObjectId:
-        """Add a filter. Raises Problem TooMany beyond `most` of the account.
+        """Add a filter. Raises TooManyItems beyond `most` of the account.
 
         Each takes the lowest free slot of the account, and slots are unique: of several callers that see the last
         free one, one gets it and the others look again.
@@ -54,7 +54,7 @@ class Filters:
     def _insert(self, row: Document, session: ClientSession | None) -> None:
         self._collection.insert_one(row, session=session)
         self._tell_forwards(row, {"action": {}}, row, session)
-        self._events.tell("filter.created", user=row["user"], filter=row["_id"], session=session)
+        self._events.emit("filter.created", user=row["user"], filter=row["_id"], session=session)
 
     def _tell_forwards(
         self, row: Document, before: Document, fields: Document, session: ClientSession | None
@@ -63,21 +63,21 @@ class Filters:
             {"type": "filter", "filter": row["_id"], "target": target}
             for target in new_targets(before, fields)
         ]
-        self._events.tell_all("forward added", row["user"], told, session)
+        self._events.emit_all("forward added", row["user"], told, session)
 
     def _free_slot(self, user: ObjectId, most: int) -> int:
         rows = self._collection.find({"user": user}, {"mallard.slot": 1}, max_time_ms=_READ_MS)
         slots = [(row.get("mallard") or {}).get("slot") for row in rows]
         if len(slots) >= most:
-            raise Problem("TooMany", "Maximum filters count reached", allowed=most)
+            raise TooManyItems("Maximum filters count reached", allowed=most)
         return next(number for number in range(most) if number not in slots)
 
     def get(self, user: ObjectId, filter_id: ObjectId) -> Document:
-        """One filter of an account. Raises Problem FilterNotFound."""
+        """One filter of an account. Raises FilterNotFound."""
         wanted = {"_id": filter_id, "user": user}
         found = self._collection.find_one(wanted, _shown(meta_data=True), max_time_ms=_READ_MS)
         if not found:
-            raise Problem("FilterNotFound")
+            raise FilterNotFound
         return found
 
     def of_user(self, user: ObjectId, *, meta_data: bool = False) -> list[Document]:
@@ -105,7 +105,7 @@ class Filters:
     def update(self, user: ObjectId, filter_id: ObjectId, change: Callable[[Document], Change]) -> Change:
         """Set and unset what `change` makes of a filter; returns it as it was, and what was set.
 
-        Raises Problem FilterNotFound.
+        Raises FilterNotFound.
 
         Query and action are replaced as a whole, if they still are what was looked at; else it looks again. So what
         was checked together is stored together.
@@ -133,14 +133,14 @@ class Filters:
         return True
 
     def delete(self, user: ObjectId, filter_id: ObjectId) -> None:
-        """Remove a filter. Raises Problem FilterNotFound."""
+        """Remove a filter. Raises FilterNotFound."""
         self._events.run(user, lambda session: self._delete(user, filter_id, session))
 
     def _delete(self, user: ObjectId, filter_id: ObjectId, session: ClientSession | None) -> None:
         wanted = {"_id": filter_id, "user": user}
         if not self._collection.delete_one(wanted, session=session).deleted_count:
-            raise Problem("FilterNotFound")
-        self._events.tell("filter.deleted", user=user, filter=filter_id, session=session)
+            raise FilterNotFound
+        self._events.emit("filter.deleted", user=user, filter=filter_id, session=session)
 
     def mailbox_paths(self, filters: Iterable[Document]) -> dict[ObjectId, str]:
         """By the id of the filter, the path of the mailbox it files into, if that is there and the account's."""

@@ -83,7 +83,7 @@ class SecondFactors:
         def steps(session: ClientSession | None) -> bool:
             matched = self._matched(wanted, change, session)
             if matched:
-                self._events.tell(kind, user=user, session=session)
+                self._events.emit(kind, user=user, session=session)
             return matched
 
         return self._events.run(user, steps)

@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from problems import Problem
+from problems import UserExists, UserNotFound
 from security.normalise import username_view, view
 from storage.accounts.held_names import HeldNames
 from storage.accounts.user_fields import initial, stored_fields
@@ -52,15 +52,15 @@ class Users:
         self._clock = clock
 
     def create(self, username: str, fields: Document, session: ClientSession | None = None) -> Document:
-        """Insert an account with what it starts with. Raises Problem UserExistsError."""
+        """Insert an account with what it starts with. Raises UserExists."""
         document = {**initial(self._clock()), **stored_fields(fields)}
         document.update(_id=ObjectId(), username=username, unameview=view(username))
         if self._held.has_username(document["unameview"], session):
-            raise Problem("UserExistsError")
+            raise UserExists
         try:
             self._collection.insert_one(document, session=session)
         except DuplicateKeyError as error:
-            raise Problem("UserExistsError") from error
+            raise UserExists from error
         return document
 
     def discard(self, user: ObjectId) -> None:
@@ -77,14 +77,14 @@ class Users:
         projection: Mapping[str, Any] | None = None,
         session: ClientSession | None = None,
     ) -> Document:
-        """An account's document. Raises Problem UserNotFound."""
+        """An account's document. Raises UserNotFound."""
         found = self._collection.find_one({"_id": user}, projection, max_time_ms=_READ_MS, session=session)
         if not found:
-            raise Problem("UserNotFound")
+            raise UserNotFound
         return found
 
     def require(self, user: ObjectId) -> None:
-        """Raises Problem UserNotFound where there is no such account."""
+        """Raises UserNotFound where there is no such account."""
         self.get(user, {"_id": 1})
 
     def exists(self, user: ObjectId) -> bool:
@@ -101,17 +101,17 @@ class Users:
         return self._collection.find_one({"unameview": username_view(username)}, max_time_ms=_READ_MS)
 
     def id_of(self, username: str) -> ObjectId:
-        """The id of the account with this user name. Raises Problem UserNotFound."""
+        """The id of the account with this user name. Raises UserNotFound."""
         wanted = {"unameview": username_view(username)}
         found = self._collection.find_one(wanted, {"_id": 1}, max_time_ms=_READ_MS)
         if not found:
-            raise Problem("UserNotFound")
+            raise UserNotFound
         return ObjectId(found["_id"])
 
     def summary(self, user: ObjectId) -> Document:
         """An account without its secrets, with `hasPassword`, `counters` and `filterCount`, in one query.
 
-        Raises Problem UserNotFound.
+        Raises UserNotFound.
         """
         pipeline: list[Document] = [
             {"$match": {"_id": user}},
@@ -122,7 +122,7 @@ class Users:
             pipeline += self._lookups(user)
         for row in self._collection.aggregate(pipeline, maxTimeMS=_READ_MS):
             return row if self._same_database else {**row, **self._apart(user)}
-        raise Problem("UserNotFound")
+        raise UserNotFound
 
     def _lookups(self, user: ObjectId) -> list[Document]:
         count = [{"$match": {"user": user}}, {"$count": "n"}]
@@ -162,7 +162,7 @@ class Users:
         push: Document | None = None,
         session: ClientSession | None = None,
     ) -> None:
-        """Change an account in one step. Raises Problem UserNotFound."""
+        """Change an account in one step. Raises UserNotFound."""
         change: Document = {"$set": {**stored_fields(fields), **(more or {})}}
         if unset:
             change["$unset"] = dict.fromkeys(unset, "")
@@ -174,7 +174,7 @@ class Users:
         if not change:
             return self.require(user)
         if not self._collection.update_one({"_id": user}, change, session=session).matched_count:
-            raise Problem("UserNotFound")
+            raise UserNotFound
         return None
 
     def set_address(
@@ -192,14 +192,14 @@ class Users:
         self._collection.update_one(wanted, {"$set": {"address": address}}, session=session)
 
     def hold_unless_main(self, user: ObjectId, address: str, session: ClientSession | None = None) -> bool:
-        """Whether an address is not the main one; it can not become so before the transaction has ended.
+        """Whether an address is not the main one; it cannot become so before the transaction has ended.
 
         The account is written to: a transaction that makes the address the main one runs before this one or after.
         """
         return self._held_where({"_id": user, "address": {"$ne": address}}, session)
 
     def hold(self, user: ObjectId, session: ClientSession | None = None) -> bool:
-        """Whether there is such an account; it can not be deleted before the transaction has ended."""
+        """Whether there is such an account; it cannot be deleted before the transaction has ended."""
         return self._held_where({"_id": user}, session)
 
     def _held_where(self, wanted: Document, session: ClientSession | None) -> bool:

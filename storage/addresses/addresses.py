@@ -13,7 +13,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from problems import Problem
+from problems import AddressExists, AddressNotFound
 from security.normalise import domain_of, lookup_address, sorted_tags, view, wildcard_candidates
 from storage.accounts.held_names import HeldNames
 from storage.addresses.listing import ORDER, listed
@@ -39,7 +39,7 @@ class Addresses:
     def create(
         self, user: ObjectId, address: str, fields: Document, session: ClientSession | None = None
     ) -> Document:
-        """Add a normalised address to an account. Raises Problem AddressExistsError."""
+        """Add a normalised address to an account. Raises AddressExists."""
         own = {"tags", *_JSON_FIELDS} & fields.keys()
         return self._insert({"user": user}, address, fields, {name: fields[name] for name in own}, session)
 
@@ -48,7 +48,7 @@ class Addresses:
     ) -> Document:
         """Add a normalised address that belongs to no account; `fields` as `update` takes them.
 
-        Raises Problem AddressExistsError.
+        Raises AddressExists.
         """
         rest = {name: value for name, value in fields.items() if name != "name"}
         return self._insert({}, address, fields, rest, session)
@@ -73,13 +73,13 @@ class Addresses:
         try:
             self._collection.insert_one(document, session=session)
         except DuplicateKeyError as error:
-            raise Problem("AddressExistsError") from error
+            raise AddressExists from error
         return document
 
     def update(self, address_id: ObjectId, fields: Document, session: ClientSession | None = None) -> bool:
         """Change an address; of `autoreply` only what is given. Whether it is still there.
 
-        Raises Problem AddressExistsError.
+        Raises AddressExists.
         """
         changes = _stored(fields)
         for name, value in changes.pop("autoreply", {}).items():
@@ -90,12 +90,12 @@ class Addresses:
         try:
             changed = self._collection.update_one({"_id": address_id}, {"$set": changes}, session=session)
         except DuplicateKeyError as error:
-            raise Problem("AddressExistsError") from error
+            raise AddressExists from error
         return changed.matched_count > 0
 
     def _refuse_held(self, fields: Document, session: ClientSession | None) -> None:
         if "addrview" in fields and self._held.has_address([fields["addrview"]], session):
-            raise Problem("AddressExistsError")
+            raise AddressExists
 
     def delete(self, address_id: ObjectId, session: ClientSession | None = None) -> bool:
         """Delete an address; whether it was there."""
@@ -126,31 +126,31 @@ class Addresses:
         return {row["addrview"] for row in rows}
 
     def by_id(self, address_id: ObjectId) -> Document:
-        """An address by its id. Raises Problem AddressNotFound."""
+        """An address by its id. Raises AddressNotFound."""
         return self._one({"_id": address_id})
 
     def of_account(
         self, user: ObjectId, address_id: ObjectId, session: ClientSession | None = None
     ) -> Document:
-        """An address of this account. Raises Problem AddressNotFound."""
+        """An address of this account. Raises AddressNotFound."""
         return self._one({"_id": address_id, "user": user}, session)
 
     def forwarded(self, address_id: ObjectId) -> Document:
-        """A forwarded address. Raises Problem AddressNotFound."""
+        """A forwarded address. Raises AddressNotFound."""
         return self._one({"_id": address_id, **_FORWARDED})
 
     def delete_forwarded(self, address_id: ObjectId, session: ClientSession | None = None) -> Document:
-        """Delete a forwarded address; what it was. Raises Problem AddressNotFound."""
+        """Delete a forwarded address; what it was. Raises AddressNotFound."""
         wanted = {"_id": address_id, **_FORWARDED}
         deleted = self._collection.find_one_and_delete(wanted, {"address": 1}, session=session)
         if not deleted:
-            raise Problem("AddressNotFound")
+            raise AddressNotFound
         return deleted
 
     def _one(self, wanted: Document, session: ClientSession | None = None) -> Document:
         found = self._collection.find_one(wanted, max_time_ms=_READ_MS, session=session)
         if not found:
-            raise Problem("AddressNotFound")
+            raise AddressNotFound
         return found
 
     def page(self, wanted: Document, paging: Paging, more: Iterable[str] = ()) -> tuple[Page, int]:

@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from problems import Problem
+from problems import DomainNotFound
 from storage.base.database import Databases, Document
 
 _READ_MS = 3000
@@ -68,9 +68,9 @@ class DomainAccess:
         return min(rows, key=lambda row: (row["action"], row["tagview"]), default=None)
 
     def delete(self, entry: ObjectId) -> None:
-        """Take an entry off its list. Raises Problem DomainNotFound."""
+        """Take an entry off its list. Raises DomainNotFound."""
         if not self._collection.delete_one({"_id": entry}).deleted_count:
-            raise Problem("DomainNotFound")
+            raise DomainNotFound
 
 
 def _entry_id(view: str, domain: str) -> ObjectId:

@@ -6,7 +6,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from problems import Problem
+from problems import AliasChain, AliasExists, AliasNotFound
 from storage.accounts.named import Named
 from storage.base.database import Clock, Databases, Document, Transactions
 from storage.base.paging import Page, Paging
@@ -24,14 +24,14 @@ class DomainAliases(Named):
     def __init__(
         self, databases: Databases, clock: Clock, transactions: Transactions, events: Events
     ) -> None:
-        super().__init__(databases.users["domainaliases"], "alias", "AliasNotFound", _SHOWN)
+        super().__init__(databases.users["domainaliases"], "alias", AliasNotFound, _SHOWN)
         self._domains = databases.users["domaincache"]
         self._clock = clock
         self._transactions = transactions
         self._events = events
 
     def create(self, alias: str, domain: str) -> ObjectId:
-        """Make a normalised domain stand for another. Raises Problem AliasExists or AliasChain."""
+        """Make a normalised domain stand for another. Raises AliasExists or AliasChain."""
         alias_id = ObjectId()
         document = {"_id": alias_id, "alias": alias, "domain": domain, "created": self._clock()}
         self._transactions.run(lambda session: self._insert(document, session))
@@ -43,22 +43,22 @@ class DomainAliases(Named):
         try:
             self._collection.insert_one(document, session=session)
         except DuplicateKeyError as error:
-            raise Problem("AliasExists") from error
+            raise AliasExists from error
         if session is None:
             self._withdraw_from_chain(document)
         self._tell("domainalias.created", document, session)
 
     def _tell(self, kind: str, alias: Document, session: ClientSession | None) -> None:
         about = {"domainalias": alias["_id"], "alias": alias["alias"], "domain": alias["domain"]}
-        self._events.tell(kind, session=session, **about)
+        self._events.emit(kind, session=session, **about)
 
     def _refuse(self, document: Document, session: ClientSession | None) -> None:
-        """Raises Problem AliasExists, or AliasChain where the domain is an alias or the alias has some itself."""
+        """Raises AliasExists, or AliasChain where the domain is an alias or the alias has some itself."""
         joints = [{"alias": {"$in": [document["alias"], document["domain"]]}}, {"domain": document["alias"]}]
         wanted = {"_id": {"$ne": document["_id"]}, "$or": joints}
         found = self._collection.find_one(wanted, {"alias": 1}, session=session, max_time_ms=_READ_MS)
         if found:
-            raise Problem("AliasExists" if found["alias"] == document["alias"] else "AliasChain")
+            raise AliasExists if found["alias"] == document["alias"] else AliasChain
 
     def _claim(self, document: Document, session: ClientSession | None) -> None:
         """Note both domains as ones that mail is taken for.
@@ -74,7 +74,7 @@ class DomainAliases(Named):
         """Without transactions the other half may have come in between; whoever sees both takes its own back."""
         try:
             self._refuse(document, None)
-        except Problem:
+        except (AliasExists, AliasChain):
             self._collection.delete_one({"_id": document["_id"]})
             raise
 
@@ -83,13 +83,13 @@ class DomainAliases(Named):
         return self._page(_containing(text), _LISTED, paging)
 
     def delete(self, alias: ObjectId) -> None:
-        """Remove an alias. Raises Problem AliasNotFound."""
+        """Remove an alias. Raises AliasNotFound."""
         self._events.run(None, lambda session: self._delete(alias, session))
 
     def _delete(self, alias: ObjectId, session: ClientSession | None) -> None:
         deleted = self._collection.find_one_and_delete({"_id": alias}, session=session)
         if not deleted:
-            raise Problem("AliasNotFound")
+            raise AliasNotFound
         self._tell("domainalias.deleted", deleted, session)
 
 

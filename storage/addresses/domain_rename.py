@@ -13,7 +13,7 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from problems import Problem
+from problems import AddressExists
 from storage.accounts.held_names import HeldNames
 from storage.base.database import Clock, Databases, Document, Transactions
 from storage.base.patterns import literal
@@ -59,7 +59,7 @@ class DomainRename:
     def run(self, old: str, new: str) -> Renamed:
         """Rename a normalised domain.
 
-        Raises Problem AddressExistsError, with nothing changed, where an address would come to exist twice. One
+        Raises AddressExists, with nothing changed, where an address would come to exist twice. One
         that is made meanwhile stops it, too; what is renamed by then stays so.
         """
         for batch in self._batches(old):
@@ -71,7 +71,7 @@ class DomainRename:
             addresses, users = addresses + moved[0], users + moved[1]
         renamed = Renamed(addresses, users, self._rename_key(old, new), self._rename_aliases(old, new))
         # Last: a rename that broke off is told when it is repeated.
-        self._events.tell("address.domain.renamed", previous=old, current=new)
+        self._events.emit("address.domain.renamed", previous=old, current=new)
         return renamed
 
     def _batches(self, domain: str) -> Iterator[list[Document]]:
@@ -93,14 +93,14 @@ class DomainRename:
         views = [_at(row["addrview"], new) for row in batch]
         taken = self._addresses.find_one({"addrview": {"$in": views}}, {"_id": 1}, session=session)
         if taken or self._held.has_address(views, session):
-            raise Problem("AddressExistsError")
+            raise AddressExists
 
     def _move(self, batch: list[Document], new: str) -> tuple[int, int]:
         try:
             return self._transactions.run(lambda session: self._move_in(batch, new, session))
         except BulkWriteError as error:
             if any(fault["code"] == _DUPLICATE_KEY for fault in error.details["writeErrors"]):
-                raise Problem("AddressExistsError") from error
+                raise AddressExists from error
             raise
 
     def _move_in(self, batch: list[Document], new: str, session: ClientSession | None) -> tuple[int, int]:

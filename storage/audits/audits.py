@@ -15,7 +15,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 
-from problems import InvalidInput, Problem
+from problems import AuditNotFound, InvalidInput, UserNotFound
 from storage.audits.files import AuditFiles
 from storage.audits.metadata import metadata_of
 from storage.base.database import Clock, Databases, Document, Transactions
@@ -82,12 +82,12 @@ class Audits:
     ) -> ObjectId:
         """Start an audit, and the task that copies what is there; its id.
 
-        Raises Problem UserNotFound where nothing is left of the account, not even deleted mail, and InvalidInput.
+        Raises UserNotFound where nothing is left of the account, not even deleted mail, and InvalidInput.
         """
         if not _is_storable(meta):
-            raise InvalidInput({"meta": '"meta" has a key or a number that can not be stored'})
+            raise InvalidInput({"meta": '"meta" has a key or a number that cannot be stored'})
         if not self._is_known(user):
-            raise Problem("UserNotFound")
+            raise UserNotFound
         audit: Document = {
             "_id": ObjectId(),
             "user": user,
@@ -124,10 +124,10 @@ class Audits:
             raise
 
     def get(self, audit: ObjectId) -> Document:
-        """An audit. Raises Problem AuditNotFoundError."""
+        """An audit. Raises AuditNotFound."""
         found = self._collection.find_one({"_id": audit}, max_time_ms=_READ_MS)
         if not found:
-            raise Problem("AuditNotFoundError")
+            raise AuditNotFound
         return found
 
     def all(self, most: int = 1000) -> list[Document]:

@@ -14,6 +14,7 @@ from bson import MinKey, ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import ConnectionFailure
 
+from problems import summary
 from storage.audits.metadata import metadata_of
 from storage.base.database import Document
 from storage.messages.base import READ_MS
@@ -100,7 +101,7 @@ class AuditImport:
             raise
         except BAD_MESSAGE as error:
             if len(messages) == 1:
-                log.warning("a message was not audited", message=str(messages[0]), reason=str(error)[:200])
+                log.warning("a message was not audited", message=str(messages[0]), reason=summary(error))
                 return list(messages)
             return [failed for message in messages for failed in self._copy_again(place, message)]
         return []

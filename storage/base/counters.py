@@ -34,7 +34,7 @@ class Counters:
     def add(self, key: str, amount: int, most: int, window: int = DAY) -> Count:
         """Count `amount` unless the value would exceed `most`; `most` 0 means no limit and nothing is counted.
 
-        One conditional update, so parallel callers can not pass the limit together.
+        One conditional update, so parallel callers cannot pass the limit together.
         """
         if most <= 0:
             return Count(True, 0, 0)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient
@@ -21,6 +21,17 @@ from storage.base.watch import Watch, WatchedDatabase
 Result = TypeVar("Result")
 Document = dict[str, Any]
 Clock = Callable[[], datetime]
+
+Session: TypeAlias = ClientSession | None
+"""The transaction that a step belongs to; None without transactions, or outside of one."""
+Condition: TypeAlias = Mapping[str, Any]
+"""A filter: what `find` selects by."""
+Change: TypeAlias = Mapping[str, Any]
+"""An update document, or the fields that one sets."""
+Projection: TypeAlias = Mapping[str, Any]
+"""The fields that are read."""
+Stages: TypeAlias = Sequence[Mapping[str, Any]]
+"""An aggregation pipeline."""
 
 DatabaseError = (
     PyMongoError  # what a failing operation raises, for callers on other floors who can go on without
@@ -75,8 +86,8 @@ class Databases:
             self.watch, self.client, name, codec_options=_CODEC, write_concern=ACKNOWLEDGED
         )
 
-    def answers(self) -> bool:
-        """Whether the database has a primary that answers; raises within the limit that `pymongo.timeout` sets."""
+    def ping(self) -> bool:
+        """Return whether a primary answers; raises within the limit that `pymongo.timeout` sets."""
         return bool(self.client.admin.command("ping")["ok"])
 
     @property

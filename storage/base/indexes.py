@@ -10,6 +10,7 @@ from pymongo import ASCENDING, DESCENDING, HASHED, TEXT
 from pymongo.database import Database
 from pymongo.errors import CollectionInvalid, OperationFailure
 
+from problems import summary
 from storage.base.database import Databases, Document
 from storage.base.index_table import INDEXES
 
@@ -71,7 +72,7 @@ def _create_index(
         if error.code not in _CONFLICTS:
             raise
         log.warning(
-            "an index is there in another form", collection=collection, index=name, reason=str(error)[:200]
+            "an index is there in another form", collection=collection, index=name, reason=summary(error)
         )
         return False
     return True

@@ -51,7 +51,7 @@ class Settings:
     def stored(self, key: str | None = None) -> dict[str, Stored]:
         """What is stored at this moment, of one key or of all.
 
-        Left out is what can not be in force: what is encrypted, marked so or not, and what a key does not take.
+        Left out is what cannot be in force: what is encrypted, marked so or not, and what a key does not take.
         """
         wanted: Document = {"encrypted": {"$ne": True}}
         if key is not None:

@@ -18,7 +18,7 @@ from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from problems import Problem
+from problems import DeleteInProgress
 from storage.base.database import Clock, Databases, Document
 
 LEASE = timedelta(minutes=10)
@@ -150,7 +150,7 @@ class Tasks:
     def withdraw(self, kind: str, user: ObjectId, session: ClientSession | None = None) -> ObjectId | None:
         """Take back an account's task that has not begun; its id, None where there is none.
 
-        Raises Problem DeleteInProgress where it has begun.
+        Raises DeleteInProgress where it has begun.
         """
         wanted = {"task": kind, "data.user": user}
         unbegun = {**wanted, "runCount": None, "status": {"$in": ["delayed", "waiting"]}}
@@ -158,7 +158,7 @@ class Tasks:
         if found:
             return ObjectId(found["_id"])
         if self._collection.find_one({**wanted, "runCount": {"$ne": None}}, {"_id": 1}, session=session):
-            raise Problem("DeleteInProgress")
+            raise DeleteInProgress
         return None
 
     def drop_waiting(self, kind: str, match: Document, session: ClientSession | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Telling webhooks what happened: `store.events.tell("mailbox.created", user=…, mailbox=…, path=…, session=session)`.
+"""Telling webhooks what happened: `store.events.emit("mailbox.created", user=…, mailbox=…, path=…, session=session)`.
 
 What is told is queued at once, for each hook that wants it, in the transaction of the change that it tells of: both are
 there or neither. On a server without transactions the event follows its change, and a crash between them loses it.
@@ -43,7 +43,7 @@ class Events:
         self._webhooks = webhooks
         self._queue = queue
 
-    def tell(
+    def emit(
         self,
         kind: str,
         *,
@@ -52,9 +52,9 @@ class Events:
         **fields: Any,
     ) -> None:
         """Tell one event, in the transaction of `session`; fields that are None are left out."""
-        self.tell_all(kind, user, [fields], session)
+        self.emit_all(kind, user, [fields], session)
 
-    def tell_all(
+    def emit_all(
         self,
         kind: str,
         user: ObjectId | None,

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from bson import ObjectId
 
-from problems import Problem
+from problems import WebhookNotFound
 from storage.base.database import Clock, Databases, Document
 from storage.base.listing import page_of
 from storage.base.paging import Order, Page, Paging
@@ -75,10 +75,10 @@ class Webhooks:
         return page_of(self._collection, wanted, _LISTED, paging, Order())
 
     def get(self, hook: ObjectId) -> Document:
-        """A hook. Raises Problem WebhookNotFound."""
+        """A hook. Raises WebhookNotFound."""
         found = self.find(hook)
         if not found:
-            raise Problem("WebhookNotFound")
+            raise WebhookNotFound
         return found
 
     def find(self, hook: ObjectId) -> Document | None:

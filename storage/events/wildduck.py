@@ -12,6 +12,8 @@ import orjson
 import structlog
 from bson import ObjectId
 
+from problems import summary
+
 log = structlog.get_logger()
 
 CHANNEL = "wd_events"
@@ -52,7 +54,7 @@ class WildDuck:
                 commands.execute()
         except redis.RedisError as error:
             self._not_before = time.monotonic() + _PAUSE_SECONDS
-            log.warning("Redis takes no notices", reason=str(error)[:200], pause=_PAUSE_SECONDS)
+            log.warning("Redis takes no notices", reason=summary(error), pause=_PAUSE_SECONDS)
 
 
 def _connect(url: str) -> Any:

@@ -12,7 +12,7 @@ from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from problems import Problem
+from problems import CertNotFound
 from security.certificates import candidates
 from security.normalise import normalise_domain
 from security.secrets import KeyRing
@@ -80,7 +80,7 @@ class Certs(Named):
 
     def __init__(self, databases: Databases, clock: Clock, tasks: Tasks, keys: KeyRing) -> None:
         self.keys = keys
-        super().__init__(databases.main["certs"], "servername", "CertNotFound", _SHOWN)
+        super().__init__(databases.main["certs"], "servername", CertNotFound, _SHOWN)
         self._clock = clock
         self._tasks = tasks
 
@@ -169,13 +169,13 @@ class Certs(Named):
         return self._page(_containing(text, in_names), _SHOWN, paging)
 
     def delete(self, cert: ObjectId, session: ClientSession | None = None) -> Document:
-        """Remove an entry, and the task that waits to obtain it; what it was. Raises Problem CertNotFound."""
+        """Remove an entry, and the task that waits to obtain it; what it was. Raises CertNotFound."""
         found = self._collection.find_one({"_id": cert}, _SHOWN, session=session)
         if not found:
-            raise Problem("CertNotFound")
+            raise CertNotFound
         self._tasks.drop_waiting(_TASK, {"data.servername": found["servername"]}, session)
         if not self._collection.delete_one({"_id": cert}, session=session).deleted_count:
-            raise Problem("CertNotFound")
+            raise CertNotFound
         return found
 
 

@@ -10,7 +10,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from mail.dkim import PrivateKey, SigningKey, parse_key
-from problems import Problem
+from problems import DkimNotFound
 from security.dkim_keys import KeyPair
 from security.normalise import ascii_domain, normalise_domain
 from security.secrets import KeyRing
@@ -31,7 +31,7 @@ class Dkim(Named):
 
     def __init__(self, databases: Databases, clock: Clock, keys: KeyRing) -> None:
         self.keys = keys
-        super().__init__(databases.main["dkim"], "domain", "DkimNotFound", _SHOWN)
+        super().__init__(databases.main["dkim"], "domain", DkimNotFound, _SHOWN)
         self._clock = clock
         self._parsed = lru_cache(_PARSED_KEYS)(self._parse)
 
@@ -39,7 +39,7 @@ class Dkim(Named):
         """The key that signs for a sender's domain: its own, else that of `*`; None where there is neither.
 
         A key that is used for the first time takes some tenths of a second. Raises SecretUnreadable, or ValueError
-        for a key that another program stored and that can not sign.
+        for a key that another program stored and that cannot sign.
         """
         domain = normalise_domain(domain)
         wanted = {"domain": {"$in": [domain, ANY_DOMAIN]}}
@@ -101,8 +101,8 @@ class Dkim(Named):
         return self._page(wanted, _LISTED, paging)
 
     def delete(self, key: ObjectId, session: ClientSession | None = None) -> Document:
-        """Remove a key; what it was. Raises Problem DkimNotFound."""
+        """Remove a key; what it was. Raises DkimNotFound."""
         found = self._collection.find_one_and_delete({"_id": key}, _LISTED, session=session)
         if not found:
-            raise Problem("DkimNotFound")
+            raise DkimNotFound
         return found

@@ -11,7 +11,7 @@ from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from problems import Problem
+from problems import MailboxExists, MailboxNotFound, MailboxProtected, Problem
 from storage.base.database import Clock, Databases, Document
 from storage.events.events import Events
 from storage.events.journal import Journal
@@ -60,21 +60,21 @@ class Mailboxes:
         self._collection.insert_many(rows, session=session)
 
     def get(self, user: ObjectId, mailbox: ObjectId) -> Document:
-        """A mailbox of an account. Raises Problem NoSuchMailbox."""
+        """A mailbox of an account. Raises MailboxNotFound."""
         return self._one({"_id": mailbox, "user": user})
 
     def by_path(self, user: ObjectId, path: str) -> Document:
-        """The mailbox at a path, which may begin with a slash and name INBOX in any case. Raises NoSuchMailbox."""
+        """The mailbox at a path, which may begin with a slash and name INBOX in any case. Raises MailboxNotFound."""
         return self._one({"user": user, "path": normalise_path(path)})
 
     def by_special_use(self, user: ObjectId, use: str) -> Document:
-        """The mailbox with a special use such as `\\Sent`. Raises Problem NoSuchMailbox."""
+        """The mailbox with a special use such as `\\Sent`. Raises MailboxNotFound."""
         return self._one({"user": user, "specialUse": use})
 
     def _one(self, wanted: Document) -> Document:
         found = self._collection.find_one(wanted, max_time_ms=_READ_MS)
         if not found:
-            raise Problem("NoSuchMailbox")
+            raise MailboxNotFound
         return found
 
     def of_user(self, user: ObjectId) -> list[Document]:
@@ -88,7 +88,7 @@ class Mailboxes:
         )
 
     def create(self, user: ObjectId, path: str, fields: Document, most: int) -> ObjectId:
-        """Make a mailbox. Raises Problem MailboxExistsError or DisallowedMailboxMethod."""
+        """Make a mailbox. Raises MailboxExists or MailboxProtected."""
         path = checked_path(path)
         document = {**_fresh(user, path), "retentionCounter": 0, **fields}
         self._allow_one_more(user, path, most)
@@ -101,16 +101,16 @@ class Mailboxes:
         try:
             self._collection.insert_one(mailbox, session=session)
         except DuplicateKeyError as error:
-            raise Problem("MailboxExistsError") from error
+            raise MailboxExists from error
         entry = {"command": "CREATE", "path": path, "modseq": 1}
         self._journal.append(user, mailbox_id, [entry], session)
-        self._events.tell("mailbox.created", user=user, mailbox=mailbox_id, path=path, session=session)
+        self._events.emit("mailbox.created", user=user, mailbox=mailbox_id, path=path, session=session)
 
     def _allow_one_more(self, user: ObjectId, path: str, most: int) -> None:
         """WildDuck refuses a new one only when there are more than `most` before it; so do we."""
         if self._collection.count_documents({"user": user}, limit=most + 2) > most:
             taken = self._collection.find_one({"user": user, "path": path}, {"_id": 1})
-            raise Problem("MailboxExistsError") if taken else _too_many(most)
+            raise MailboxExists if taken else _too_many(most)
 
     def _keep_within(self, most: int, mailbox: Document) -> None:
         """Take a new mailbox back where others came in between. Counted after it is there, so that none slips past."""
@@ -124,7 +124,7 @@ class Mailboxes:
     ) -> int | None:
         """Rename a mailbox and set what differs; its new `retentionCounter`, None where its retention stays.
 
-        Raises Problem MailboxExistsError, DisallowedMailboxMethod or NoSuchMailbox.
+        Raises MailboxExists, MailboxProtected or MailboxNotFound.
         """
         changes = {name: value for name, value in fields.items() if mailbox.get(name) != value}
         new_path = checked_path(path) if path is not None else mailbox["path"]
@@ -147,7 +147,7 @@ class Mailboxes:
             entry = {"command": "RENAME", "path": path, "modseq": after["modifyIndex"]}
             self._journal.append(user, mailbox_id, [entry], session=session)
             about = {"mailbox": mailbox_id, "previous": mailbox["path"], "current": path}
-            self._events.tell("mailbox.renamed", user=user, session=session, **about)
+            self._events.emit("mailbox.renamed", user=user, session=session, **about)
         return int(after["retentionCounter"]) if dates else None
 
     def _write(self, mailbox: Document, change: Document, session: ClientSession | None) -> Document:
@@ -158,9 +158,9 @@ class Mailboxes:
                 wanted, change, shown, return_document=ReturnDocument.AFTER, session=session
             )
         except DuplicateKeyError as error:
-            raise Problem("MailboxExistsError") from error
+            raise MailboxExists from error
         if not found:
-            raise Problem("NoSuchMailbox")
+            raise MailboxNotFound
         return found
 
     def retention(self, user: ObjectId, mailbox: ObjectId) -> tuple[int, int] | None:
@@ -173,14 +173,12 @@ class Mailboxes:
         return int(found.get("retentionCounter") or 0), int(found.get("retention") or 0)
 
     def allow_delete(self, mailbox: Document) -> None:
-        """Raises Problem DisallowedMailboxMethod for one that must stay."""
+        """Raises MailboxProtected for one that must stay."""
         if mailbox["path"] == "INBOX" or mailbox.get("specialUse") or mailbox.get("hidden"):
-            raise Problem(
-                "DisallowedMailboxMethod", "INBOX, special-use and hidden mailboxes can not be deleted"
-            )
+            raise MailboxProtected("INBOX, special-use and hidden mailboxes cannot be deleted")
 
     def delete(self, mailbox: Document, session: ClientSession | None = None) -> None:
-        """Remove a mailbox and the filters that file into it. Raises Problem DisallowedMailboxMethod."""
+        """Remove a mailbox and the filters that file into it. Raises MailboxProtected."""
         self.allow_delete(mailbox)
         self._remove(mailbox, session)
 
@@ -192,7 +190,7 @@ class Mailboxes:
         entry = {"command": "DELETE", "modseq": mailbox["modifyIndex"]}
         self._journal.append(user, mailbox_id, [entry], session=session)
         about = {"mailbox": mailbox_id, "path": mailbox["path"]}
-        self._events.tell("mailbox.deleted", user=user, session=session, **about)
+        self._events.emit("mailbox.deleted", user=user, session=session, **about)
 
     def _delete_filters(self, user: ObjectId, mailbox: ObjectId, session: ClientSession | None) -> None:
         wanted = {"user": user, "action.mailbox": mailbox}
@@ -200,7 +198,7 @@ class Mailboxes:
         if found:
             self._filters.delete_many({"_id": {"$in": [row["_id"] for row in found]}}, session=session)
             told = [{"filter": row["_id"]} for row in found]
-            self._events.tell_all("filter.deleted", user, told, session)
+            self._events.emit_all("filter.deleted", user, told, session)
 
     def allocate(
         self,
@@ -214,7 +212,7 @@ class Mailboxes:
         """Take one modification sequence and `uids` UIDs, and move the counts, in one step.
 
         Returns the mailbox before the change: the UIDs begin at its `uidNext`, the sequence is `modifyIndex` + 1.
-        Raises Problem NoSuchMailbox.
+        Raises MailboxNotFound.
         """
         change = {
             "uidNext": uids,
@@ -227,7 +225,7 @@ class Mailboxes:
             {"_id": mailbox}, {"$inc": change}, return_document=ReturnDocument.BEFORE, session=session
         )
         if not found:
-            raise Problem("NoSuchMailbox")
+            raise MailboxNotFound
         return found
 
 
@@ -252,9 +250,9 @@ def _fresh(user: ObjectId, path: str) -> Document:
 
 
 def _too_many(most: int) -> Problem:
-    return Problem("DisallowedMailboxMethod", f"An account has {most} mailboxes at most")
+    return MailboxProtected(f"An account has {most} mailboxes at most")
 
 
 def _allow_rename(mailbox: Mapping[str, Any]) -> None:
     if mailbox["path"] == "INBOX" or mailbox.get("hidden"):
-        raise Problem("DisallowedMailboxMethod", "INBOX and hidden mailboxes can not be renamed")
+        raise MailboxProtected("INBOX and hidden mailboxes cannot be renamed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from problems import Problem
+from problems import MailboxProtected
 
 _MOST_SEGMENTS, _LONGEST_SEGMENT = 128, 512
 
@@ -18,10 +18,10 @@ LIMITS = f"{_MOST_SEGMENTS} levels at most, each of {_LONGEST_SEGMENT} character
 
 
 def checked_path(path: str) -> str:
-    """The normalised path. Raises Problem DisallowedMailboxMethod when it is too deep or a name too long."""
+    """The normalised path. Raises MailboxProtected when it is too deep or a name too long."""
     path = normalise_path(path)
     if not is_within_limits(path):
-        raise Problem("DisallowedMailboxMethod", f"A path has {LIMITS}")
+        raise MailboxProtected(f"A path has {LIMITS}")
     return path
 
 

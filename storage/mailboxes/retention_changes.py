@@ -28,7 +28,7 @@ class RetentionChanges:
 
         A server without transactions gets the task before the change too, for a minute later: should this process
         die between the two, the task finds what was changed, or nothing.
-        Raises Problem MailboxExistsError, DisallowedMailboxMethod or NoSuchMailbox.
+        Raises MailboxExists, MailboxProtected or MailboxNotFound.
         """
         next_counter = (mailbox.get("retentionCounter") or 0) + 1
 

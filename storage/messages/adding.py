@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 from mail.headers import decoded_addresses, flat_addresses
 from mail.message import WHOLE, Indexed, index, kept_whole
 from mail.threads import normalise_subject
-from problems import Problem
+from problems import MessageTooLarge, OverQuota, summary
 from storage.base.database import Document, may_be_committed
 from storage.events.journal import exists
 from storage.mailboxes.retention import retention_fields
@@ -63,10 +63,10 @@ class AddMessages(EncryptMessages):
         ids under which it was queued, `filters` what matched when it came in, `message_id` its `_id` where that is
         known before, `known` the index of `raw` where the caller has it already, `event` what webhooks are told of it.
         Where account or mailbox want it, all but drafts is stored encrypted.
-        Raises Problem: MessageTooLarge, OverQuotaError, NoSuchMailbox, EncryptionFailed.
+        Raises Problem: MessageTooLarge, OverQuota, MailboxNotFound, MessageNotEncrypted.
         """
         if len(raw) > LARGEST:
-            raise Problem("MessageTooLarge")
+            raise MessageTooLarge
         stored = raw if "\\Draft" in flags else self._for_owner(user, mailbox, raw, offload)
         now = self._store.clock()
         indexed = known if known and stored is raw else None
@@ -103,7 +103,7 @@ class AddMessages(EncryptMessages):
     def _check_quota(self, user: Document, size: int) -> None:
         """An early look, so that hopeless messages cost little; the binding check is part of the insert."""
         if user.get("storageUsed", 0) + size > (user.get("quota") or self._default_quota()):
-            raise Problem("OverQuotaError")
+            raise OverQuota
 
     def _default_quota(self) -> int:
         return int(self._store.settings.get("const:max:storage"))
@@ -153,7 +153,7 @@ class AddMessages(EncryptMessages):
             together(session)
         size, user, mailbox = document["size"], document["user"], document["mailbox"]
         if not store.users.reserve_storage(user, size, self._default_quota(), session=session):
-            raise Problem("OverQuotaError")
+            raise OverQuota
         audits: list[ObjectId] = []
         try:
             audits = store.audits.capture(document, stored, session)
@@ -167,7 +167,7 @@ class AddMessages(EncryptMessages):
             self._settle(mailbox, session)
         store.journal.append(user, mailbox, [exists(document)], session=session)
         if event:
-            self.tell_about(event, user, mailbox, [document["_id"]], session)
+            self.emit_for(event, user, mailbox, [document["_id"]], session)
 
     def _place(self, document: Document, session: ClientSession | None) -> None:
         """Give a document its UID, its modification sequence and the retention of this very moment, and insert it."""
@@ -194,7 +194,7 @@ class AddMessages(EncryptMessages):
         try:
             self._store.address_register.note(user, people)
         except PyMongoError as error:
-            log.warning("addresses were not noted", user=str(user), reason=str(error)[:200])
+            log.warning("addresses were not noted", user=str(user), reason=summary(error))
 
 
 def _plain_addresses(headers: Mapping[str, Any], name: str) -> list[Document]:

@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError
 
-from problems import Problem
+from problems import MessageNotFound
 from storage.base.database import Clock, Databases, Document
 from storage.base.duplicates import is_duplicate, refused
 from storage.base.listing import page_of
@@ -61,10 +61,10 @@ class Archive:
         return ids
 
     def get(self, user: ObjectId, copy: ObjectId) -> Document:
-        """An archived message. Raises Problem MessageNotFound."""
+        """An archived message. Raises MessageNotFound."""
         found = self._collection.find_one({"_id": copy, "user": user})
         if not found:
-            raise Problem("MessageNotFound")
+            raise MessageNotFound
         return found
 
     def take(self, copy: ObjectId, session: ClientSession | None) -> bool:

@@ -21,7 +21,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from mail.attachment import decoded_pieces, encoded_pieces
 from mail.content import Body
-from problems import Problem
+from problems import FileNotFound
 from storage.base.chunks import CHUNKS_AT_ONCE, read_chunks
 from storage.base.database import Clock, Databases, Document
 from storage.base.duplicates import is_duplicate
@@ -156,10 +156,10 @@ class Attachments:
         return {row["_id"] for row in self._files.find(wanted, {"_id": 1})}
 
     def file(self, file_id: bytes | ObjectId) -> Document:
-        """The document of a file. Raises Problem FileNotFound."""
+        """The document of a file. Raises FileNotFound."""
         found = self._files.find_one({"_id": _key(file_id)})
         if not found:
-            raise Problem("FileNotFound")
+            raise FileNotFound
         return found
 
     def encoded(self, file_id: bytes | ObjectId) -> Iterator[bytes]:
@@ -184,7 +184,7 @@ class Attachments:
     def alters(self, bodies: Sequence[Body]) -> bool:
         """Whether a file that was there already gives one of these bodies back with other line breaks.
 
-        WildDuck decodes base64 whose lines are nearly of one length, and can not tell where the odd ones were.
+        WildDuck decodes base64 whose lines are nearly of one length, and cannot tell where the odd ones were.
         """
         uneven = [Binary(b.hash) for b in bodies if b.transfer_encoding == "base64" and b.line_length is None]
         if not uneven:

@@ -40,7 +40,7 @@ class MessagesBase:
         """Whether there is a message with this id, in whatever mailbox."""
         return self._collection.find_one({"_id": message}, {"_id": 1}, session=session) is not None
 
-    def tell_about(
+    def emit_for(
         self,
         kind: str,
         user: ObjectId,
@@ -53,11 +53,11 @@ class MessagesBase:
         if messages and events.wanted(kind, user):
             wanted = {"_id": {"$in": list(messages)}, "mailbox": mailbox}
             rows = self._collection.find(wanted, FIELDS, session=session).sort("uid", 1)
-            events.tell_all(kind, user, map(of_message, rows), session)
+            events.emit_all(kind, user, map(of_message, rows), session)
 
 
 def to_fit(indexed: Indexed, raw: bytes, received: datetime) -> Indexed:
-    """The index of a message, a sparing one where a document can not hold all of it (16 MiB of BSON)."""
+    """The index of a message, a sparing one where a document cannot hold all of it (16 MiB of BSON)."""
     if len(raw) < _MAY_NOT_FIT or len(bson.encode(indexed.document)) <= _LARGEST_DOCUMENT:
         return indexed
     return index(raw, received, sparing=True)

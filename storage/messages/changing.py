@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.client_session import ClientSession
 
-from problems import Problem
+from problems import MessageNotFound, NoUpdates
 from storage.base.database import Document
 from storage.events.journal import exists, expunge, fetch
 from storage.mailboxes.retention import expiry_fields, retention_fields
@@ -27,10 +27,10 @@ class ChangeMessages(MessagesBase):
     def update(self, user: ObjectId, mailbox: ObjectId, uids: UidSet, changes: Document) -> int:
         """Set flags, expiry or metadata of messages; how many there were.
 
-        `changes` has the API's names. Raises Problem: NoUpdates, NoSuchMailbox, MessageNotFound.
+        `changes` has the API's names. Raises Problem: NoUpdates, MailboxNotFound, MessageNotFound.
         """
         if not changes:
-            raise Problem("NoUpdates")
+            raise NoUpdates
         self._store.mailboxes.get(user, mailbox)
         total = 0
         for ids in self._batches(user, mailbox, uids):
@@ -38,21 +38,21 @@ class ChangeMessages(MessagesBase):
                 lambda session, ids=ids: self._update_batch(user, mailbox, ids, changes, session)  # type: ignore[misc]
             )
         if not total:
-            raise Problem("MessageNotFound")
+            raise MessageNotFound
         return total
 
     def mark_ham(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> int:
         """Tell that messages are no spam, which changes nothing of them; how many there are.
 
-        Raises Problem NoSuchMailbox or MessageNotFound.
+        Raises MailboxNotFound or MessageNotFound.
         """
         self._store.mailboxes.get(user, mailbox)
         wanted = {"mailbox": mailbox, "user": user, **uids.condition()}
         if not (total := self._collection.count_documents(wanted, maxTimeMS=READ_MS)):
-            raise Problem("MessageNotFound")
+            raise MessageNotFound
         if self._store.events.wanted("marked.ham", user):
             for ids in self._batches(user, mailbox, uids):
-                self.tell_about("marked.ham", user, mailbox, ids, None)
+                self.emit_for("marked.ham", user, mailbox, ids, None)
         return total
 
     def _batches(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> Iterator[list[ObjectId]]:
@@ -82,7 +82,7 @@ class ChangeMessages(MessagesBase):
         entries = [fetch({**row, "modseq": modseq}, unseen_change=counted) for row in after]
         self._store.journal.append(user, mailbox, entries, session=session)
         if says_ham(changes):
-            self.tell_about("marked.ham", user, mailbox, ids, session)
+            self.emit_for("marked.ham", user, mailbox, ids, session)
         self._settle(mailbox, session)
         return len(entries)
 
@@ -123,7 +123,7 @@ class ChangeMessages(MessagesBase):
                 lambda session, ids=ids: self._move_batch(user, source, place, ids, changes, session)  # type: ignore[misc]
             )
         if not moved:
-            raise Problem("MessageNotFound")
+            raise MessageNotFound
         return moved
 
     def _move_batch(
@@ -218,8 +218,8 @@ class ChangeMessages(MessagesBase):
         self._store.journal.append(user, target["_id"], entries, session=session)
         spam = [entry["message"] for entry in entries if entry.get("junk") == 1]
         no_spam = [e["message"] for e in entries if e.get("junk") == -1 or (ham and e.get("junk") != 1)]
-        self.tell_about("marked.spam", user, target["_id"], spam, session)
-        self.tell_about("marked.ham", user, target["_id"], no_spam, session)
+        self.emit_for("marked.spam", user, target["_id"], spam, session)
+        self.emit_for("marked.ham", user, target["_id"], no_spam, session)
 
 
 def says_ham(changes: Document) -> bool:

@@ -11,7 +11,7 @@ from bson.errors import BSONError
 from pymongo.client_session import ClientSession
 from pymongo.errors import ConnectionFailure, PyMongoError
 
-from problems import Problem
+from problems import MailboxNotFound, MessageNotFound, summary
 from storage.base.database import Document
 from storage.events.journal import expunge
 from storage.messages.base import READ_MS, MessagesBase
@@ -42,21 +42,21 @@ class DeleteMessages(MessagesBase):
     """The way out. Messages go to the archive, drafts for good."""
 
     def delete(self, user: ObjectId, mailbox: ObjectId, uid: int) -> None:
-        """Delete a message, also where its mailbox is gone already. Raises Problem MessageNotFound."""
+        """Delete a message, also where its mailbox is gone already. Raises MessageNotFound."""
         found = self._collection.find_one({"mailbox": mailbox, "uid": uid, "user": user}, {"_id": 1})
         if not found:
-            raise Problem("MessageNotFound")
+            raise MessageNotFound
         if not self._delete(user, mailbox, [found["_id"]], BUT_DRAFTS):
-            raise Problem("MessageNotFound")
+            raise MessageNotFound
 
     def take_draft(self, draft: Document, session: ClientSession | None) -> None:
-        """Remove a draft for good as one step of sending it. Raises Problem MessageNotFound if it is none any more.
+        """Remove a draft for good as one step of sending it. Raises MessageNotFound if it is none any more.
 
         Its references to attachments are given back with `release_files`, once all steps are done.
         """
         gone = self._delete_step(draft["user"], draft["mailbox"], [draft["_id"]], FOR_GOOD, session)
         if not gone or "\\Draft" not in gone[0]["flags"]:
-            raise Problem("MessageNotFound")
+            raise MessageNotFound
 
     def release_files(self, message: Document, session: ClientSession | None = None) -> None:
         """Give back the references to attachments of a message that is gone, one for each time it used them."""
@@ -66,7 +66,7 @@ class DeleteMessages(MessagesBase):
     def delete_all(self, user: ObjectId, mailbox: ObjectId, *, skip_archive: bool = False) -> tuple[int, int]:
         """Delete the messages that are in a mailbox now, the newest first; how many went, and how many could not.
 
-        Raises Problem NoSuchMailbox.
+        Raises MailboxNotFound.
         """
         below: int = self._store.mailboxes.get(user, mailbox)["uidNext"]
         deleted = errors = 0
@@ -100,7 +100,7 @@ class DeleteMessages(MessagesBase):
         except ConnectionFailure:
             raise
         except BAD_MESSAGE as error:
-            log.warning("messages could not be deleted", mailbox=str(mailbox), reason=str(error)[:200])
+            log.warning("messages could not be deleted", mailbox=str(mailbox), reason=summary(error))
             if len(ids) == 1:
                 return 0, 1
         results = [self._delete_batch(user, mailbox, [message], deletion) for message in ids]
@@ -157,9 +157,7 @@ class DeleteMessages(MessagesBase):
         unseen = sum(int(row["unseen"]) for row in gone)
         try:
             before = store.mailboxes.allocate(mailbox, total=-len(gone), unseen=-unseen, session=session)
-        except Problem as problem:
-            if problem.code != "NoSuchMailbox":
-                raise
+        except MailboxNotFound:
             self._tell(user, mailbox, gone, 0, session)
             return
         self._tell(user, mailbox, gone, before["modifyIndex"] + 1, session)

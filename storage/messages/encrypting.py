@@ -14,7 +14,7 @@ from mail.listing import is_encrypted
 from mail.message import Indexed, index
 from mail.mime_tree import normalise, parse
 from mail.rewrite import split
-from problems import Problem
+from problems import MessageNotEncrypted, summary
 from security.encryption import EncryptionFailed, encrypt_pgp, encrypt_smime
 from storage.base.database import Document, may_be_committed
 from storage.messages.base import MessagesBase, own_fields, to_fit
@@ -31,15 +31,15 @@ class EncryptMessages(MessagesBase):
     def _for_owner(self, user: Document, mailbox: Document, raw: bytes, offload: Callable[..., Any]) -> bytes:
         """The message as it is to be stored: encrypted where account or mailbox want it and there is a key.
 
-        Raises Problem EncryptionFailed: a message that should be secret is not stored in clear.
+        Raises MessageNotEncrypted: a message that should be secret is not stored in clear.
         """
         if not wants_encryption(user, mailbox) or is_encrypted(outer_headers(raw)):
             return raw
         try:
             encrypted: bytes = offload(encrypt_message, normalise(raw), user)
         except EncryptionFailed as error:
-            log.warning("a message was not encrypted", user=str(user["_id"]), reason=str(error)[:300])
-            raise Problem("EncryptionFailed") from error
+            log.warning("a message was not encrypted", user=str(user["_id"]), reason=summary(error))
+            raise MessageNotEncrypted from error
         return encrypted
 
     def encrypt_before_move(
@@ -47,7 +47,7 @@ class EncryptMessages(MessagesBase):
     ) -> None:
         """Encrypt messages that are about to move to `place`, where that is wanted and not done.
 
-        Before, so that nothing arrives there in clear, and nothing moves when it can not be done.
+        Before, so that nothing arrives there in clear, and nothing moves when it cannot be done.
         """
         user = self._store.users.get(user_id, _KEYS)
         if not wants_encryption(user, place):
@@ -95,7 +95,7 @@ def wants_encryption(user: Document, mailbox: Document) -> bool:
 
 
 def encrypt_message(raw: bytes, user: Document) -> bytes:
-    """The encrypted form of a message; certificates come before a PGP key. Raises EncryptionFailed."""
+    """The encrypted form of a message; certificates come before a PGP key. Raises MessageNotEncrypted."""
     if certificates := user.get("smimeCerts"):
         cipher = user.get("smimeCipher") or "AES-CBC"
         transport = user.get("smimeKeyTransport") or "PKCS#1 v1.5"

@@ -11,6 +11,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import ConnectionFailure
 
+from problems import summary
 from storage.base.database import Document
 from storage.mailboxes.retention import milliseconds
 from storage.messages.base import READ_MS
@@ -45,7 +46,7 @@ class ExpireMessages(DeleteMessages):
         return marked.modified_count
 
     def delete_expired(self, most: int, but: Collection[ObjectId]) -> tuple[int, list[ObjectId]]:
-        """Delete messages whose date is over, of at most `most`; how many were looked at, and which can not be deleted.
+        """Delete messages whose date is over, of at most `most`; how many were looked at, and which cannot be deleted.
 
         They go to the archive, but for copies and those of deleted accounts. `but` are passed over.
         """
@@ -78,7 +79,7 @@ class ExpireMessages(DeleteMessages):
         except ConnectionFailure:
             raise
         except BAD_MESSAGE as error:
-            log.warning("an archived message could not be removed", id=str(copy), reason=str(error)[:200])
+            log.warning("an archived message could not be removed", id=str(copy), reason=summary(error))
             return False
         return True
 

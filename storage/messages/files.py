@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bson import ObjectId
 
-from problems import Problem
+from problems import FileNotFound
 from storage.base.chunks import CHUNK_SIZE, read_chunks, write_chunks
 from storage.base.database import Clock, Databases, Document
 from storage.base.listing import page_of
@@ -71,25 +71,25 @@ class Files:
         return file_id
 
     def get(self, user: ObjectId, file_id: ObjectId) -> Document:
-        """The document of a file. Raises Problem FileNotFound."""
+        """The document of a file. Raises FileNotFound."""
         found = self._files.find_one({"_id": file_id, "metadata.user": user}, max_time_ms=_READ_MS)
         if not found:
-            raise Problem("FileNotFound")
+            raise FileNotFound
         return found
 
     def delete(self, user: ObjectId, file_id: ObjectId) -> None:
-        """Remove a file. Raises Problem FileNotFound, also for the later of two who remove it at once."""
+        """Remove a file. Raises FileNotFound, also for the later of two who remove it at once."""
         if not self._files.delete_one({"_id": file_id, "metadata.user": user}).deleted_count:
-            raise Problem("FileNotFound")
+            raise FileNotFound
         self._chunks.delete_many({"files_id": file_id})
 
     def of_user(self, user: ObjectId, ids: Sequence[ObjectId]) -> list[Document]:
-        """The documents of files, in the order of the ids. Raises Problem FileNotFound if one is not there."""
+        """The documents of files, in the order of the ids. Raises FileNotFound if one is not there."""
         rows = {
             row["_id"]: row for row in self._files.find({"_id": {"$in": list(ids)}, "metadata.user": user})
         }
         if missing := [file_id for file_id in ids if file_id not in rows]:
-            raise Problem("FileNotFound", f"This file does not exist: {missing[0]}")
+            raise FileNotFound(f"This file does not exist: {missing[0]}")
         return [rows[file_id] for file_id in ids]
 
     def delete_all(self, user: ObjectId, ids: Sequence[ObjectId]) -> int:

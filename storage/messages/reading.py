@@ -11,7 +11,7 @@ from bson import ObjectId
 from mail import source
 from mail.headers import unfold
 from mail.mime_tree import header_fields
-from problems import Problem
+from problems import AttachmentNotFound, MailboxNotFound, MessageNotFound
 from storage.base.database import NAIVE_DATES, Document
 from storage.base.paging import Order, Page, Paging, read_page
 from storage.mailboxes.counts import has_counts
@@ -61,17 +61,17 @@ class ReadMessages(MessagesBase):
     def find(
         self, user: ObjectId, mailbox: ObjectId, uid: int, projection: Mapping[str, Any] | None = None
     ) -> Document:
-        """One message by its UID. Raises Problem MessageNotFound."""
+        """One message by its UID. Raises MessageNotFound."""
         wanted = {"mailbox": mailbox, "uid": uid, "user": user}
         found = self._collection.find_one(wanted, projection, max_time_ms=READ_MS)
         if not found:
-            raise Problem("MessageNotFound")
+            raise MessageNotFound
         return found
 
     def page(self, user: ObjectId, mailbox: ObjectId, listing: Listing) -> tuple[Document, Page, int]:
         """The mailbox, a page of its messages, and how many match, in one query as long as the counts are right.
 
-        Raises Problem NoSuchMailbox.
+        Raises MailboxNotFound.
         """
         wanted: Document = {"mailbox": mailbox}
         if listing.unseen is not None:
@@ -97,7 +97,7 @@ class ReadMessages(MessagesBase):
         mailboxes = self._store.databases.main.get_collection(self._mailboxes_name, NAIVE_DATES)
         rows = list(mailboxes.aggregate(pipeline, maxTimeMS=READ_MS))
         if not rows:
-            raise Problem("NoSuchMailbox")
+            raise MailboxNotFound
         return rows
 
     def _total(self, mailbox: Document, wanted: Document, listing: Listing) -> int:
@@ -137,11 +137,11 @@ class ReadMessages(MessagesBase):
     def attachment(self, message: Document, attachment_id: str) -> tuple[str, str | None, Iterator[bytes]]:
         """Content type, Content-Disposition of the part if it has one, and content.
 
-        Raises Problem AttachmentNotFound or FileNotFound.
+        Raises AttachmentNotFound or FileNotFound.
         """
         file_id = _file_id(message["mimeTree"], attachment_id)
         if file_id is None:
-            raise Problem("AttachmentNotFound")
+            raise AttachmentNotFound
         file = self._store.attachments.file(file_id)
         kinds = {a["id"]: a["contentType"] for a in message.get("attachments") or ()}
         kind = kinds.get(attachment_id) or file.get("contentType") or "application/octet-stream"

@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import ConnectionFailure
 
-from problems import Problem
+from problems import MailboxNotFound, MessageNotFound, OverQuota, Problem, summary
 from storage.base.database import Document
 from storage.events.journal import exists
 from storage.mailboxes.retention import retention_fields
@@ -30,12 +30,12 @@ class RestoreMessages(MessagesBase):
         """Put an archived message into a mailbox, else where it came from, else into INBOX; mailbox and new UID.
 
         A copy whose message is there, which a WildDuck that ended between two steps leaves, is none any more.
-        Raises Problem MessageNotFound, NoSuchMailbox or OverQuotaError.
+        Raises MessageNotFound, MailboxNotFound or OverQuota.
         """
         archived = self._store.archive.get(user, copy)
         if self.is_alive(copy):
             self._store.archive.discard([copy])
-            raise Problem("MessageNotFound")
+            raise MessageNotFound
         place = self._target(user, mailbox, archived["mailbox"])
         row = self._store.transactions.run(lambda session: self._put_back(archived, place, session))
         return place, int(row["uid"])
@@ -45,17 +45,17 @@ class RestoreMessages(MessagesBase):
         inbox = next((m for m in mailboxes.values() if m["path"] == "INBOX"), None)
         place = mailboxes.get(wanted or original) or inbox
         if not place:
-            raise Problem("NoSuchMailbox")
+            raise MailboxNotFound
         return place
 
     def _put_back(self, archived: Document, place: Document, session: ClientSession | None) -> Document:
         """Who removes the archived copy first restores it; without transactions it is removed last, so none is lost."""
         store, user = self._store, archived["user"]
         if session and not store.archive.take(archived["_id"], session):
-            raise Problem("MessageNotFound")
+            raise MessageNotFound
         quota = int(store.settings.get("const:max:storage"))
         if not store.users.reserve_storage(user, archived["size"], quota, session=session):
-            raise Problem("OverQuotaError")
+            raise OverQuota
         unseen = int(archived["unseen"])
         before = store.mailboxes.allocate(place["_id"], uids=1, total=1, unseen=unseen, session=session)
         row = self._restored(archived, before)
@@ -65,7 +65,7 @@ class RestoreMessages(MessagesBase):
         store.journal.append(user, place["_id"], [exists(row, junk)], session=session)
         if junk:
             kind = "marked.spam" if junk > 0 else "marked.ham"
-            self.tell_about(kind, user, place["_id"], [row["_id"]], session)
+            self.emit_for(kind, user, place["_id"], [row["_id"]], session)
         self._settle(place["_id"], session)
         if session is None:
             store.archive.take(archived["_id"], None)
@@ -96,10 +96,10 @@ class RestoreMessages(MessagesBase):
                 self.restore(user, copy, mailbox)
             except ConnectionFailure:
                 raise
+            except MessageNotFound:
+                continue
             except (Problem, *BAD_MESSAGE) as error:
-                if isinstance(error, Problem) and error.code == "MessageNotFound":
-                    continue
-                log.warning("a message was not restored", message=str(copy), reason=str(error)[:200])
+                log.warning("a message was not restored", message=str(copy), reason=summary(error))
                 failed.append(copy)
             else:
                 restored += 1

@@ -8,6 +8,7 @@ import structlog
 from pymongo import UpdateOne
 
 from mail.search_tokens import ANY, search_tokens
+from problems import summary
 from storage.base.database import Document
 from storage.messages.base import READ_MS, MessagesBase
 from storage.search.plan import TOKENS
@@ -39,5 +40,5 @@ def _tokens(row: dict[str, Any]) -> list[str]:
     try:
         return search_tokens(row.get("headers") or ())
     except (AttributeError, KeyError, TypeError) as error:
-        log.warning("headers of a message can not be read", message=str(row["_id"]), reason=str(error)[:200])
+        log.warning("headers of a message cannot be read", message=str(row["_id"]), reason=summary(error))
         return [ANY]

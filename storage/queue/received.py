@@ -1,8 +1,8 @@
 """What came in by LMTP, so that a message that an MTA sends again is not stored again.
 
 An MTA repeats a message whose acknowledgement it did not get. So each delivery leaves a record in the transaction that
-stores the message, under keys that are the same when it comes again; see
-`delivery.inbound.deduplication` for what they are made of. A key that names a mailbox stands for a copy of the message there: it holds only while the copy is there.
+stores the message, under idempotency keys: the same when it comes again, see `delivery.inbound.deduplication`. A key
+that names a mailbox stands for a copy of the message there: it holds only while the copy is there.
 
 Without transactions the record comes first, as one that is pending and names the `_id` that the message will have, so
 that a retry after a crash can tell whether the message is there, and stores it under the same `_id` if it is not.

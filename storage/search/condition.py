@@ -24,7 +24,7 @@ def condition(places: Places, user: ObjectId, fields: Document) -> list[Document
     try:
         term = parse_query(fields["q"])
     except QuerySyntaxError as error:
-        raise InvalidInput({"q": f'"q" can not be read: {error}'}) from error
+        raise InvalidInput({"q": f'"q" cannot be read: {error}'}) from error
     within = [NotSpamOrTrash()] if fields.get("searchable") else []
     return plan(user, term, places, all_words=all_words, within=within)
 

@@ -32,5 +32,5 @@ const { data, error } = await mallard.GET("/users/{user}/mailboxes", { params: {
 // @ts-expect-error: the answer has no such field
 console.log(data?.mailboxes);
 
-// @ts-expect-error: this code can not come here
+// @ts-expect-error: this code cannot come here
 console.log(error?.code === "MessageNotFound");

@@ -39,7 +39,7 @@ REFUSED = {
     (
         "createASP",
         "password",
-    ): "sixteen times one letter is no secret; passwords that can not be guessed are taken",
+    ): "sixteen times one letter is no secret; passwords that cannot be guessed are taken",
     ("getTLSCerticates", "next"): "the cursor of the example is one of another listing",
     ("updateMailbox", ""): "nothing to change; the original refuses it, too",
     ("updateMessage", ""): "nothing to change; the original refuses it, too",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from delivery.inbound.arrival import Arrival, Envelope, Reading, with_trace
 from delivery.inbound.autoreply import Answer, Autoreplies
-from delivery.inbound.circuit_breaker import PausingDns
+from delivery.inbound.circuit_breaker import CircuitBreaker
 from delivery.inbound.deduplication import same_message
 from delivery.inbound.recipients import Recipients
 from delivery.inbound.storing import Inbound
@@ -115,7 +115,7 @@ class Fails:
 
 def test_a_dns_that_does_not_answer_is_left_alone_for_a_minute() -> None:
     now, below = [0.0], Fails()
-    dns = PausingDns(below, lambda: now[0])
+    dns = CircuitBreaker(below, lambda: now[0])
     for _ in range(10):
         with pytest.raises(DnsFault):
             dns.lookup("example.org", "TXT")

@@ -97,7 +97,7 @@ def empty_parts(view: ImapView) -> int:
 
 
 def check_same_parts(view: ImapView, raw: bytes) -> None:
-    """What a mail program gets has the parts of what came in, also where the tree can not express all of it.
+    """What a mail program gets has the parts of what came in, also where the tree cannot express all of it.
 
     The sizes of the original leave out the line break of each empty part, so that its server cuts so much from the
     end: one break does no harm, two or more take the last boundary, for messages of either of us.

@@ -258,7 +258,7 @@ def test_submitted(theirs: Account) -> None:
 def test_a_file_of_theirs_costs_a_message_of_ours_no_byte(
     client: Client, store: Store, make_user: Callable[..., ObjectId]
 ) -> None:
-    """The original has decoded uneven lines of base64 under the same id, and can not make them again."""
+    """The original has decoded uneven lines of base64 under the same id, and cannot make them again."""
     text = lines(PDF)
     uneven = text[:78] + text[78:120] + b"\r\n" + text[120:]
     File(uneven, "application/pdf").put(store.databases.gridfs, MAGIC)

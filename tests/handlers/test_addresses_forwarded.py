@@ -151,7 +151,7 @@ def test_what_leads_back(client: Any, store: Store, address: str, target: str) -
     make(client, "other@example.com")
     answer = make(client, address, targets=["x@elsewhere.example", target], allowWildcard=True)
     assert details(answer) == {"targets,1"}
-    assert answer.json["error"].startswith("Can not forward to self")
+    assert answer.json["error"].startswith("Cannot forward to self")
 
 
 @pytest.mark.parametrize(

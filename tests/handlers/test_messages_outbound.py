@@ -150,7 +150,7 @@ def test_every_sender_of_a_draft_is_looked_at(
 def test_an_account_with_an_international_name_sends(
     client: Any, store: Store, ada: str, box: Callable[[str], str]
 ) -> None:
-    """In the header as it is, UTF-8; servers that can not take it are found out by the relay."""
+    """In the header as it is, UTF-8; servers that cannot take it are found out by the relay."""
     store.databases.users["users"].update_one({}, {"$set": {"address": "ädä@example.com"}})
     raw = b"From: boss@example.net\r\nTo: g@example.org\r\n\r\nHello"
     made = client.post(

@@ -1,4 +1,4 @@
-"""createUser: what address an account starts with, and what it is told where one can not be had."""
+"""createUser: what address an account starts with, and what it is told where one cannot be had."""
 
 from __future__ import annotations
 

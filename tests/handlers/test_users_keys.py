@@ -1,4 +1,4 @@
-"""What is known of an account's keys, and stored hashes that can not be used."""
+"""What is known of an account's keys, and stored hashes that cannot be used."""
 
 from __future__ import annotations
 

@@ -290,9 +290,9 @@ def test_20_who_delete_and_restore_at_once(client: Any, store: Store, ada: str) 
     def one(number: int) -> str:
         try:
             if number % 2:
-                store.deleted_users.revive(user)
+                store.deleted_users.restore(user)
             else:
-                store.deleted_users.bury(user, None)
+                store.deleted_users.soft_delete(user, None)
         except Problem as problem:
             return problem.code
         return "done"
@@ -301,7 +301,7 @@ def test_20_who_delete_and_restore_at_once(client: Any, store: Store, ada: str) 
         outcomes = Counter(pool.map(one, range(20)))
     assert outcomes.keys() <= {"done", "AccountNotFound"}
     if not store.users.exists(user):
-        store.deleted_users.revive(user)
+        store.deleted_users.restore(user)
     assert client.get(f"/users/{ada}").json["address"] == "ada@example.com"
     assert everything(store) == {"addresses": 1, "mailboxes": 5, "users": 1}
 

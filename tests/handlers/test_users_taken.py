@@ -1,4 +1,4 @@
-"""An account that can not be made leaves nothing behind, with transactions and without."""
+"""An account that cannot be made leaves nothing behind, with transactions and without."""
 
 from __future__ import annotations
 

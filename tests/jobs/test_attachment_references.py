@@ -138,7 +138,7 @@ def close(mail: Mail, store: Store, clock: HandClock, make_user: Make) -> None:
     other = Mail(store, make_user("bob"))
     mail.upload(SHARED, OWN)
     kept = other.upload(SHARED)
-    store.deleted_users.bury(mail.user, None)
+    store.deleted_users.soft_delete(mail.user, None)
     while Runner(store).run_one():
         pass
     clock.move(days=14, minutes=1)

@@ -151,7 +151,7 @@ def pem(key: Any) -> bytes:
 
 @pytest.mark.parametrize(
     "key", [b"", b"nonsense", pem(rsa_key()), pem(ed25519.Ed25519PrivateKey.generate())],
-    ids=["empty", "nonsense", "of another certificate", "of a kind that can not sign"],
+    ids=["empty", "nonsense", "of another certificate", "of a kind that cannot sign"],
 )  # fmt: skip
 def test_keys_that_can_not_sign_are_refused(key: bytes) -> None:
     with pytest.raises(UnusableKey):

@@ -236,5 +236,5 @@ def test_secrets_are_counted_and_put_under_a_key(run: Run, store: Store) -> None
     assert row["privateKey"].startswith("$wd01$")
     lost = run("secrets", "list", MALLARD_ENCRYPTION_SECRET="another cat")
     assert lost.exit_code == 1
-    assert f"can not be read: DKIM keys, {row['_id']}.privateKey" in lost.stdout
+    assert f"cannot be read: DKIM keys, {row['_id']}.privateKey" in lost.stdout
     assert run("secrets", "rotate", MALLARD_ENCRYPTION_SECRET="another cat").exit_code == 1

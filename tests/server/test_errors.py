@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from flask import Flask
 from pymongo.errors import AutoReconnect
 
-from problems import TEXTS
-from server.http.errors import STATUS
+import problems
+from problems import InvalidInput, Problem, ServerFault, all_problems
 
+TEXTS = {kind.code: kind.default_text for kind in all_problems()}
 SECRET_DETAIL = "mongodb://mallard:hush@10.0.0.7"
 
 
-def test_every_problem_has_a_text_and_a_status() -> None:
-    assert TEXTS.keys() == STATUS.keys() - {"InputValidationError"}
-    assert [code for code, status in STATUS.items() if status >= 500] == [
-        "InternalConfigError",
-        "InternalDatabaseError",
-        "InternalError",
-    ]
-    assert list(TEXTS) == sorted(TEXTS)
-    assert list(STATUS) == sorted(STATUS)
+def drawn() -> list[str]:
+    """The names in the tree at the head of `problems.py`."""
+    assert problems.__doc__
+    return re.findall(r"[├└]── (\w+)", problems.__doc__)
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    below = [kind for top in Problem.__subclasses__() for kind in (top, *top.__subclasses__())]
+    assert drawn() == [kind.__name__ for kind in below]
+
+
+def test_every_problem_has_a_code_a_text_and_a_status() -> None:
+    for kind in all_problems():
+        assert kind.code, kind
+        assert kind.default_text, kind
+        assert (kind.status >= 500) == issubclass(kind, ServerFault), kind
+        assert kind({}).status if kind is InvalidInput else kind().text == kind.default_text
+
+
+def test_a_code_stands_for_one_class_of_each_status() -> None:
+    pairs = [(kind.code, kind.status) for kind in all_problems()]
+    assert len(set(pairs)) == len(pairs)
 
 
 def test_both_shapes_of_a_failure_are_there(client: Any) -> None:

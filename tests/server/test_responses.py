@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from problems import Problem
+from problems import InvalidContent, MailboxExists, MessageNotFound, UserNotFound
 from server.contract.operations import Contract
 from server.contract.responses import ContractBroken, ResponseCheck
 from server.http.json import dumps
@@ -44,11 +44,11 @@ def test_a_status_nobody_was_told_of(check: ResponseCheck) -> None:
 
 
 def test_a_failure_is_documented_or_a_fault(check: ResponseCheck) -> None:
-    check.verify_problem(Problem("UserNotFound"))
-    check.verify_problem(Problem("MailboxExistsError", id="5d48a1f5fd1a4d1be0d4a1c1"))
-    check.verify_problem(Problem("InvalidContent"))
+    check.verify_problem(UserNotFound())
+    check.verify_problem(MailboxExists(id="5d48a1f5fd1a4d1be0d4a1c1"))
+    check.verify_problem(InvalidContent())
     with pytest.raises(ContractBroken):
-        check.verify_problem(Problem("MessageNotFound"))
+        check.verify_problem(MessageNotFound())
 
 
 def test_the_form_of_json(client: Any) -> None:

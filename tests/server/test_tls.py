@@ -219,7 +219,7 @@ def test_the_default_certificate_is_a_pair_of_files(tmp_path: Path) -> None:
     assert shown_by(default_context(Settings.load(environ))) == DEFAULT.certificate.serial_number
     assert default_context(Settings.load({"MALLARD_TLS": "on"})) is None
     key.write_text(issue(HOST).key_pem)
-    with pytest.raises(SettingsError, match="can not be used"):
+    with pytest.raises(SettingsError, match="cannot be used"):
         default_context(Settings.load(environ))
     del environ["MALLARD_TLS_KEY"]
     with pytest.raises(SettingsError, match="need each other"):

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Refusing:
-    """A target that refuses everything, or can not be reached."""
+    """A target that refuses everything, or cannot be reached."""
 
     def __init__(self, status: int = 400) -> None:
         self._status = status
@@ -56,7 +56,7 @@ def attempt(store: Store, status: int, times: int = 1) -> None:
 def hook(store: Store) -> ObjectId:
     """A hook with an event that waits for it."""
     hook = store.webhooks.create(["mailbox.*", "user.*"], "https://u:secret@hooks.example.com/x", None)
-    store.events.tell("mailbox.created", user=ObjectId("a" * 24), mailbox=ObjectId(), path="Work")
+    store.events.emit("mailbox.created", user=ObjectId("a" * 24), mailbox=ObjectId(), path="Work")
     return hook
 
 

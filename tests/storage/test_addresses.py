@@ -139,7 +139,7 @@ def test_an_account_that_is_deleted_meanwhile_gets_no_more_addresses(
     store, body = account.store, {"address": f"{name}@{domain()}", "allowWildcard": True}
     add(account, f"main@{domain()}")
     monkeypatch.setattr(
-        store.addresses, "remember_domain", lambda _: store.deleted_users.bury(account.id, None)
+        store.addresses, "remember_domain", lambda _: store.deleted_users.soft_delete(account.id, None)
     )
     with pytest.raises(Problem, match="UserNotFound"):
         create_user_address(Call(store=store), account.id, body)

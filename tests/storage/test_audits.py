@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from problems import Problem
+from problems import MailboxNotFound, Problem
 from storage.audits.audits import Actor, Span
 from storage.audits.copying import PLACES, AuditImport, AuditOver
 from storage.base.database import DatabaseError, utc_now
@@ -122,7 +122,7 @@ def test_what_is_not_stored_is_not_copied(
 
 
 def _raise(*_: Any, **__: Any) -> None:
-    raise Problem("NoSuchMailbox")
+    raise MailboxNotFound
 
 
 def test_a_message_that_a_filter_drops(account: Account) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from bson import ObjectId
 
-from problems import Problem
+from problems import NoUpdates, Problem
 from tests.storage.conftest import Account, Document, together
 from tests.storage.plans import indexes, plans
 
@@ -25,7 +25,7 @@ def test_many_at_once_make_one(account: Account) -> None:
 
 def test_what_is_refused_changes_nothing(account: Account) -> None:
     def refuse(merged: Document) -> None:
-        raise Problem("NoUpdates", str(merged["text"]))
+        raise NoUpdates(str(merged["text"]))
 
     account.store.autoreplies.put(account.id, {"text": "a"}, accept)
     before = account.all("autoreplies")

@@ -11,7 +11,7 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from problems import Problem
+from problems import MailboxNotFound, Problem
 from storage.events.webhooks import patterns_of
 from storage.store import Store
 from tests.storage.conftest import Account, together
@@ -66,7 +66,7 @@ def test_who_is_told(store: Store) -> None:
 
     def told(kind: str, user: ObjectId | None, **fields: Any) -> set[str]:
         store.databases.main["webhookqueue"].delete_many({})
-        store.events.tell(kind, user=user, **fields)
+        store.events.emit(kind, user=user, **fields)
         rows = list(store.databases.main["webhookqueue"].find({}))
         assert len({row["body"]["id"] for row in rows}) == len(rows)
         assert len({row["body"]["id"].partition(":")[0] for row in rows}) == 1
@@ -81,7 +81,7 @@ def test_who_is_told(store: Store) -> None:
 def test_an_entry_as_it_stands_on_disk(store: Store) -> None:
     user, mailbox = ObjectId(), ObjectId()
     hook = store.webhooks.create(["*"], "https://u:secret@Hooks.example.com:8443/path", user)
-    store.events.tell("mailbox.created", user=user, mailbox=mailbox, path="Work")
+    store.events.emit("mailbox.created", user=user, mailbox=mailbox, path="Work")
     (row,) = store.databases.main["webhookqueue"].find({})
     assert row == {
         "_id": row["_id"], "lane": f"{hook}:{user}", "n": row["n"], "hook": hook, "user": user, "fresh": True,
@@ -95,11 +95,11 @@ def test_an_entry_as_it_stands_on_disk(store: Store) -> None:
 
 def test_only_what_the_catalogue_knows_is_told(store: Store) -> None:
     with pytest.raises(KeyError):
-        store.events.tell("user.unknown", user=ObjectId())
+        store.events.emit("user.unknown", user=ObjectId())
     with pytest.raises(TypeError):
-        store.events.tell("user.created")
+        store.events.emit("user.created")
     with pytest.raises(TypeError):
-        store.events.tell("domainalias.created", user=ObjectId())
+        store.events.emit("domainalias.created", user=ObjectId())
 
 
 def test_a_change_that_is_taken_back_is_not_told(ada: Account) -> None:
@@ -107,8 +107,8 @@ def test_a_change_that_is_taken_back_is_not_told(ada: Account) -> None:
     store.webhooks.create(["*"], URL, None)
 
     def steps(session: Any) -> None:
-        store.events.tell("mailbox.created", user=ada.id, session=session, mailbox=ObjectId(), path="x")
-        raise Problem("NoSuchMailbox")
+        store.events.emit("mailbox.created", user=ada.id, session=session, mailbox=ObjectId(), path="x")
+        raise MailboxNotFound
 
     with pytest.raises(Problem):
         store.events.run(ada.id, steps)
@@ -170,7 +170,7 @@ def test_an_event_never_appears_before_an_earlier_one(ada: Account) -> None:
     seen: list[list[str]] = []
 
     def tell(path: str, session: Any) -> None:
-        store.events.tell("mailbox.deleted", user=ada.id, session=session, mailbox=ObjectId(), path=path)
+        store.events.emit("mailbox.deleted", user=ada.id, session=session, mailbox=ObjectId(), path=path)
 
     def slow(session: Any) -> None:
         tell("first", session)

@@ -146,7 +146,7 @@ EXCLUSIONS = (
         ),
     ),
     Exclusion(
-        "A rule that the description tells and JSON Schema can not.",
+        "A rule that the description tells and JSON Schema cannot.",
         lambda failure, case, body: _are_all_in(
             _fields_at_fault(failure, body), RULES.get(case.operation.definition.raw["operationId"], set())
         ),

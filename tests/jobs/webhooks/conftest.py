@@ -129,9 +129,9 @@ def tell(store: Store, user: ObjectId | None, *names: str) -> None:
     """Events that differ by a name."""
     for name in names:
         if user:
-            store.events.tell("mailbox.created", user=user, mailbox=ObjectId(), path=name)
+            store.events.emit("mailbox.created", user=user, mailbox=ObjectId(), path=name)
         else:
-            store.events.tell("address.domain.renamed", previous=name, current=name)
+            store.events.emit("address.domain.renamed", previous=name, current=name)
 
 
 def told(receiver: Receiver, user: ObjectId) -> list[str]:

@@ -38,7 +38,7 @@ def test_a_whole_request(store: Store, receiver: Receiver, delivery: Delivery, c
     host = receiver.url.removeprefix("http://").partition("/")[0]
     store.webhooks.create(["mailbox.*"], receiver.url.replace("http://", "http://ann:p%40ss@"), ADA)
     mailbox = ObjectId()
-    store.events.tell("mailbox.created", user=ADA, mailbox=mailbox, path="Wörk")
+    store.events.emit("mailbox.created", user=ADA, mailbox=mailbox, path="Wörk")
     clock.move(seconds=3)
     assert deliver(store, delivery) == 1
     (post,) = receiver.posts
