@@ -90,7 +90,7 @@ def _store(call: Call, user: ObjectId, body: Document, scopes: Sequence[str], pa
     fields = {
         "description": body["description"],
         "scopes": list(scopes),
-        "password": call.offload(hash_password, password, call.password_scheme),
+        "password": call.offload(hash_password, password, call.rules.password_scheme),
         "selector": selector(password),
     }
     most = call.store.settings.get("const:asp:limit")

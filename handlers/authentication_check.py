@@ -99,10 +99,10 @@ def _source(call: Call, user: Document, password: str) -> str | None:
             raise TempPasswordNotYetValid
         return TEMPORARY
     stored = user.get("password")
-    if not _matches(call, user, password, stored or DUMMY_HASHES[call.password_scheme]) or not stored:
+    if not _matches(call, user, password, stored or DUMMY_HASHES[call.rules.password_scheme]) or not stored:
         return None
-    if needs_rehash(stored, call.password_scheme):
-        better = call.offload(hash_password, password, call.password_scheme)
+    if needs_rehash(stored, call.rules.password_scheme):
+        better = call.offload(hash_password, password, call.rules.password_scheme)
         call.store.users.replace_hash(user["_id"], stored, better)
     return MASTER
 
@@ -129,7 +129,7 @@ def _matches(call: Call, user: Document, password: str, stored: str) -> bool:
 
 
 def _spend_time(call: Call, body: Document) -> None:
-    call.offload(verify_password, body["password"], DUMMY_HASHES[call.password_scheme])
+    call.offload(verify_password, body["password"], DUMMY_HASHES[call.rules.password_scheme])
 
 
 def asp_fields(asp: Document) -> Document:

@@ -11,10 +11,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LOWER = {"mail", "network", "security", "storage", "problems"}
 MAY_IMPORT = {
-    "server": {"server", "handlers", "updates", "transfer", "delivery", "jobs", *LOWER},
-    "handlers": {"handlers", "updates", "delivery", "jobs", *LOWER},
+    "server": {"server", "handlers", "accounts", "updates", "transfer", "delivery", "jobs", *LOWER},
+    "handlers": {"handlers", "accounts", "updates", "delivery", "jobs", *LOWER},
     "transfer": {"transfer", "mail", "security", "storage", "problems"},
     "updates": {"updates", "handlers", "mail", "security", "storage", "problems"},
+    "accounts": {"accounts", *LOWER},
     "delivery": {"delivery", "jobs", *LOWER},
     "jobs": {"jobs", *LOWER},
     "mail": {"mail", "problems"},

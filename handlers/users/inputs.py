@@ -49,7 +49,7 @@ def _derived(call: Call, username: str) -> str:
     local, _, host = username.partition("@")
     if _HOST_NAME.fullmatch(host):
         return username
-    return f"{local}@{call.email_domain or socket.gethostname()}"
+    return f"{local}@{call.rules.email_domain or socket.gethostname()}"
 
 
 def password_hash(call: Call, body: Document) -> str:
@@ -64,7 +64,7 @@ def password_hash(call: Call, body: Document) -> str:
             raise UnusableHash from error
         return str(password)
     _refuse_pwned(call, body, password)
-    return str(call.offload(hash_password, password, call.password_scheme))
+    return str(call.offload(hash_password, password, call.rules.password_scheme))
 
 
 def check_existing_password(call: Call, user: Document, body: Document) -> None:

@@ -34,7 +34,7 @@ def reset_user_password(call: Call, user: ObjectId, body: Document) -> Document:
     """Give an account a temporary password and end its sessions."""
     call.store.users.require(user)
     password = temporary_password()
-    hashed = call.offload(hash_password, password, call.password_scheme)
+    hashed = call.offload(hash_password, password, call.rules.password_scheme)
     now = call.now
     valid_after = body.get("validAfter") or now
     temporary = {"validAfter": valid_after, "password": hashed, "created": max(now, valid_after)}

@@ -9,7 +9,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from handlers.call import Caller
+from accounts.context import Caller
 from problems import InvalidToken, MissingPrivileges
 from security.roles import filter_attributes, permits
 from server.contract.operations import Access

@@ -12,7 +12,7 @@ from typing import Any, cast
 from flask import Request, has_request_context
 from flask.globals import request_ctx
 
-from handlers.call import Caller
+from accounts.context import Caller
 
 _GIVEN = re.compile(r"[A-Za-z0-9._\-]{8,64}")
 

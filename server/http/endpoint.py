@@ -9,8 +9,9 @@ from typing import Any
 import structlog
 from flask import Response, current_app
 
+from accounts.context import Caller, Rules
 from handlers.answer import Stream
-from handlers.call import Call, Caller, Rules
+from handlers.call import Call
 from problems import Problem
 from server.contract.operations import Operation
 from server.contract.responses import ResponseCheck

@@ -15,7 +15,7 @@ from connexion.apis.flask_api import FlaskApi
 from connexion.resolver import Resolution, Resolver
 from flask import Response
 
-from handlers.call import Rules
+from accounts.context import Rules
 from server.contract.operations import Contract, Operation
 from server.contract.responses import ResponseCheck
 from server.http.access import Gate

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from handlers.call import Rules
+from accounts.context import Rules
 from network.pwned import asker
 from security.pem import UnusableKey
 from security.profile import ProfileRules, Server, Signer, load_signer

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from accounts.context import Rules
 from handlers.application_passwords import create_asp
-from handlers.call import Call, Rules
+from handlers.call import Call
 from handlers.signing import profile_signer
 from problems import Problem
 from security.asps import selector

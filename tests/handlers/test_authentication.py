@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from accounts.context import Rules
 from handlers.authentication import authenticate
-from handlers.call import Call, Rules
+from handlers.call import Call
 from security.passwords import hash_password, verify_password
 from storage.store import Store
 

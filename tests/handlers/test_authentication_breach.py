@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from accounts.context import Rules
 from handlers.authentication import authenticate
-from handlers.call import Call, Rules
+from handlers.call import Call
 from problems import Problem
 from storage.store import Store
 

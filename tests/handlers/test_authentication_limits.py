@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from accounts.context import Caller, Rules
 from handlers.authentication import authenticate
-from handlers.call import Call, Caller, Rules
+from handlers.call import Call
 from problems import Problem
 from security.asps import selector
 from security.passwords import hash_password, verify_password

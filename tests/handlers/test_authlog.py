@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from handlers.call import Rules
+from accounts.context import Rules
 from storage.store import Store
 
 PASSWORD = "correct horse battery"

@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 from flask import Flask
 
-from handlers.call import Rules
+from accounts.context import Rules
 from handlers.two_factor_auth import check_totp2_fa
 from security.passwords import hash_password
 from storage.store import Store

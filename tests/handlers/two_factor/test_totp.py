@@ -12,7 +12,8 @@ import pytest
 from bson import ObjectId
 from flask import Flask
 
-from handlers.call import Call, Rules
+from accounts.context import Rules
+from handlers.call import Call
 from handlers.two_factor_auth import check_totp2_fa, enable_totp2_fa
 from problems import Problem
 from security.secrets import KeyRing
