@@ -21,7 +21,9 @@ import structlog
 
 from delivery.sending.compose import Extras, build, mailbox_of
 from problems import Problem, summary
+from storage.accounts.documents import User
 from storage.base.database import DatabaseError, Document
+from storage.mailboxes.documents import Mailbox
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -101,7 +103,7 @@ def fill_in(value: Any, tags: Mapping[str, str], key: str = "") -> Any:
     return _TAG.sub(lambda match: shown(tags[match[1]]) if match[1] in tags else match[0], value)
 
 
-def tags_of(user: Document, now: datetime) -> dict[str, str]:
+def tags_of(user: User, now: datetime) -> dict[str, str]:
     """What stands for the tags in messages to an account."""
     address = user["address"]
     name = (user.get("name") or "").strip() or user["username"]
@@ -119,7 +121,7 @@ def tags_of(user: Document, now: datetime) -> dict[str, str]:
     }
 
 
-def greet(store: Store, user: Document, folder: Path) -> int:
+def greet(store: Store, user: User, folder: Path) -> int:
     """Store the welcome messages of a new account; how many. One that fails is logged and stops nothing."""
     try:
         templates = load(folder)
@@ -130,7 +132,7 @@ def greet(store: Store, user: Document, folder: Path) -> int:
     return sum(_store(store, user, fill_in(template, tags)) for template in templates)
 
 
-def _store(store: Store, user: Document, message: Document) -> bool:
+def _store(store: Store, user: User, message: Document) -> bool:
     try:
         raw = _compose(store, user, message)
         names = (("seen", "\\Seen"), ("flag", "\\Flagged"))
@@ -142,14 +144,14 @@ def _store(store: Store, user: Document, message: Document) -> bool:
     return True
 
 
-def _place(store: Store, user: Document, message: Document) -> Document:
+def _place(store: Store, user: User, message: Document) -> Mailbox:
     use = _PLACES.get(str(message.get("mailbox") or "").lower())
     if use:
         return store.mailboxes.by_special_use(user["_id"], use)
     return store.mailboxes.by_path(user["_id"], "INBOX")
 
 
-def _compose(store: Store, user: Document, message: Document) -> bytes:
+def _compose(store: Store, user: User, message: Document) -> bytes:
     domain = user["address"].rpartition("@")[2]
     sender = mailbox_of(next(iter(message["from"]), {"address": f"postmaster@{domain}"}))
     to = message["to"] or [{"name": user.get("name") or "", "address": user["address"]}]

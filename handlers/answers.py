@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from storage.base.database import Document
+from storage.accounts.documents import User
+from storage.addresses.documents import Address
 
 
-def enabled_2fa(user: Document) -> list[str]:
+def enabled_2fa(user: User) -> list[str]:
     """The second factors of an account; old documents have a boolean, or `u2f`."""
     methods = user.get("enabled2fa") or []
     if not isinstance(methods, list):
@@ -14,6 +15,6 @@ def enabled_2fa(user: Document) -> list[str]:
     return [*found, "webauthn"] if "u2f" in methods and "webauthn" not in found else found
 
 
-def target_values(user: Document) -> list[str]:
+def target_values(row: User | Address) -> list[str]:
     """Forwarding targets as the API shows them."""
-    return [target["value"] for target in user.get("targets") or ()]
+    return [target["value"] for target in row.get("targets") or ()]

@@ -13,6 +13,8 @@ from problems import AddressNotFound, InvalidInput, InvalidProfileScope
 from security.asps import ALL, is_weak, new_asp, selector, shown_scopes, stored_scopes
 from security.passwords import hash_password
 from security.profile import Account, build, sign
+from storage.accounts.documents import User
+from storage.addresses.documents import Address
 from storage.base.database import Document
 
 _PROFILE = "generateMobileconfig"
@@ -60,7 +62,7 @@ def _check(body: Document, scopes: Sequence[str]) -> None:
         raise InvalidProfileScope
 
 
-def _sender(call: Call, account: Document, address: str | None) -> Document:
+def _sender(call: Call, account: User, address: str | None) -> User | Address:
     """`{name, address}` of what a profile sets up: the given address of the account, or its main one."""
     if not address:
         return account
@@ -71,7 +73,7 @@ def _sender(call: Call, account: Document, address: str | None) -> Document:
 
 
 def _profile(
-    call: Call, account: Document, sender: Document, body: Document, scopes: Sequence[str], password: str
+    call: Call, account: User, sender: User | Address, body: Document, scopes: Sequence[str], password: str
 ) -> Document:
     shown = {"name": sender.get("name") or "", "address": sender.get("address") or ""}
     if not shown["address"]:

@@ -28,6 +28,7 @@ from handlers.call import Call
 from handlers.second_factor import after_password
 from problems import InvalidInput
 from security.asps import opens
+from storage.accounts.documents import User
 from storage.base.database import Document
 from storage.base.paging import Paging
 
@@ -54,19 +55,19 @@ def authenticate(call: Call, body: Document) -> Document:
     return _answer(call, user, body, source)
 
 
-def _note_password(call: Call, user: Document, body: Document, source: str) -> None:
+def _note_password(call: Call, user: User, body: Document, source: str) -> None:
     begin_anew(call, user["_id"])
     check_breach(call, user, body, source)
     event = log_login(call, user, body, "success", source=source, **required_2fa(user, source))
     call.store.users.note_login(user["_id"], event, call.ip)
 
 
-def _note_asp(call: Call, user: Document, body: Document, asp: Document) -> None:
+def _note_asp(call: Call, user: User, body: Document, asp: Document) -> None:
     event = log_login(call, user, body, "success", **asp_fields(asp))
     call.store.asps.note_use(asp, event, call.ip)
 
 
-def _answer(call: Call, user: Document, body: Document, source: str) -> Document:
+def _answer(call: Call, user: User, body: Document, source: str) -> Document:
     methods = enabled_2fa(user) if source == MASTER else []
     answer: Document = {
         "success": True,

@@ -8,6 +8,7 @@ import structlog
 
 from handlers.authentication_check import failed, log_login, required_2fa
 from handlers.call import Call
+from storage.accounts.documents import User
 from storage.base.database import Document
 
 _AGAIN_AFTER = timedelta(days=14)
@@ -16,7 +17,7 @@ _REFUSING = frozenset({"fail", "hardfail"})
 log = structlog.get_logger()
 
 
-def check_breach(call: Call, user: Document, body: Document, source: str) -> None:
+def check_breach(call: Call, user: User, body: Document, source: str) -> None:
     """Ask about a password that was right, now and then, and keep in `user` what is known.
 
     Raises AuthFailed, at this log-in and at all later ones, where the setting refuses such a password.
@@ -30,7 +31,7 @@ def check_breach(call: Call, user: Document, body: Document, source: str) -> Non
         raise failed(call, user)
 
 
-def _ask(call: Call, user: Document, password: str) -> bool:
+def _ask(call: Call, user: User, password: str) -> bool:
     """Whether it is known if the password is safe; False where the service did not answer."""
     last = user.get("lastPwnedCheck")
     if last and call.now - last < _AGAIN_AFTER:

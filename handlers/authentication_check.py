@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NoReturn
 
 import structlog
@@ -16,6 +16,7 @@ from security.asps import as_asp, opens, selector
 from security.normalise import username_view
 from security.passwords import DUMMY_HASHES, UnknownHash, hash_password, needs_rehash, verify_password
 from security.roles import permits
+from storage.accounts.documents import TemporaryPassword, User
 from storage.base.database import Document
 
 MASTER, TEMPORARY, ASP = "master", "temporary", "asp"
@@ -24,7 +25,7 @@ _TEMPORARY_LASTS = timedelta(hours=24)
 log = structlog.get_logger()
 
 
-def find_account(call: Call, name: str) -> Document | None:
+def find_account(call: Call, name: str) -> User | None:
     """By user name, or by an address of the account; wildcards and forwarded addresses log nobody in."""
     store = call.store
     if "*" in name:
@@ -41,7 +42,7 @@ def refuse_unknown(call: Call, body: Document) -> NoReturn:
         raise AuthFailed
 
 
-def refuse_shut(call: Call, user: Document, body: Document) -> None:
+def refuse_shut(call: Call, user: User, body: Document) -> None:
     """Raises Problem for an account, or a service of it, that is shut; its password is not looked at."""
     state = next((name for name in ("disabled", "suspended") if user.get(name)), None)
     if not state and body["scope"] not in (user.get("disabledScopes") or ()):
@@ -53,13 +54,13 @@ def refuse_shut(call: Call, user: Document, body: Document) -> None:
     raise InvalidAuthScope("Access to requested service disabled")
 
 
-def failed(call: Call, user: Document) -> Problem:
+def failed(call: Call, user: User) -> Problem:
     """AuthFailed, with the account's id for callers that may look it up by its name anyway."""
     knows = permits(call.caller.role, "users", "read", own=False) is not None
-    return AuthFailed(**({"id": user["_id"]} if knows else {}))
+    return AuthFailed(id=user["_id"]) if knows else AuthFailed()
 
 
-def match_asp(call: Call, user: Document, body: Document) -> Document | None:
+def match_asp(call: Call, user: User, body: Document) -> Document | None:
     """The application password that was given, one that opens the scope before any other; None for none.
 
     They open mail services only, never the account (`master`).
@@ -75,7 +76,7 @@ def match_asp(call: Call, user: Document, body: Document) -> Document | None:
     return next((asp for asp in found if opens(asp["scopes"], body["scope"])), found[0] if found else None)
 
 
-def match_password(call: Call, user: Document, body: Document, other: Document | None) -> str:
+def match_password(call: Call, user: User, body: Document, other: Document | None) -> str:
     """Which of the account's passwords was given, `master` or `temporary`. Raises Problem, after logging it.
 
     `other` is the application password that was given, but does not open the scope.
@@ -92,7 +93,7 @@ def match_password(call: Call, user: Document, body: Document, other: Document |
     return source
 
 
-def _source(call: Call, user: Document, password: str) -> str | None:
+def _source(call: Call, user: User, password: str) -> str | None:
     temporary = _temporary(call, user)
     if temporary and _matches(call, user, password, temporary["password"]):
         if (temporary.get("validAfter") or call.now) > call.now:
@@ -107,19 +108,19 @@ def _source(call: Call, user: Document, password: str) -> str | None:
     return MASTER
 
 
-def _temporary(call: Call, user: Document) -> Document | None:
+def _temporary(call: Call, user: User) -> TemporaryPassword | None:
     """The temporary password that still counts; one that has ended is taken away."""
-    temporary: Document | None = user.get("tempPassword") or None
+    temporary = user.get("tempPassword") or None
     if temporary is None:
         return None
-    begins: datetime = max(temporary["created"], temporary.get("validAfter") or temporary["created"])
+    begins = max(temporary["created"], temporary.get("validAfter") or temporary["created"])
     if call.now - begins < _TEMPORARY_LASTS:
         return temporary
     call.store.users.end_temporary(user["_id"], temporary["password"])
     return None
 
 
-def _matches(call: Call, user: Document, password: str, stored: str) -> bool:
+def _matches(call: Call, user: User, password: str, stored: str) -> bool:
     """A stored text that is no hash matches nothing, which is for the operator to mend."""
     try:
         return bool(call.offload(verify_password, password, stored))
@@ -137,15 +138,13 @@ def asp_fields(asp: Document) -> Document:
     return {"source": ASP, "asp": asp["_id"], "aname": asp.get("description")}
 
 
-def required_2fa(user: Document, source: str) -> Document:
+def required_2fa(user: User, source: str) -> Document:
     """What the log says of second factors that are still to come."""
     methods = enabled_2fa(user) if source == MASTER else []
     return {"require2fa": ",".join(methods)} if methods else {}
 
 
-def log_login(
-    call: Call, user: Document, body: Document, result: str | None, **fields: Any
-) -> ObjectId | None:
+def log_login(call: Call, user: User, body: Document, result: str | None, **fields: Any) -> ObjectId | None:
     """Write a log-in, or the attempt, to the account's log; returns the entry's id."""
     labels = {"protocol": body["protocol"], "requiredScope": body["scope"]}
     if body.get("appId"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import cast
 
 from bson import ObjectId
 
 from handlers.call import Call
 from problems import InvalidInput, NoUpdates
 from storage.base.database import Document
+from storage.mailboxes.documents import Mailbox, MailboxSettings
 from storage.mailboxes.paths import LIMITS, is_within_limits
 
 _SETTINGS = frozenset({"hidden", "retention", "subscribed", "encryptMessages"})
@@ -36,13 +38,13 @@ def get_mailboxes(
     return {"success": True, "results": results}
 
 
-def _is_wanted(mailbox: Document, special_use: bool, show_hidden: bool) -> bool:
+def _is_wanted(mailbox: Mailbox, special_use: bool, show_hidden: bool) -> bool:
     if special_use and mailbox["path"] != "INBOX" and not mailbox.get("specialUse"):
         return False
     return show_hidden or not mailbox.get("hidden")
 
 
-def _rank(mailbox: Document) -> tuple[bool, bool, bool, list[tuple[int, str]], str]:
+def _rank(mailbox: Mailbox) -> tuple[bool, bool, bool, list[tuple[int, str]], str]:
     path = mailbox["path"]
     folded = unicodedata.normalize("NFKD", path).casefold()
     plain = [(_kind(c), c) for c in folded if not unicodedata.combining(c)]
@@ -62,7 +64,7 @@ def _kind(character: str) -> int:
     return _LETTER if character.isalpha() else _PUNCTUATION
 
 
-def _shown(mailbox: Document, counts: tuple[int, int]) -> Document:
+def _shown(mailbox: Mailbox, counts: tuple[int, int]) -> Document:
     shown: Document = {
         "id": mailbox["_id"],
         "name": mailbox["path"].rpartition("/")[2],
@@ -84,10 +86,15 @@ def create_mailbox(call: Call, user: ObjectId, body: Document) -> Document:
     """Make a mailbox; those above it in its path need not be there."""
     _check_path(body["path"])
     account = call.store.users.get(user, {"retention": 1})
-    fields = {name: value for name, value in body.items() if name in _SETTINGS}
+    fields = _settings(body)
     fields.setdefault("retention", account.get("retention") or 0)
     most = int(call.store.settings.get("const:max:mailboxes"))
     return {"success": True, "id": call.store.mailboxes.create(user, body["path"], fields, most)}
+
+
+def _settings(body: Document) -> MailboxSettings:
+    """What a request says about a mailbox beside its path; the contract has checked its form."""
+    return cast("MailboxSettings", {name: body[name] for name in _SETTINGS if name in body})
 
 
 def _check_path(path: str) -> None:
@@ -110,7 +117,7 @@ def get_mailbox(call: Call, user: ObjectId, mailbox: str, path: str | None = Non
 
 def update_mailbox(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
     """Rename a mailbox or change its settings; mailboxes below it keep their paths."""
-    fields = {name: value for name, value in body.items() if name in _SETTINGS}
+    fields = _settings(body)
     if not fields and "path" not in body:
         raise NoUpdates
     _check_path(body.get("path", ""))

@@ -15,6 +15,7 @@ from problems import (
 )
 from security.passwords import UnknownHash, verify_password
 from security.totp import matching_step
+from storage.accounts.documents import User
 from storage.base.database import Document
 
 TOTP = "totp"
@@ -22,7 +23,7 @@ _CUSTOM = "custom"
 _USED = "This code has already been used, please try again with a new code"
 
 
-def after_password(call: Call, user: Document, methods: list[str], *, token: bool) -> Document:
+def after_password(call: Call, user: User, methods: list[str], *, token: bool) -> Document:
     """What a log-in answers after its first step: a token, a nonce that names it in its second step, or both.
 
     A method of the site's own is the site's to check, so it holds nothing back. A log-in without a token gets a
@@ -37,12 +38,12 @@ def after_password(call: Call, user: Document, methods: list[str], *, token: boo
     return {**answer, "totpNonce": nonce} if TOTP in pending else answer
 
 
-def issue_token(call: Call, user: Document) -> str:
+def issue_token(call: Call, user: User) -> str:
     """A session token of the account."""
     return call.store.tokens.issue(user, secret=call.rules.secret, ttl=call.rules.token_ttl)
 
 
-def require_login(call: Call, user: Document, nonce: str, method: str) -> None:
+def require_login(call: Call, user: User, nonce: str, method: str) -> None:
     """Raises InvalidTotpNonce where no such log-in waits, AuthFailed where the account was shut meanwhile."""
     if not call.store.pending_logins.find(nonce, user, method):
         raise InvalidTotpNonce
@@ -50,7 +51,7 @@ def require_login(call: Call, user: Document, nonce: str, method: str) -> None:
         raise AuthFailed(id=user["_id"])
 
 
-def complete_login(call: Call, user: Document, nonce: str, method: str) -> Document:
+def complete_login(call: Call, user: User, nonce: str, method: str) -> Document:
     """End a pending log-in, with the token that it asked for. Raises InvalidTotpNonce."""
     login = call.store.pending_logins.take(nonce, user, method)
     if not login:
@@ -58,7 +59,7 @@ def complete_login(call: Call, user: Document, nonce: str, method: str) -> Docum
     return {"token": issue_token(call, user)} if login["tokenRequested"] else {}
 
 
-def use_code(call: Call, user: Document, code: str) -> None:
+def use_code(call: Call, user: User, code: str) -> None:
     """Use up a TOTP code of the account. Raises Problem: TotpDisabled, RateLimited, InvalidToken.
 
     Once the code was compared, the outcome is logged. A right code that was used before is no guess, so it does not
@@ -77,7 +78,7 @@ def use_code(call: Call, user: Document, code: str) -> None:
         call.store.second_factors.replace_seed(user["_id"], seed, sealed)
 
 
-def _use_step(call: Call, user: Document, step: int | None) -> None:
+def _use_step(call: Call, user: User, step: int | None) -> None:
     if step is None:
         _log_check(call, user, "fail")
         raise InvalidToken("Failed to validate TOTP")
@@ -86,11 +87,11 @@ def _use_step(call: Call, user: Document, step: int | None) -> None:
         raise RateLimited(_USED)
 
 
-def _log_check(call: Call, user: Document, result: str) -> None:
+def _log_check(call: Call, user: User, result: str) -> None:
     call.log_event(user["_id"], "check 2fa totp", result=result, role=call.caller.role)
 
 
-def confirm(call: Call, user: Document, password: str | None = None, code: str | None = None) -> None:
+def confirm(call: Call, user: User, password: str | None = None, code: str | None = None) -> None:
     """Check what is given to show that the user is there, and not only somebody with their token.
 
     Raises Problem: AuthFailed, RateLimited, ConfirmationRequired where it must be shown and is not, or what
@@ -110,7 +111,7 @@ def demand_proof(call: Call) -> None:
         raise ConfirmationRequired
 
 
-def _check_password(call: Call, user: Document, password: str) -> None:
+def _check_password(call: Call, user: User, password: str) -> None:
     stored = user.get("password") or ""
     with limited(call, password_limit(call, user["_id"])):
         if not stored or not call.offload(_is_password, password, stored):

@@ -14,6 +14,7 @@ from handlers.answer import Stream
 from handlers.call import Call
 from mail.textual import from_base64, from_hex
 from problems import InvalidInput, OverQuota, Problem, RequestTooLarge, UserDisabled
+from storage.accounts.documents import User
 from storage.base.database import Document
 from storage.base.paging import Paging
 from storage.messages.files import MOST_FILES
@@ -64,7 +65,7 @@ def upload_file(call: Call, user: ObjectId, body: Document) -> Document:
     return {"success": True, "id": file_id}
 
 
-def _room(call: Call, account: Document) -> int:
+def _room(call: Call, account: User) -> int:
     """Bytes that an account may still keep: its quota holds for messages and files together.
 
     Files stay out of `storageUsed`, which WildDuck and a recalculation of the quota make of messages alone.
@@ -76,7 +77,7 @@ def _room(call: Call, account: Document) -> int:
     return int(allowed - max(account.get("storageUsed", 0), 0) - kept)
 
 
-def _keep_within(call: Call, account: Document, file_id: ObjectId) -> None:
+def _keep_within(call: Call, account: User, file_id: ObjectId) -> None:
     """Take a file back that is too much. Counted again with it, so that none of those that come at once slips past."""
     kept, count = call.store.files.usage(account["_id"])
     allowed = account.get("quota") or int(call.store.settings.get("const:max:storage"))

@@ -27,7 +27,9 @@ from handlers.call import Call
 from handlers.messages.outbound import FLAGS_OF, active_account
 from mail.compose import Mailbox
 from problems import NotFound, OverQuota
+from storage.accounts.documents import User
 from storage.base.database import Document
+from storage.mailboxes.documents import Mailbox as StoredMailbox
 
 log = structlog.get_logger()
 
@@ -36,8 +38,8 @@ log = structlog.get_logger()
 class Outgoing:
     """A message that is composed, with all that is decided about it before anything is written."""
 
-    user: Document
-    place: Document
+    user: User
+    place: StoredMailbox
     body: Document
     composed: Composed
     sender: str
@@ -93,13 +95,13 @@ def _addressed(body: Document) -> Document:
     return {**rest, "to": []} if (body.get("envelope") or {}).get("to") else rest
 
 
-def _place(call: Call, user: ObjectId, body: Document) -> Document:
+def _place(call: Call, user: ObjectId, body: Document) -> StoredMailbox:
     if "mailbox" in body:
         return call.store.mailboxes.get(user, body["mailbox"])
     return call.store.mailboxes.by_special_use(user, "\\Drafts" if body.get("isDraft") else "\\Sent")
 
 
-def _senders(call: Call, user: Document, body: Document) -> tuple[Mailbox, str]:
+def _senders(call: Call, user: User, body: Document) -> tuple[Mailbox, str]:
     """Whom the header names and whom the envelope does; addresses that are not the account's are replaced."""
     main = Mailbox(str(user.get("name") or ""), str(user.get("address") or ""))
     envelope = mailbox_of((body.get("envelope") or {}).get("from"))

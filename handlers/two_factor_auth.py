@@ -20,6 +20,7 @@ from problems import (
     UserNotFound,
 )
 from security.totp import matching_step, new_seed, otpauth_url, qr_code
+from storage.accounts.documents import User
 from storage.accounts.second_factors import has_pending
 from storage.base.database import Document
 
@@ -65,7 +66,7 @@ def enable_totp2_fa(call: Call, user: ObjectId, body: Document) -> Document:
     return _DONE
 
 
-def _set_up_step(call: Call, account: Document, code: str) -> int:
+def _set_up_step(call: Call, account: User, code: str) -> int:
     """The step whose code this is, by the seed that was set up. Raises Problem: InvalidSetupCode, RateLimited."""
     user = account["_id"]
     with limited(call, code_limit(call, user)):
@@ -77,7 +78,7 @@ def _set_up_step(call: Call, account: Document, code: str) -> int:
     return step
 
 
-def _without_totp(call: Call, user: ObjectId) -> Document:
+def _without_totp(call: Call, user: ObjectId) -> User:
     account = call.store.users.get(user, _FIELDS)
     if TOTP in enabled_2fa(account):
         raise TotpEnabled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -25,3 +26,8 @@ def _from_javascript(stored: str) -> Any:
         return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return stored
+
+
+def named_data(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return the fields of a caller's own that are set in `row`, of those that are asked for."""
+    return {name: custom_data(row[name]) for name in names if row.get(name)}

@@ -15,7 +15,7 @@ from bson import ObjectId
 from problems import NotFound
 from server.running import running_store
 from server.settings.table import Settings
-from storage.base.database import Document
+from storage.accounts.documents import User
 from storage.store import Store
 from transfer.archive import Archive
 from transfer.checkpoint import Checkpoint
@@ -80,7 +80,7 @@ def export_to(settings: Settings, account: str, target: Path | None, progress: P
         return totals
 
 
-def find_account(store: Store, text: str) -> Document:
+def find_account(store: Store, text: str) -> User:
     """The account with this id, user name or address. Raises AccountUnknown."""
     try:
         if ObjectId.is_valid(text):

@@ -13,7 +13,9 @@ from typing import IO, Any
 import orjson
 
 from mail import mboxrd
+from storage.accounts.documents import User
 from storage.base.database import Document
+from storage.mailboxes.documents import Mailbox
 from storage.store import Store
 from transfer.archive import ACCOUNT, FORMAT, VERSION
 
@@ -22,7 +24,7 @@ Progress = Callable[[str, int, int | None], None]
 _IN_MEMORY = 1 << 20
 
 
-def export(store: Store, user: Document, target: IO[bytes], progress: Progress) -> dict[str, int]:
+def export(store: Store, user: User, target: IO[bytes], progress: Progress) -> dict[str, int]:
     """Write the archive; how many folders, messages and bytes of mail it has.
 
     What arrives meanwhile may be in it or not; no message is cut. A mailbox is put together in a temporary file,
@@ -42,7 +44,7 @@ def export(store: Store, user: Document, target: IO[bytes], progress: Progress) 
     return totals
 
 
-def _described(box: Document, number: int, messages: int) -> Document:
+def _described(box: Mailbox, number: int, messages: int) -> Document:
     return {
         "path": box["path"],
         "specialUse": box.get("specialUse") or None,
@@ -53,7 +55,7 @@ def _described(box: Document, number: int, messages: int) -> Document:
     }
 
 
-def _account(store: Store, user: Document, mailboxes: list[Document], now: datetime) -> bytes:
+def _account(store: Store, user: User, mailboxes: list[Document], now: datetime) -> bytes:
     addresses = [row["address"] for row in store.addresses.of_user(user["_id"])]
     facts = {
         "format": FORMAT,
@@ -71,8 +73,8 @@ def _account(store: Store, user: Document, mailboxes: list[Document], now: datet
 
 def _add_mailbox(
     store: Store,
-    user: Document,
-    box: Document,
+    user: User,
+    box: Mailbox,
     shown: Document,
     tar: tarfile.TarFile,
     now: datetime,

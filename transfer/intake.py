@@ -17,8 +17,9 @@ from bson import ObjectId
 from mail.headers import read_date
 from mail.mime_tree import parse
 from problems import EmptyMessage, MessageTooLarge, OverQuota, Problem
-from storage.base.database import Document
+from storage.accounts.documents import User
 from storage.base.duplicates import is_duplicate
+from storage.mailboxes.documents import Mailbox, MailboxSettings
 from storage.mailboxes.mailboxes import normalise_path
 from storage.store import Store
 from transfer.checkpoint import Checkpoint
@@ -69,7 +70,7 @@ class Report:
 class Intake:
     """One import into one account."""
 
-    def __init__(self, store: Store, user: Document, checkpoint: Checkpoint, progress: Progress) -> None:
+    def __init__(self, store: Store, user: User, checkpoint: Checkpoint, progress: Progress) -> None:
         self._store = store
         self._user = user
         self._checkpoint = checkpoint
@@ -97,7 +98,7 @@ class Intake:
             self._checkpoint.note(folder.name, found.position)
             self._progress(folder.path, done, folder.count)
 
-    def _mailbox(self, folder: Folder) -> Document:
+    def _mailbox(self, folder: Folder) -> Mailbox:
         """The mailbox at the folder's path, else the one with its special use, else a new one."""
         mailboxes, user = self._store.mailboxes, self._user["_id"]
         path = normalise_path(folder.path)
@@ -110,10 +111,10 @@ class Intake:
             return found
         most = int(self._store.settings.get("const:max:mailboxes"))
         retention = folder.retention or self._user.get("retention") or 0
-        fields = {"subscribed": folder.subscribed, "retention": retention}
+        fields: MailboxSettings = {"subscribed": folder.subscribed, "retention": retention}
         return mailboxes.get(user, mailboxes.create(user, path, fields, most))
 
-    def _take(self, folder: Folder, mailbox: Document, found: Found) -> None:
+    def _take(self, folder: Folder, mailbox: Mailbox, found: Found) -> None:
         if not found.raw or not found.raw.strip():
             code = (MessageTooLarge if found.raw is None else EmptyMessage).code
             self.report.refuse(folder, found.position, code)
@@ -130,7 +131,7 @@ class Intake:
         except Problem as problem:
             self.report.refuse(folder, found.position, problem.code)
 
-    def _is_there(self, mailbox: Document, found: Found, own: ObjectId) -> bool:
+    def _is_there(self, mailbox: Mailbox, found: Found, own: ObjectId) -> bool:
         messages, ids = self._store.messages, [own]
         if found.original:
             return messages.has_any(self._user["_id"], [*ids, ObjectId(found.original)])
@@ -139,7 +140,7 @@ class Intake:
         message_id = _field(found.raw or b"", "message-id")
         return bool(message_id) and messages.has_same(mailbox["_id"], found.raw or b"", message_id)
 
-    def _add(self, mailbox: Document, found: Found, own: ObjectId, date: datetime | None) -> None:
+    def _add(self, mailbox: Mailbox, found: Found, own: ObjectId, date: datetime | None) -> None:
         raw = found.raw or b""
         meta = {
             "source": "IMPORT",

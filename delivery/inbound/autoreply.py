@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,8 @@ from delivery.sending.senders import OwnAddresses
 from mail.compose import Draft, Mailbox, compose, new_message_id
 from mail.headers import decode_words
 from security.normalise import lookup_address, normalise_address
-from storage.base.database import Document
+from storage.accounts.documents import User
+from storage.addresses.documents import Owner
 from storage.queue.received import Repeated
 from storage.store import Store
 
@@ -41,8 +42,8 @@ class Answer:
     """What is answered, and for whom: `id` is what the memory of answers goes by."""
 
     id: ObjectId
-    owner: Document
-    fields: Document
+    owner: Owner
+    fields: Mapping[str, Any]
     name: str
 
 
@@ -52,7 +53,7 @@ class Autoreplies:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def of_account(self, recipient: Recipient, account: Document) -> Answer | None:
+    def of_account(self, recipient: Recipient, account: User) -> Answer | None:
         """What an account answers at present, None where its automatic answer is off."""
         fields = self._store.autoreplies.find(account["_id"]) if account.get("autoreply") else None
         if not fields:
@@ -128,7 +129,7 @@ class Autoreplies:
             raise
 
 
-def _closed(fields: Document, now: datetime) -> str:
+def _closed(fields: Mapping[str, Any], now: datetime) -> str:
     """Switched off, or outside its dates."""
     start, end = fields.get("start"), fields.get("end")
     if not fields.get("status"):

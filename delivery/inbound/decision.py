@@ -19,8 +19,10 @@ from mail.headers import flat_addresses
 from mail.message import Indexed, index
 from problems import MailboxNotFound
 from security.normalise import domain_of, normalise_domain
+from storage.accounts.documents import User
 from storage.addresses.domain_access import BLOCK
 from storage.base.database import Document
+from storage.mailboxes.documents import Mailbox
 from storage.store import Store
 
 _NAMES = {
@@ -38,7 +40,7 @@ class Decision:
     """
 
     verdict: Verdict
-    mailbox: Document | None
+    mailbox: Mailbox | None
     matched: Sequence[ObjectId | str]
     raw: bytes
     known: Indexed | None
@@ -46,7 +48,7 @@ class Decision:
 
 def decided(store: Store, arrival: Arrival, recipient: Recipient) -> Decision:
     """Ask the lists of domains, the filters and the spam level of an account, in this order."""
-    account = recipient.owner
+    account = recipient.user
     raw = with_trace(arrival, recipient.address)
     indexed = index(raw, arrival.envelope.time)
     domain = author_domain(indexed.document["mimeTree"]["parsedHeader"])
@@ -83,7 +85,7 @@ def author_domain(headers: Document) -> str:
     return normalise_domain(domain_of(authors[0])) if authors else ""
 
 
-def _domain_rule(store: Store, account: Document, domain: str) -> Document | None:
+def _domain_rule(store: Store, account: User, domain: str) -> Document | None:
     tags = account.get("tagsview")
     return store.domain_access.decide(tags, domain) if tags and domain else None
 
@@ -104,7 +106,7 @@ def _info(verdict: Verdict, domain: str, filters: Sequence[Document]) -> str:
     return f"Your spam level takes it as {what}; set another level to undo this."
 
 
-def _mailbox(store: Store, user: ObjectId, verdict: Verdict) -> Document | None:
+def _mailbox(store: Store, user: ObjectId, verdict: Verdict) -> Mailbox | None:
     """INBOX stands in for one that is gone."""
     if verdict.place is Place.NOWHERE:
         return None
@@ -116,6 +118,6 @@ def _mailbox(store: Store, user: ObjectId, verdict: Verdict) -> Document | None:
     return inbox(store, user)
 
 
-def inbox(store: Store, user: ObjectId) -> Document:
+def inbox(store: Store, user: ObjectId) -> Mailbox:
     """INBOX of an account. Raises MailboxNotFound."""
     return store.mailboxes.by_path(user, "INBOX")

@@ -35,6 +35,7 @@ from bson import ObjectId
 from delivery.inbound.text_query import holds, plain
 from mail.html import html_to_text
 from security.targets import same_target
+from storage.accounts.documents import Target
 from storage.base.database import Document
 
 _HEADERS: Mapping[str, tuple[str, ...]] = {
@@ -86,7 +87,7 @@ class Verdict:
     deciding: ObjectId | None
     place: Place
     mailbox: ObjectId | None
-    targets: tuple[Document, ...]
+    targets: tuple[Target, ...]
 
 
 def incoming(document: Mapping[str, Any]) -> Incoming:
@@ -187,9 +188,9 @@ def _place(
     return Place.JUNK if spam else Place.INBOX
 
 
-def _united(matching: Sequence[Document]) -> Iterable[Document]:
+def _united(matching: Sequence[Document]) -> Iterable[Target]:
     """Each target once, in the order of the filters."""
-    targets: dict[str, Document] = {}
+    targets: dict[str, Target] = {}
     for found in matching:
         for target in (found.get("action") or {}).get("targets") or ():
             targets.setdefault(same_target(target["value"]), target)

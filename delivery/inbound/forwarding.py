@@ -21,6 +21,8 @@ from mail.compose import ascii_address
 from mail.listing import is_encrypted
 from problems import RateLimited
 from security.targets import same_target
+from storage.accounts.documents import Target
+from storage.addresses.documents import Owner
 from storage.addresses.targets import own_targets
 from storage.base.database import Document
 from storage.messages.encrypting import encrypt_message, outer_headers
@@ -33,9 +35,9 @@ _SALT_DIGITS = 12
 _MOST_MARKS = 100
 
 
-def united_targets(store: Store, user: ObjectId, *groups: Sequence[Document]) -> list[Document]:
+def united_targets(store: Store, user: ObjectId, *groups: Sequence[Target]) -> list[Target]:
     """Each target once, without those that would come back to the account."""
-    found: dict[str, Document] = {}
+    found: dict[str, Target] = {}
     for target in (target for group in groups for target in group):
         found.setdefault(same_target(target["value"]), target)
     targets = list(found.values())
@@ -55,8 +57,8 @@ class Forwarding:
         stack: ExitStack,
         arrival: Arrival,
         recipient: Recipient,
-        owner: Document,
-        targets: Sequence[Document],
+        owner: Owner,
+        targets: Sequence[Target],
         parent: ObjectId,
     ) -> Queueing:
         """Put a message beside the queue, to go out when it is released; what `stack` ends with an error is undone.
@@ -103,7 +105,7 @@ class Forwarding:
         return hmac.new(self._secret, salt.encode() + text, hashlib.sha256).hexdigest()
 
 
-def _fact(target: Document, delivery: Delivery, recipient: str) -> Document:
+def _fact(target: Target, delivery: Delivery, recipient: str) -> Document:
     """A delivery as WildDuck writes it down, which shares the secret: the order counts."""
     whom = {"forwardedFor": recipient}
     if target["type"] == "mail":
@@ -111,7 +113,7 @@ def _fact(target: Document, delivery: Delivery, recipient: str) -> Document:
     return {"to": delivery.recipient, **delivery.options, **whom}
 
 
-def _for_target(raw: bytes, owner: Document) -> bytes:
+def _for_target(raw: bytes, owner: Owner) -> bytes:
     """Encrypted, where the account wants what is forwarded to be readable for itself alone."""
     wanted = owner.get("encryptForwarded") and (owner.get("smimeCerts") or owner.get("pubKey"))
     if not wanted or is_encrypted(outer_headers(raw)):

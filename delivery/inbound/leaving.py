@@ -18,7 +18,8 @@ from delivery.inbound.replies import Refused
 from delivery.sending.queue import Queueing
 from problems import summary
 from security.encryption import EncryptionFailed
-from storage.base.database import Document
+from storage.accounts.documents import Target, User
+from storage.addresses.documents import Owner
 from storage.queue.received import Key
 from storage.store import Store
 
@@ -61,21 +62,21 @@ class Leaving:
         """The queue ids."""
         return [queued.id for queued in self._queued]
 
-    def forward(self, owner: Document, targets: Sequence[Document]) -> None:
+    def forward(self, owner: Owner, targets: Sequence[Target]) -> None:
         """Send the message on. Raises Refused or MessageNotEncrypted."""
         queued = self._forwarding.queue(
             self._stack, self._arrival, self._recipient, owner, targets, self.message_id
         )
         self._queued.append(queued)
 
-    def forward_if_possible(self, account: Document, targets: Sequence[Document]) -> None:
+    def forward_if_possible(self, account: User, targets: Sequence[Target]) -> None:
         """Send it on for an account, which has the message all the same where that must not be."""
         try:
             self.forward(account, targets)
         except (Refused, EncryptionFailed) as error:
             log.warning("a message was not forwarded", user=str(account["_id"]), reason=summary(error))
 
-    def answer(self, account: Document | None = None) -> None:
+    def answer(self, account: User | None = None) -> None:
         """Answer for an account, or for the forwarded address itself, unless there is a reason to be silent."""
         answer = self._answer_of(account)
         if not answer:
@@ -87,7 +88,7 @@ class Leaving:
         ):
             self._queued.append(queued)
 
-    def _answer_of(self, account: Document | None) -> Answer | None:
+    def _answer_of(self, account: User | None) -> Answer | None:
         if account:
             return self._autoreplies.of_account(self._recipient, account)
         return self._autoreplies.of_address(self._recipient)

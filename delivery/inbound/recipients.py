@@ -15,7 +15,8 @@ from delivery.inbound.replies import (
     Refused,
 )
 from security.normalise import domain_of, normalise_address
-from storage.base.database import Document
+from storage.accounts.documents import User
+from storage.addresses.documents import Address, Owner
 from storage.store import Store
 
 CHECKS = ("disabled", "quota", "rate")
@@ -38,13 +39,19 @@ class Recipient:
     """
 
     address: str
-    registration: Document
-    account: Document | None
+    registration: Address
+    account: User | None
 
     @property
-    def owner(self) -> Document:
+    def owner(self) -> Owner:
         """Whose mail it is: what limits and memories go by."""
         return self.account or self.registration
+
+    @property
+    def user(self) -> User:
+        """The account of a recipient that has one."""
+        assert self.account
+        return self.account
 
 
 class Recipients:
@@ -76,7 +83,7 @@ class Recipients:
         if not self._store.addresses.known_domains([domain]):
             raise Refused(UNKNOWN_DOMAIN)
 
-    def _check_account(self, account: Document, size: int) -> None:
+    def _check_account(self, account: User, size: int) -> None:
         if "disabled" in self._checks and (account.get("disabled") or account.get("suspended")):
             raise Refused(DISABLED)
         if "quota" in self._checks:
@@ -84,21 +91,21 @@ class Recipients:
         if "rate" in self._checks:
             self._check_rate(account)
 
-    def _check_quota(self, account: Document, size: int) -> None:
+    def _check_quota(self, account: User, size: int) -> None:
         quota = account.get("quota") or self._store.settings.get("const:max:storage")
         if size > quota:
             raise Refused(NEVER_FITS)
         if (account.get("storageUsed") or 0) + max(size, 1) > quota:
             raise Refused(OVER_QUOTA)
 
-    def _check_rate(self, account: Document) -> None:
+    def _check_rate(self, account: User) -> None:
         most = int(account.get("receivedMax") or _RATE)
         key = f"rl:rcpt:{account['_id']}"
         if not self._store.counters.add(key, 1, most, _RATE_SECONDS).allowed:
             raise Refused(TOO_MANY_MESSAGES)
 
 
-def takes_mail(forwarded: Document) -> bool:
+def takes_mail(forwarded: Address) -> bool:
     """Whether anything happens to mail for a forwarded address."""
     goes_on = forwarded.get("targets") and not forwarded.get("forwardedDisabled")
     return bool(goes_on or (forwarded.get("autoreply") or {}).get("status"))

@@ -26,7 +26,9 @@ from delivery.inbound.replies import TEMPORARY, Refused
 from delivery.sending.encrypt import sealed
 from mail.message import index
 from problems import Problem
+from storage.accounts.documents import Target
 from storage.base.database import Document
+from storage.mailboxes.documents import Mailbox
 from storage.queue.received import Key, Known, Repeated
 from storage.store import Store
 
@@ -130,7 +132,7 @@ class Inbound:
 
     def _carry_out(self, case: _Case, leaving: Leaving) -> Outcome:
         """Spam is neither forwarded nor answered; what is dropped goes to the targets of filters alone."""
-        account, decision = case.recipient.owner, case.decision
+        account, decision = case.recipient.user, case.decision
         own = account.get("targets") if decision.mailbox else None
         targets = united_targets(self._store, account["_id"], decision.verdict.targets, own or ())
         if targets and not decision.verdict.spam:
@@ -161,15 +163,13 @@ class Inbound:
 
         self._store.transactions.run(steps)
 
-    def _kept(
-        self, case: _Case, mailbox: Document, targets: Sequence[Document], leaving: Leaving
-    ) -> Document:
+    def _kept(self, case: _Case, mailbox: Mailbox, targets: Sequence[Target], leaving: Leaving) -> Document:
         arrival, recipient, decision = case.arrival, case.recipient, case.decision
         raw = sealed(decision.raw, mailbox, arrival, recipient)
 
         def store(together: Together) -> Document:
             return self._store.messages.add(
-                recipient.owner,
+                recipient.user,
                 mailbox,
                 raw,
                 meta=arrival.meta(recipient.address),

@@ -23,6 +23,7 @@ from mail.encodings import decode_content
 from mail.pictures import extract_data_images
 from mail.reply import Reference, refer
 from problems import AttachmentNotFound, InvalidInput
+from storage.accounts.documents import User
 from storage.base.database import Document
 from storage.store import Store
 
@@ -61,7 +62,7 @@ class Extras:
     files: list[Document] = field(default_factory=list)
 
 
-def referred(store: Store, user: Document, given: Document | None) -> Referred | None:
+def referred(store: Store, user: User, given: Document | None) -> Referred | None:
     """The message that `reference` names. Raises MessageNotFound."""
     if not given:
         return None

@@ -9,17 +9,17 @@ from mail.listing import is_encrypted
 from mail.rewrite import split
 from problems import MessageNotEncrypted
 from security.encryption import EncryptionFailed
-from storage.base.database import Document
+from storage.mailboxes.documents import Mailbox
 from storage.messages.encrypting import encrypt_message, outer_headers, wants_encryption
 
 
-def sealed(raw: bytes, mailbox: Document, arrival: Arrival, recipient: Recipient) -> bytes:
+def sealed(raw: bytes, mailbox: Mailbox, arrival: Arrival, recipient: Recipient) -> bytes:
     """The message as it is stored: itself, or encrypted where account or mailbox want that and it is not yet.
 
     The encrypted one has `Delivered-To` and `Return-Path` in front, and the classification, as WildDuck has it.
     Raises MessageNotEncrypted: what should be secret is not stored in clear.
     """
-    account = recipient.owner
+    account = recipient.user
     if not wants_encryption(account, mailbox) or is_encrypted(outer_headers(raw)):
         return raw
     try:

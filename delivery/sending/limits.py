@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from problems import InvalidInput, RateLimited, TooManyItems
-from storage.base.database import Document
+from storage.accounts.documents import User
+from storage.addresses.documents import Owner
 from storage.store import Store
 
 _LATEST = timedelta(days=3 * 365)
@@ -21,7 +22,7 @@ def sending_time(given: datetime | None, now: datetime) -> datetime:
 
 
 @contextmanager
-def counted_recipients(store: Store, user: Document, count: int) -> Iterator[None]:
+def counted_recipients(store: Store, user: User, count: int) -> Iterator[None]:
     """Count recipients of what the block sends; if it fails, they do not count.
 
     Raises TooManyItems or RateLimited before anything is done.
@@ -35,7 +36,7 @@ def counted_recipients(store: Store, user: Document, count: int) -> Iterator[Non
 
 
 @contextmanager
-def counted_forwards(store: Store, owner: Document, count: int) -> Iterator[None]:
+def counted_forwards(store: Store, owner: Owner, count: int) -> Iterator[None]:
     """The same for targets that an account, or a forwarded address, forwards to. Raises RateLimited."""
     limit = int(owner.get("forwards") or store.settings.get("const:max:forwards"))
     with _counted(store, f"wdf:{owner['_id']}", count, limit, "forwarding"):

@@ -18,6 +18,7 @@ from mail.dkim import body_hash
 from mail.headers import flat_addresses, read_date
 from mail.mime_tree import header_fields, header_lines, parsed_header
 from mail.rewrite import split, without
+from storage.addresses.documents import Owner
 from storage.base.database import Document, may_be_committed
 from storage.queue.outbound import Delivery, new_queue_id
 from storage.store import Store
@@ -35,7 +36,7 @@ class Submission:
     for whom From names.
     """
 
-    user: Document
+    user: Owner
     raw: bytes
     sender: str
     recipients: Sequence[str]

@@ -7,14 +7,14 @@ from mail.headers import decoded_addresses, flat_addresses
 from mail.mime_tree import header_lines, parsed_header
 from mail.rewrite import fields_of, with_field
 from security.normalise import lookup_address, normalise_address
-from storage.base.database import Document
+from storage.addresses.documents import Owner
 from storage.store import Store
 
 _MOST_AUTHORS = 10  # each is looked up
 _LONGEST_FROM = 4096  # of a field beyond all measure, not all is read
 
 
-def permitted_sender(store: Store, user: Document, address: str) -> str:
+def permitted_sender(store: Store, user: Owner, address: str) -> str:
     """The address to send as: the given one if the account may use it, else the account's main address.
 
     It may use its main address, those that `fromWhitelist` matches, and those that resolve to it.
@@ -29,7 +29,7 @@ def permitted_sender(store: Store, user: Document, address: str) -> str:
     return given if found and found.get("user") == user["_id"] else main
 
 
-def under_own_name(store: Store, user: Document, header: bytes) -> tuple[bytes, str]:
+def under_own_name(store: Store, user: Owner, header: bytes) -> tuple[bytes, str]:
     """A header section that is from nobody but whom the account may write as, and the address of the first of these.
 
     All of From is looked at, however many fields and addresses there are.
@@ -46,7 +46,7 @@ def under_own_name(store: Store, user: Document, header: bytes) -> tuple[bytes, 
     return with_field(header, "From", mailbox_field(author)), allowed
 
 
-def _is_permitted(store: Store, user: Document, address: str) -> bool:
+def _is_permitted(store: Store, user: Owner, address: str) -> bool:
     return permitted_sender(store, user, address) == normalise_address(address)
 
 
@@ -60,7 +60,7 @@ def _matches(entry: str, address: str) -> bool:
 class OwnAddresses:
     """Tells an account's own addresses; they are read once, when first asked for."""
 
-    def __init__(self, store: Store, user: Document) -> None:
+    def __init__(self, store: Store, user: Owner) -> None:
         self._store = store
         self._user = user
         self._views: set[str] | None = None

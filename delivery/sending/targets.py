@@ -7,13 +7,15 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mail.compose import ascii_address
+from storage.accounts.documents import Target
+from storage.addresses.documents import Owner
 from storage.base.database import Document
 from storage.queue.outbound import Delivery, relay_options
 
 _DEFAULT_PORT = 25
 
 
-def relay_of(user: Document) -> Document:
+def relay_of(user: Owner) -> Document:
     """The fields of an account's own relay, which all its mail goes through."""
     relay: Any = user.get("mtaRelay")
     return server_of(relay["value"]) if relay else {}
@@ -30,13 +32,13 @@ def server_of(url: str) -> Document:
 
 
 def deliveries(
-    targets: Sequence[Document], recipients: Sequence[str], user: Document
-) -> list[tuple[Document, Delivery]]:
+    targets: Sequence[Target], recipients: Sequence[str], user: Owner
+) -> list[tuple[Target, Delivery]]:
     """Each delivery with its target. A server and an HTTP target get the message for its original recipients."""
     return [(target, delivery) for target in targets for delivery in _deliveries(target, recipients, user)]
 
 
-def _deliveries(target: Document, recipients: Sequence[str], user: Document) -> Iterator[Delivery]:
+def _deliveries(target: Target, recipients: Sequence[str], user: Owner) -> Iterator[Delivery]:
     value = target["value"]
     if target["type"] == "mail":
         yield Delivery(ascii_address(value), relay_of(user))

@@ -19,6 +19,7 @@ from problems import (
     WildcardNotPermitted,
 )
 from security.normalise import normalise_domain
+from storage.addresses.documents import Address
 from storage.addresses.listing import listing_filter
 from storage.base.database import Document
 from storage.base.paging import Paging
@@ -57,7 +58,7 @@ def create_user_address(call: Call, user: ObjectId, body: Document) -> Document:
     return {"success": True, "id": document["_id"]}
 
 
-def _insert(call: Call, user: ObjectId, address: str, body: Document, session: Any) -> Document:
+def _insert(call: Call, user: ObjectId, address: str, body: Document, session: Any) -> Address:
     """The account may be deleted at this very moment: nobody's address would keep its name taken for ever."""
     document = call.store.addresses.create(user, address, body, session=session)
     if not call.store.users.hold(user, session):
@@ -70,7 +71,7 @@ def _insert(call: Call, user: ObjectId, address: str, body: Document, session: A
     return document
 
 
-def _tell(call: Call, kind: str, address: Document, session: Any) -> None:
+def _tell(call: Call, kind: str, address: Address, session: Any) -> None:
     about = {"address": address["_id"], "value": address["address"]}
     call.store.events.emit(kind, user=address.get("user"), session=session, **about)
 
@@ -164,7 +165,7 @@ def create_forwarded_address(call: Call, body: Document) -> Document:
     fields["autoreply"] = {"status": given is not None, **stored_autoreply(given or {})}
     call.store.addresses.remember_domain(address)
 
-    def steps(session: Any) -> Document:
+    def steps(session: Any) -> Address:
         created = call.store.addresses.create_forwarded(address, fields, session)
         _tell(call, "address.forwarded.created", created, session)
         return created
@@ -199,7 +200,7 @@ def update_forwarded_address(call: Call, id: ObjectId, body: Document) -> Docume
     return {"success": True}
 
 
-def _check_move(call: Call, before: Document, address: str) -> None:
+def _check_move(call: Call, before: Address, address: str) -> None:
     """A new name must not be among the targets that the address has."""
     targets = [target["value"] for target in before["targets"]]
     try:

@@ -6,19 +6,20 @@ from collections.abc import Iterable
 
 from handlers.answers import target_values
 from handlers.call import Call
-from mail.custom_data import custom_data
+from mail.custom_data import named_data
+from storage.addresses.documents import Address, AddressAutoreply
 from storage.base.database import Document
 
 DATA = ("metaData", "internalData")
 _AUTOREPLY: Document = {"status": False, "name": "", "subject": "", "text": "", "html": ""}
 
 
-def counter_key(address: Document) -> str:
+def counter_key(address: Address) -> str:
     """The counter of what an address has forwarded today."""
     return f"wdf:{address['_id']}"
 
 
-def common(address: Document, data: Iterable[str] = DATA) -> Document:
+def common(address: Address, data: Iterable[str] = DATA) -> Document:
     """What all addresses show; `data` are the fields of the caller's own, shown where they are set."""
     return {
         "id": address["_id"],
@@ -26,16 +27,16 @@ def common(address: Document, data: Iterable[str] = DATA) -> Document:
         "address": address["address"],
         "tags": address.get("tags") or [],
         "created": address["created"],
-        **{name: custom_data(address[name]) for name in data if address.get(name)},
+        **named_data(address, data),
     }
 
 
-def owned(address: Document, main: str | None, data: Iterable[str] = DATA) -> Document:
+def owned(address: Address, main: str | None, data: Iterable[str] = DATA) -> Document:
     """An address as its account sees it."""
     return {**common(address, data), "main": address["address"] == main}
 
 
-def listed(address: Document, data: Iterable[str]) -> Document:
+def listed(address: Address, data: Iterable[str]) -> Document:
     """A row of getAddresses. Older clients know the targets by the name `target`."""
     forwarded = not address.get("user")
     row: Document = {
@@ -45,7 +46,7 @@ def listed(address: Document, data: Iterable[str]) -> Document:
         "forwarded": forwarded,
         "forwardedDisabled": forwarded and bool(address.get("forwardedDisabled")),
         "tags": address.get("tags") or [],
-        **{name: custom_data(address[name]) for name in data if address.get(name)},
+        **named_data(address, data),
     }
     if not forwarded:
         return {**row, "user": address["user"]}
@@ -53,7 +54,7 @@ def listed(address: Document, data: Iterable[str]) -> Document:
     return {**row, "targets": targets, "target": targets}
 
 
-def forwarding(call: Call, address: Document) -> Document:
+def forwarding(call: Call, address: Address) -> Document:
     """What a forwarded address shows beside."""
     allowed = address.get("forwards") or call.store.settings.get("const:max:forwards")
     count = call.store.counters.peek(counter_key(address), allowed)
@@ -66,6 +67,6 @@ def forwarding(call: Call, address: Document) -> Document:
     }
 
 
-def _known(fields: Document) -> Document:
+def _known(fields: AddressAutoreply) -> Document:
     """WildDuck stores null for what was not given."""
     return {name: value for name, value in fields.items() if value is not None}

@@ -9,6 +9,7 @@ from bson import ObjectId
 from handlers.call import Call
 from problems import ChangeNotAllowed, InvalidInput
 from security.normalise import is_plain, is_wildcard, normalise_address
+from storage.accounts.documents import Target
 from storage.addresses.targets import self_forwards, stored_targets
 from storage.base.database import Document
 
@@ -52,7 +53,7 @@ def _plain(given: str) -> str:
 
 def checked_targets(
     call: Call, address: str, values: Sequence[str], own_id: ObjectId | None = None
-) -> list[Document]:
+) -> list[Target]:
     """Targets as they are stored. Raises InvalidInput for those that lead back to the address."""
     places = self_forwards(call.store.addresses, address, values, own_id)
     if places:

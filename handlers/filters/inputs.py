@@ -12,6 +12,7 @@ from bson import ObjectId
 from handlers.call import Call
 from problems import InvalidInput
 from security.targets import same_target, without_password
+from storage.accounts.documents import Target
 from storage.accounts.filters import Change
 from storage.accounts.user_fields import stored_target
 from storage.addresses.targets import own_targets
@@ -72,7 +73,7 @@ def _action(call: Call, user: ObjectId, before: Document, given: Document) -> Do
     return {name: merged[name] for name in _ACTIONS if merged.get(name) not in (None, "")}
 
 
-def _targets(call: Call, user: ObjectId, before: Sequence[Document], given: Sequence[str]) -> list[Document]:
+def _targets(call: Call, user: ObjectId, before: Sequence[Target], given: Sequence[str]) -> list[Target]:
     """A password that comes back as it was shown, masked, is the one that is stored."""
     known = {without_password(target["value"]): target["value"] for target in before}
     values = [known.get(value, value) for value in given]

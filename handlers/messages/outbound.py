@@ -19,7 +19,9 @@ from handlers.call import Call
 from mail.headers import flat_addresses
 from mail.rewrite import split, with_field
 from problems import MailLoop, MessageNotDraft, NoRecipients, QueueEntryNotFound, UserDisabled
+from storage.accounts.documents import Target, User
 from storage.base.database import Document
+from storage.mailboxes.documents import Mailbox
 from storage.messages.reading import OF_SENDING
 
 log = structlog.get_logger()
@@ -28,7 +30,7 @@ FLAGS_OF = {"reply": ["\\Answered"], "replyAll": ["\\Answered"], "forward": ["\\
 _MOST_HOPS = 30
 
 
-def active_account(call: Call, user: ObjectId) -> Document:
+def active_account(call: Call, user: ObjectId) -> User:
     """The document of an account that may send. Raises UserNotFound or UserDisabled."""
     account = call.store.users.get(user)
     if account.get("disabled") or account.get("suspended"):
@@ -58,7 +60,7 @@ def submit_stored_message(
     }
 
 
-def _composed(call: Call, account: Document, draft: Document, send_at: datetime) -> Composed:
+def _composed(call: Call, account: User, draft: Document, send_at: datetime) -> Composed:
     """The draft with the date of its sending and a sender that the account may use, and whom it goes to."""
     envelope = (draft.get("meta") or {}).get("envelope") or {}
     header, body = split(b"".join(call.store.messages.source(draft)))
@@ -77,7 +79,7 @@ def _recipients(headers: Document, envelope: Document) -> list[str]:
 
 
 def _send_draft(
-    call: Call, account: Document, place: Document, draft: Document, composed: Composed, send_at: datetime
+    call: Call, account: User, place: Mailbox, draft: Document, composed: Composed, send_at: datetime
 ) -> tuple[Document, str]:
     """The copy in Sent, and the queue id."""
     store, copy_id = call.store, ObjectId()
@@ -159,16 +161,18 @@ def forward_stored_message(
     return {"success": True, "queueId": queue_id, "forwarded": forwarded}
 
 
-def _targets(message: Document, body: Document) -> list[Document]:
+def _targets(message: Document, body: Document) -> list[Target]:
     """The addresses given; and of the targets recorded when it came the chosen one, or all where nothing is given."""
-    given = [{"type": "mail", "value": address} for address in dict.fromkeys(body.get("addresses") or ())]
+    given: list[Target] = [
+        {"type": "mail", "value": address} for address in dict.fromkeys(body.get("addresses") or ())
+    ]
     recorded = message.get("forwardTargets") or []
     if "target" in body:
         return given + recorded[body["target"] - 1 : body["target"]]
     return given or list(recorded)
 
 
-def _forward(call: Call, account: Document, stored: Document, going: Sequence[Any]) -> str:
+def _forward(call: Call, account: User, stored: Document, going: Sequence[Any]) -> str:
     store, meta = call.store, stored.get("meta") or {}
     raw = b"".join(store.messages.source(stored))
     if _hops(stored) >= _MOST_HOPS:

@@ -24,6 +24,7 @@ from mail.compose import Mailbox
 from mail.headers import flat_addresses
 from mail.mime_tree import parse
 from problems import EmptyMessage, MailboxNotFound, MessageNotFound, UserDisabled
+from storage.accounts.documents import User
 from storage.base.database import Document
 
 _FLAGS = (("unseen", "\\Seen"), ("flagged", "\\Flagged"), ("draft", "\\Draft"))
@@ -69,7 +70,7 @@ def _files_only(call: Call, user: ObjectId, body: Document) -> Extras:
     return Extras(files=extras_of(call.store, user, {"files": body.get("files")}, None).files)
 
 
-def _message(call: Call, user: Document, body: Document, source: object, extras: Extras) -> Composed:
+def _message(call: Call, user: User, body: Document, source: object, extras: Extras) -> Composed:
     if "raw" in body:
         return _whole(call.offload(_raw_bytes, body["raw"]), body)
     given = mailbox_of(body.get("from"))

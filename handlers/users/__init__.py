@@ -30,6 +30,7 @@ from handlers.users.upkeep import recalculate_quota_all_users as recalculate_quo
 from handlers.users.upkeep import reset_user_password as reset_user_password
 from problems import AddressExists, InvalidInput, UserExists
 from security.targets import without_password
+from storage.accounts.documents import User
 from storage.accounts.second_factors import NO_SECOND_FACTORS
 from storage.accounts.user_fields import listing_filter
 from storage.accounts.users import COUNTER_OF
@@ -93,7 +94,7 @@ def _dotted(fields: Document) -> Document:
     return {**rest, **({"mallard": own} if own else {})}
 
 
-def _insert_whole(call: Call, body: Document, fields: Document, names: Document) -> Document:
+def _insert_whole(call: Call, body: Document, fields: Document, names: Document) -> User:
     """Clients that make many accounts at once are told whose name or address is taken."""
     try:
         return call.store.transactions.run(lambda session: _insert(call, body, fields, names, session))
@@ -101,20 +102,20 @@ def _insert_whole(call: Call, body: Document, fields: Document, names: Document)
         raise problem.about(username=body["username"]) from problem
 
 
-def _insert(call: Call, body: Document, fields: Document, names: Document, session: Any) -> Document:
+def _insert(call: Call, body: Document, fields: Document, names: Document, session: Any) -> User:
     store = call.store
     user = store.users.create(body["username"], fields, session=session)
     if fields["address"]:
         _insert_address(call, body, user, session)
     retention = fields.get("retention") or 0
     store.mailboxes.create_defaults(user["_id"], body.get("language"), names, retention, session=session)
-    about = {name: user[name] for name in ("username", "name", "address")}
+    about = {"username": user["username"], "name": user["name"], "address": user["address"]}
     store.events.emit("user.created", user=user["_id"], session=session, **about)
     _tell_targets(call, user["_id"], body.get("targets") or (), session)
     return user
 
 
-def _insert_address(call: Call, body: Document, user: Document, session: Any) -> None:
+def _insert_address(call: Call, body: Document, user: User, session: Any) -> None:
     """Both names are claimed before mailboxes are made, so that without transactions one step takes all back."""
     tags = {"tags": user["tags"]} if body.get("addTagsToAddress") and user.get("tags") else {}
     try:
@@ -125,7 +126,7 @@ def _insert_address(call: Call, body: Document, user: Document, session: Any) ->
         raise
 
 
-def _note_creation(call: Call, user: Document, body: Document) -> None:
+def _note_creation(call: Call, user: User, body: Document) -> None:
     if user["address"]:
         call.store.addresses.remember_domain(user["address"])
         if call.rules.welcome_dir:
@@ -197,7 +198,7 @@ def _tell_targets(call: Call, user: ObjectId, targets: Sequence[str], session: A
     call.store.events.emit_all("forward added", user, told, session)
 
 
-def _new_targets(before: Document, body: Document) -> list[str]:
+def _new_targets(before: User, body: Document) -> list[str]:
     known = {target["value"] for target in before.get("targets") or ()}
     return [target for target in body.get("targets") or () if target not in known]
 
@@ -207,7 +208,7 @@ def get_updates(call: Call, user: ObjectId, last_event_id: ObjectId | None = Non
     return open_stream(call, user, last_event_id)
 
 
-def _password_change(call: Call, user: Document, body: Document) -> Document:
+def _password_change(call: Call, user: User, body: Document) -> Document:
     if "password" not in body:
         return {}
     hashed = password_hash(call, body)
@@ -227,7 +228,7 @@ def _password_change(call: Call, user: Document, body: Document) -> Document:
     return change
 
 
-def _after_update(call: Call, before: Document, body: Document, fields: Document) -> None:
+def _after_update(call: Call, before: User, body: Document, fields: Document) -> None:
     user = before["_id"]
     changed = [name for name in COUNTER_OF if name in fields and fields[name] != before.get(name)]
     if changed:

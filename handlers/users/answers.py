@@ -8,8 +8,9 @@ from typing import Any
 
 from handlers.answers import enabled_2fa, target_values
 from handlers.call import Call
-from mail.custom_data import custom_data
+from mail.custom_data import custom_data, named_data
 from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
+from storage.accounts.documents import User, UserSummary
 from storage.accounts.users import COUNTER_OF
 from storage.base.database import Document
 
@@ -29,7 +30,7 @@ _SETTINGS = [key for _, key in _DEFAULT_OF.values() if isinstance(key, str)] + [
 ]
 
 
-def account(call: Call, user: Document) -> Document:
+def account(call: Call, user: UserSummary) -> Document:
     """getUser's answer of a user's summary."""
     answer: Document = {
         "success": True,
@@ -60,19 +61,19 @@ def account(call: Call, user: Document) -> Document:
         "require2faEnabled": bool(user.get("require2faEnabled")),
         "requirePasswordChange": _has_temporary_password(call, user),
     }
-    if user.get("mtaRelay"):
-        answer["mtaRelay"] = user["mtaRelay"]["value"]
+    if relay := user.get("mtaRelay"):
+        answer["mtaRelay"] = relay["value"]
     if user.get("lastPwnedCheck"):
         answer["lastPwnedCheck"] = user["lastPwnedCheck"]
     return answer
 
 
-def _has_temporary_password(call: Call, user: Document) -> bool:
+def _has_temporary_password(call: Call, user: UserSummary) -> bool:
     created = user.get("tempCreated")
     return bool(created and call.now - created < timedelta(hours=_TEMPORARY_HOURS))
 
 
-def _keys(call: Call, user: Document) -> Document:
+def _keys(call: Call, user: User) -> Document:
     key_info = _key_info(call, user)
     return {
         "pubKey": user.get("pubKey") or "",
@@ -84,7 +85,7 @@ def _keys(call: Call, user: Document) -> Document:
     }
 
 
-def _key_info(call: Call, user: Document) -> Document | bool | None:
+def _key_info(call: Call, user: User) -> Document | bool | None:
     """What is known of the PGP key: False without one, None for one that cannot be used.
 
     It is kept beside the key with the key's mark; a key that WildDuck stored is looked at on its first read.
@@ -103,7 +104,7 @@ def _key_info(call: Call, user: Document) -> Document | bool | None:
     return info
 
 
-def _certificate_info(call: Call, user: Document) -> list[Document]:
+def _certificate_info(call: Call, user: User) -> list[Document]:
     """The same of the S/MIME certificates; nothing where one of them cannot be used."""
     certificates = user.get("smimeCerts")
     if not certificates:
@@ -120,7 +121,7 @@ def _certificate_info(call: Call, user: Document) -> list[Document]:
     return info
 
 
-def limits(call: Call, user: Document) -> Document:
+def limits(call: Call, user: UserSummary) -> Document:
     """Each limit: what is allowed, what is used, and the seconds until its window ends (`False` if none runs)."""
     settings = call.store.settings.get_many(_SETTINGS)
     counters = {row["_id"].rpartition(":")[0]: row for row in user["counters"]}
@@ -148,7 +149,7 @@ def _used(call: Call, counter: Mapping[str, Any] | None) -> Document:
     return {"used": counter["value"], "ttl": max(int((counter["expires"] - call.now).total_seconds()), 0)}
 
 
-def listed(call: Call, user: Document, data: Iterable[str]) -> Document:
+def listed(call: Call, user: UserSummary, data: Iterable[str]) -> Document:
     """A row of getUsers; `data` are the fields of the caller's own, shown where they are set."""
     row: Document = {
         "id": user["_id"],
@@ -175,4 +176,4 @@ def listed(call: Call, user: Document, data: Iterable[str]) -> Document:
         },
         "hasPasswordSet": user["hasPassword"],
     }
-    return {**row, **{name: custom_data(user[name]) for name in data if user.get(name)}}
+    return {**row, **named_data(user, data)}

@@ -13,6 +13,7 @@ from problems import AuthFailed, InsecurePassword, InvalidInput, MailboxProtecte
 from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
 from security.normalise import domain_of, is_plain, normalise_address
 from security.passwords import UnknownHash, check_hash, hash_password, verify_password
+from storage.accounts.documents import User
 from storage.base.database import Document
 from storage.mailboxes.names import mailbox_names
 from storage.mailboxes.paths import checked_path
@@ -67,7 +68,7 @@ def password_hash(call: Call, body: Document) -> str:
     return str(call.offload(hash_password, password, call.rules.password_scheme))
 
 
-def check_existing_password(call: Call, user: Document, body: Document) -> None:
+def check_existing_password(call: Call, user: User, body: Document) -> None:
     """A given one must be right, and counts as a guess: a stolen session is not to find out what the password is.
 
     Raises Problem: AuthFailed, RateLimited, UnusableHash where what is stored is no hash.

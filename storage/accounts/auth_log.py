@@ -62,7 +62,9 @@ class AuthLog:
             assert row is not None
             return ObjectId(row["_id"])
 
-    def page(self, user: ObjectId, action: str | None, ip: str | None, paging: Paging) -> tuple[Page, int]:
+    def page(
+        self, user: ObjectId, action: str | None, ip: str | None, paging: Paging
+    ) -> tuple[Page[Document], int]:
         """A page of an account's entries, newest first, and how many there are."""
         wanted: Document = {"user": user}
         if ip:

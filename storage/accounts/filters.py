@@ -93,7 +93,7 @@ class Filters:
 
     def page(
         self, own_only: ObjectId | None, forward: str | None, paging: Paging, *, meta_data: bool
-    ) -> tuple[Page, int]:
+    ) -> tuple[Page[Document], int]:
         """A page by id of those of one account or all whose targets contain a text, and how many there are."""
         wanted: Document = {"user": own_only} if own_only else {}
         if forward:

@@ -41,5 +41,7 @@ class Named:
             raise self._missing
         return found
 
-    def _page(self, wanted: Document, fields: Mapping[str, Any], paging: Paging) -> tuple[Page, int]:
+    def _page(
+        self, wanted: Document, fields: Mapping[str, Any], paging: Paging
+    ) -> tuple[Page[Document], int]:
         return page_of(self._collection, wanted, fields, paging, self._order)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from security.tokens import new_token, token_hash
+from storage.accounts.documents import User
 from storage.base.database import Clock, Databases, Document
 
 LIFETIME = timedelta(seconds=600)
@@ -19,7 +20,7 @@ class PendingLogins:
         self._collection = databases.users[NAME]
         self._clock = clock
 
-    def start(self, user: Document, methods: Sequence[str], *, yields_token: bool) -> str:
+    def start(self, user: User, methods: Sequence[str], *, yields_token: bool) -> str:
         """The nonce of a new one: which methods complete it, and whether it then yields a token.
 
         It ends with the account's `authVersion`, as sessions do.
@@ -39,15 +40,15 @@ class PendingLogins:
         )
         return nonce
 
-    def find(self, nonce: str, user: Document, method: str) -> Document | None:
+    def find(self, nonce: str, user: User, method: str) -> Document | None:
         """The pending log-in of this account that the method may complete."""
         return self._collection.find_one(self._wanted(nonce, user, method))
 
-    def take(self, nonce: str, user: Document, method: str) -> Document | None:
+    def take(self, nonce: str, user: User, method: str) -> Document | None:
         """The same, and it is over: of several callers one gets it."""
         return self._collection.find_one_and_delete(self._wanted(nonce, user, method))
 
-    def _wanted(self, nonce: str, user: Document, method: str) -> Document:
+    def _wanted(self, nonce: str, user: User, method: str) -> Document:
         return {
             "_id": token_hash(nonce),
             "user": user["_id"],

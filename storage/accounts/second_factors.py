@@ -8,6 +8,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 
+from storage.accounts.documents import User
 from storage.base.database import Clock, Databases, Document
 from storage.events.events import Events
 
@@ -92,7 +93,7 @@ class SecondFactors:
         return self._collection.update_one(wanted, change, session=session).matched_count > 0
 
 
-def has_pending(user: Document, since: datetime) -> bool:
+def has_pending(user: User, since: datetime) -> bool:
     """Whether the account has a seed that waits for its first code and was made after `since`."""
     made = user.get("pendingSeedChanged")
     return bool(user.get("pendingSeed")) and isinstance(made, datetime) and made > since

@@ -12,6 +12,7 @@ from pymongo.client_session import ClientSession
 
 from security.roles import ROLES
 from security.tokens import is_signed, new_token, signature, token_hash
+from storage.accounts.documents import User
 from storage.base.database import Clock, Databases, Document
 
 _TOUCH_SECONDS = 60
@@ -36,7 +37,7 @@ class Tokens:
         self._users_name = "users"
         self._clock = clock
 
-    def issue(self, user: Document, *, secret: str, ttl: int) -> str:
+    def issue(self, user: User, *, secret: str, ttl: int) -> str:
         """A session token of an account, ending `ttl` seconds after its last use."""
         text = new_token()
         fields = self._session_fields(user, token_hash(text), text, secret, ttl)
@@ -109,7 +110,7 @@ class Tokens:
         if (expires - row["expires"]).total_seconds() > _TOUCH_SECONDS:
             self._collection.update_one({"_id": row["_id"]}, {"$max": {"expires": expires}})
 
-    def refresh(self, session: str, user: Document, *, secret: str, ttl: int) -> None:
+    def refresh(self, session: str, user: User, *, secret: str, ttl: int) -> None:
         """Carry a session over the one change of the account's `authVersion` that it has made itself.
 
         Over no other: while a thief's session changes the password again and again, a reset by the operator ends it.
@@ -118,9 +119,7 @@ class Tokens:
         wanted = {"_id": session, "user": fields["user"], "authVersion": fields["authVersion"] - 1}
         self._collection.update_one(wanted, {"$set": fields})
 
-    def _session_fields(
-        self, user: Document, record: str, text: str | None, secret: str, ttl: int
-    ) -> Document:
+    def _session_fields(self, user: User, record: str, text: str | None, secret: str, ttl: int) -> Document:
         version = int(user.get("authVersion") or 0)
         now = self._clock()
         return {

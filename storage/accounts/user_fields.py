@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any, cast
 
 from bson import ObjectId
 
 from security.normalise import sorted_tags, view
-from storage.base.database import Document
+from storage.accounts.documents import Target, User
+from storage.base.database import Condition
 from storage.base.listing import common_conditions
 from storage.base.patterns import literal
 
-LIMIT_FIELDS = (
-    "quota", "recipients", "forwards", "filters", "imapMaxUpload", "imapMaxDownload", "pop3MaxDownload",
-    "pop3MaxMessages", "imapMaxConnections", "receivedMax",
-)  # fmt: skip
 _JSON_FIELDS = ("metaData", "internalData")
 
 
-def listing_filter(fields: Document, own_only: ObjectId | None) -> Document:
+def listing_filter(fields: Mapping[str, Any], own_only: ObjectId | None) -> Condition:
     """The condition of a listing by `query`, `forward`, `tags` and `requiredTags`."""
-    conditions: list[Document] = [{"_id": own_only}] if own_only else []
+    conditions: list[Condition] = [{"_id": own_only}] if own_only else []
     if query := fields.get("query"):
         parts = {"address": literal(query), "unameview": literal(view(query))}
         conditions.append({"$or": [{name: {"$regex": text}} for name, text in parts.items()]})
@@ -29,7 +28,7 @@ def listing_filter(fields: Document, own_only: ObjectId | None) -> Document:
     return {"$and": conditions} if conditions else {}
 
 
-def stored_fields(fields: Document) -> Document:
+def stored_fields(fields: Mapping[str, Any]) -> User:
     """A request's fields as they stand on disk: tags beside their view, data as JSON, targets as documents."""
     stored = dict(fields)
     for name in _JSON_FIELDS:
@@ -41,22 +40,24 @@ def stored_fields(fields: Document) -> Document:
         stored["targets"] = [stored_target(value) for value in stored["targets"]]
     if "mtaRelay" in stored:
         stored["mtaRelay"] = stored_target(stored["mtaRelay"]) if stored["mtaRelay"] else False
-    return stored
+    return cast("User", stored)
 
 
-def stored_target(value: str) -> Document:
+def stored_target(value: str) -> Target:
     """A forwarding target as it stands on disk."""
     scheme = value.partition(":")[0].lower() if ":" in value else ""
     kinds = {"smtp": "relay", "smtps": "relay", "http": "http", "https": "http"}
     return {"id": ObjectId(), "type": kinds.get(scheme, "mail"), "value": value}
 
 
-def initial(now: datetime) -> Document:
+def initial(now: datetime) -> User:
     """What an account starts with."""
     return {
         "name": None, "language": None, "address": "", "password": "", "authVersion": 1,
         "enabled2fa": [], "seed": "", "pendingSeed": "", "pendingSeedChanged": False, "webauthn": {"credentials": []},
-        "require2faEnabled": False, "storageUsed": 0, **dict.fromkeys(LIMIT_FIELDS, 0), "targets": [],
+        "require2faEnabled": False, "storageUsed": 0, "quota": 0, "recipients": 0, "forwards": 0, "filters": 0,
+        "imapMaxUpload": 0, "imapMaxDownload": 0, "pop3MaxDownload": 0, "pop3MaxMessages": 0, "imapMaxConnections": 0,
+        "receivedMax": 0, "targets": [],
         "autoreply": False, "uploadSentMessages": False, "pubKey": "", "smimeCerts": [], "smimeCipher": "AES-CBC",
         "smimeKeyTransport": "PKCS#1 v1.5", "encryptMessages": False, "encryptForwarded": False, "spamLevel": 50,
         "retention": 0, "disabledScopes": [], "metaData": "", "internalData": "", "featureFlags": {},

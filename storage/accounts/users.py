@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import UserExists, UserNotFound
 from security.normalise import username_view, view
+from storage.accounts.documents import Counter, User, UserSummary
 from storage.accounts.held_names import HeldNames
 from storage.accounts.user_fields import initial, stored_fields
 from storage.base.counters import NAME as COUNTERS
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Clock, Condition, Databases, Document, Projection, Session, holding
 from storage.base.listing import page_of
 from storage.base.paging import Order, Page, Paging
 
@@ -44,17 +43,23 @@ class Users:
     """Repository of accounts."""
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
-        self._collection = databases.users["users"]
+        self._collection = holding(databases.users["users"], User)
+        self._summaries = holding(databases.users["users"], UserSummary)
         self._filters = "filters"
         self._same_database = databases.users.name == databases.main.name
         self._main = databases.main
         self._held = HeldNames(databases, clock)
         self._clock = clock
 
-    def create(self, username: str, fields: Document, session: ClientSession | None = None) -> Document:
+    def create(self, username: str, fields: Document, session: Session = None) -> User:
         """Insert an account with what it starts with. Raises UserExists."""
-        document = {**initial(self._clock()), **stored_fields(fields)}
-        document.update(_id=ObjectId(), username=username, unameview=view(username))
+        document: User = {
+            **initial(self._clock()),
+            **stored_fields(fields),
+            "_id": ObjectId(),
+            "username": username,
+            "unameview": view(username),
+        }
         if self._held.has_username(document["unameview"], session):
             raise UserExists
         try:
@@ -67,16 +72,16 @@ class Users:
         """Take back an account just made, where the server has no transaction to do so."""
         self._collection.delete_one({"_id": user})
 
-    def find(self, user: ObjectId) -> Document | None:
+    def find(self, user: ObjectId) -> User | None:
         """An account's document, None where there is none."""
         return self._collection.find_one({"_id": user}, max_time_ms=_READ_MS)
 
     def get(
         self,
         user: ObjectId,
-        projection: Mapping[str, Any] | None = None,
-        session: ClientSession | None = None,
-    ) -> Document:
+        projection: Projection | None = None,
+        session: Session = None,
+    ) -> User:
         """An account's document. Raises UserNotFound."""
         found = self._collection.find_one({"_id": user}, projection, max_time_ms=_READ_MS, session=session)
         if not found:
@@ -96,7 +101,7 @@ class Users:
         wanted = {"_id": {"$in": list(users)}, "disabled": {"$ne": True}, "suspended": {"$ne": True}}
         return {row["_id"] for row in self._collection.find(wanted, {"_id": 1}, max_time_ms=_READ_MS)}
 
-    def by_username(self, username: str) -> Document | None:
+    def by_username(self, username: str) -> User | None:
         """The account with this user name, dots being of no importance."""
         return self._collection.find_one({"unameview": username_view(username)}, max_time_ms=_READ_MS)
 
@@ -108,7 +113,7 @@ class Users:
             raise UserNotFound
         return ObjectId(found["_id"])
 
-    def summary(self, user: ObjectId) -> Document:
+    def summary(self, user: ObjectId) -> UserSummary:
         """An account without its secrets, with `hasPassword`, `counters` and `filterCount`, in one query.
 
         Raises UserNotFound.
@@ -120,7 +125,7 @@ class Users:
         ]
         if self._same_database:
             pipeline += self._lookups(user)
-        for row in self._collection.aggregate(pipeline, maxTimeMS=_READ_MS):
+        for row in self._summaries.aggregate(pipeline, maxTimeMS=_READ_MS):
             return row if self._same_database else {**row, **self._apart(user)}
         raise UserNotFound
 
@@ -132,9 +137,9 @@ class Users:
             {"$set": {"filterCount": {"$ifNull": [{"$first": "$filterCount.n"}, 0]}}},
         ]
 
-    def _apart(self, user: ObjectId) -> Document:
+    def _apart(self, user: ObjectId) -> UserSummary:
         """The same where accounts have a database of their own."""
-        counters = list(self._main[COUNTERS].find(self._running(user)))
+        counters = list(holding(self._main[COUNTERS], Counter).find(self._running(user)))
         return {
             "counters": counters,
             "filterCount": self._main[self._filters].count_documents({"user": user}),
@@ -144,12 +149,14 @@ class Users:
         keys = [f"{name}:{user}" for name in COUNTER_OF.values()]
         return {"_id": {"$in": keys}, "expires": {"$gt": self._clock()}}
 
-    def page(self, wanted: Document, paging: Paging, more: Iterable[str] = ()) -> tuple[Page, int]:
+    def page(
+        self, condition: Condition, paging: Paging, more: Iterable[str] = ()
+    ) -> tuple[Page[UserSummary], int]:
         """A page of accounts by id, with `more` fields beside the usual ones, and how many there are.
 
-        `wanted` comes from `listing_filter`.
+        `condition` comes from `listing_filter`.
         """
-        return page_of(self._collection, wanted, {**_LISTED, **dict.fromkeys(more, 1)}, paging, Order())
+        return page_of(self._summaries, condition, {**_LISTED, **dict.fromkeys(more, 1)}, paging, Order())
 
     def update(
         self,
@@ -160,7 +167,7 @@ class Users:
         unset: tuple[str, ...] = (),
         increase: Document | None = None,
         push: Document | None = None,
-        session: ClientSession | None = None,
+        session: Session = None,
     ) -> None:
         """Change an account in one step. Raises UserNotFound."""
         change: Document = {"$set": {**stored_fields(fields), **(more or {})}}
@@ -183,7 +190,7 @@ class Users:
         address: str,
         *,
         only_if_none: bool = False,
-        session: ClientSession | None = None,
+        session: Session = None,
     ) -> None:
         """Make an address the main one; with `only_if_none` unless there is one already."""
         wanted: Document = {"_id": user}
@@ -191,18 +198,18 @@ class Users:
             wanted["address"] = {"$in": ["", None]}
         self._collection.update_one(wanted, {"$set": {"address": address}}, session=session)
 
-    def hold_unless_main(self, user: ObjectId, address: str, session: ClientSession | None = None) -> bool:
+    def hold_unless_main(self, user: ObjectId, address: str, session: Session = None) -> bool:
         """Whether an address is not the main one; it cannot become so before the transaction has ended.
 
         The account is written to: a transaction that makes the address the main one runs before this one or after.
         """
         return self._held_where({"_id": user, "address": {"$ne": address}}, session)
 
-    def hold(self, user: ObjectId, session: ClientSession | None = None) -> bool:
+    def hold(self, user: ObjectId, session: Session = None) -> bool:
         """Whether there is such an account; it cannot be deleted before the transaction has ended."""
         return self._held_where({"_id": user}, session)
 
-    def _held_where(self, wanted: Document, session: ClientSession | None) -> bool:
+    def _held_where(self, wanted: Document, session: Session) -> bool:
         held = self._collection.update_one(wanted, {"$inc": {"mallard.addressChanges": 1}}, session=session)
         return held.matched_count > 0
 
@@ -220,7 +227,7 @@ class Users:
         wanted = {"_id": user, "tempPassword.password": temporary}
         self._collection.update_one(wanted, {"$set": {"tempPassword": False}})
 
-    def note_breach(self, user: Document, pwned: bool) -> None:
+    def note_breach(self, user: User, pwned: bool) -> None:
         """Remember whether a password is known from a breach, unless it was changed since `user` was read."""
         same = {"_id": user["_id"], "passwordChange": user.get("passwordChange")}
         self._collection.update_one(same, {"$set": {"lastPwnedCheck": self._clock(), "passwordPwned": pwned}})
@@ -230,9 +237,7 @@ class Users:
         login = {"time": self._clock(), "authEvent": event or False, "ip": ip or False}
         self._collection.update_one({"_id": user}, {"$set": {"lastLogin": login}})
 
-    def reserve_storage(
-        self, user: ObjectId, size: int, default_quota: int, session: ClientSession | None = None
-    ) -> bool:
+    def reserve_storage(self, user: ObjectId, size: int, default_quota: int, session: Session = None) -> bool:
         """Add `size` bytes to what an account uses if its quota has room for them; whether it had."""
         quota = {"$cond": [{"$gt": ["$quota", 0]}, "$quota", default_quota]}
         fits = {"$lte": [{"$add": [{"$ifNull": ["$storageUsed", 0]}, size]}, quota]}
@@ -241,7 +246,7 @@ class Users:
         )
         return changed.modified_count > 0
 
-    def release_storage(self, user: ObjectId, size: int, session: ClientSession | None = None) -> None:
+    def release_storage(self, user: ObjectId, size: int, session: Session = None) -> None:
         """Take bytes off what an account uses; it never goes below nothing."""
         less = {"$max": [0, {"$subtract": [{"$ifNull": ["$storageUsed", 0]}, size]}]}
         self._collection.update_one({"_id": user}, [{"$set": {"storageUsed": less}}], session=session)

@@ -6,18 +6,18 @@ What has `targets` and no `user` is a forwarded address.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import AddressExists, AddressNotFound
 from security.normalise import domain_of, lookup_address, sorted_tags, view, wildcard_candidates
 from storage.accounts.held_names import HeldNames
+from storage.addresses.documents import Address, Domain, DomainAlias
 from storage.addresses.listing import ORDER, listed
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Clock, Condition, Databases, Document, Session, holding
 from storage.base.listing import page_of
 from storage.base.paging import Page, Paging
 
@@ -30,22 +30,20 @@ class Addresses:
     """Repository of addresses, and of the domains that mail is taken for."""
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
-        self._collection = databases.users["addresses"]
-        self._aliases = databases.users["domainaliases"]
-        self._domains = databases.users["domaincache"]
+        self._collection = holding(databases.users["addresses"], Address)
+        self._aliases = holding(databases.users["domainaliases"], DomainAlias)
+        self._domains = holding(databases.users["domaincache"], Domain)
         self._held = HeldNames(databases, clock)
         self._clock = clock
 
     def create(
-        self, user: ObjectId, address: str, fields: Document, session: ClientSession | None = None
-    ) -> Document:
+        self, user: ObjectId, address: str, fields: Mapping[str, Any], session: Session = None
+    ) -> Address:
         """Add a normalised address to an account. Raises AddressExists."""
         own = {"tags", *_JSON_FIELDS} & fields.keys()
         return self._insert({"user": user}, address, fields, {name: fields[name] for name in own}, session)
 
-    def create_forwarded(
-        self, address: str, fields: Document, session: ClientSession | None = None
-    ) -> Document:
+    def create_forwarded(self, address: str, fields: Mapping[str, Any], session: Session = None) -> Address:
         """Add a normalised address that belongs to no account; `fields` as `update` takes them.
 
         Raises AddressExists.
@@ -55,14 +53,15 @@ class Addresses:
 
     def _insert(
         self,
-        owner: Document,
+        owner: Address,
         address: str,
-        fields: Document,
-        rest: Document,
-        session: ClientSession | None = None,
-    ) -> Document:
-        document = {
+        fields: Mapping[str, Any],
+        rest: Mapping[str, Any],
+        session: Session = None,
+    ) -> Address:
+        document: Address = {
             **owner,
+            "_id": ObjectId(),
             "name": fields.get("name") or None,
             "address": address,
             "addrview": view(address),
@@ -76,12 +75,12 @@ class Addresses:
             raise AddressExists from error
         return document
 
-    def update(self, address_id: ObjectId, fields: Document, session: ClientSession | None = None) -> bool:
+    def update(self, address_id: ObjectId, fields: Mapping[str, Any], session: Session = None) -> bool:
         """Change an address; of `autoreply` only what is given. Whether it is still there.
 
         Raises AddressExists.
         """
-        changes = _stored(fields)
+        changes: dict[str, Any] = {**_stored(fields)}
         for name, value in changes.pop("autoreply", {}).items():
             changes[f"autoreply.{name}"] = value
         if not changes:
@@ -93,11 +92,11 @@ class Addresses:
             raise AddressExists from error
         return changed.matched_count > 0
 
-    def _refuse_held(self, fields: Document, session: ClientSession | None) -> None:
+    def _refuse_held(self, fields: Mapping[str, Any], session: Session) -> None:
         if "addrview" in fields and self._held.has_address([fields["addrview"]], session):
             raise AddressExists
 
-    def delete(self, address_id: ObjectId, session: ClientSession | None = None) -> bool:
+    def delete(self, address_id: ObjectId, session: Session = None) -> bool:
         """Delete an address; whether it was there."""
         return self._collection.delete_one({"_id": address_id}, session=session).deleted_count > 0
 
@@ -110,12 +109,12 @@ class Addresses:
         if "*" not in domain:
             self._domains.update_one({"domain": domain}, {"$setOnInsert": {"domain": domain}}, upsert=True)
 
-    def of_user(self, user: ObjectId, more: Iterable[str] = ()) -> list[Document]:
+    def of_user(self, user: ObjectId, more: Iterable[str] = ()) -> list[Address]:
         """All addresses of an account, sorted, with `more` fields beside the usual ones."""
         rows = self._collection.find({"user": user}, listed(("created", *more)), max_time_ms=_READ_MS)
         return list(rows.sort("addrview", 1))
 
-    def owned(self, user: ObjectId, address: str) -> Document | None:
+    def owned(self, user: ObjectId, address: str) -> Address | None:
         """An account's own address by any spelling of it, no alias and no wildcard; None where it has none such."""
         wanted = {"addrview": lookup_address(address), "user": user}
         return None if "*" in address else self._collection.find_one(wanted, max_time_ms=_READ_MS)
@@ -125,21 +124,19 @@ class Addresses:
         rows = self._collection.find({"user": user}, {"addrview": 1, "_id": 0}, max_time_ms=_READ_MS)
         return {row["addrview"] for row in rows}
 
-    def by_id(self, address_id: ObjectId) -> Document:
+    def by_id(self, address_id: ObjectId) -> Address:
         """An address by its id. Raises AddressNotFound."""
         return self._one({"_id": address_id})
 
-    def of_account(
-        self, user: ObjectId, address_id: ObjectId, session: ClientSession | None = None
-    ) -> Document:
+    def of_account(self, user: ObjectId, address_id: ObjectId, session: Session = None) -> Address:
         """An address of this account. Raises AddressNotFound."""
         return self._one({"_id": address_id, "user": user}, session)
 
-    def forwarded(self, address_id: ObjectId) -> Document:
+    def forwarded(self, address_id: ObjectId) -> Address:
         """A forwarded address. Raises AddressNotFound."""
         return self._one({"_id": address_id, **_FORWARDED})
 
-    def delete_forwarded(self, address_id: ObjectId, session: ClientSession | None = None) -> Document:
+    def delete_forwarded(self, address_id: ObjectId, session: Session = None) -> Address:
         """Delete a forwarded address; what it was. Raises AddressNotFound."""
         wanted = {"_id": address_id, **_FORWARDED}
         deleted = self._collection.find_one_and_delete(wanted, {"address": 1}, session=session)
@@ -147,20 +144,22 @@ class Addresses:
             raise AddressNotFound
         return deleted
 
-    def _one(self, wanted: Document, session: ClientSession | None = None) -> Document:
+    def _one(self, wanted: Document, session: Session = None) -> Address:
         found = self._collection.find_one(wanted, max_time_ms=_READ_MS, session=session)
         if not found:
             raise AddressNotFound
         return found
 
-    def page(self, wanted: Document, paging: Paging, more: Iterable[str] = ()) -> tuple[Page, int]:
+    def page(
+        self, condition: Condition, paging: Paging, more: Iterable[str] = ()
+    ) -> tuple[Page[Address], int]:
         """A page of addresses, sorted, with `more` fields beside the usual ones, and how many there are.
 
-        `wanted` comes from `addresses_listing.listing_filter`.
+        `condition` comes from `listing_filter`.
         """
-        return page_of(self._collection, wanted, listed(more), paging, ORDER)
+        return page_of(self._collection, condition, listed(more), paging, ORDER)
 
-    def resolve(self, address: str, *, wildcards: bool = False) -> Document | None:
+    def resolve(self, address: str, *, wildcards: bool = False) -> Address | None:
         """The registration that takes mail for `address`: itself, of an aliased domain, or a wildcard.
 
         Wildcards go from the most specific to `*@domain`, the real domain before the aliased one, `user@*` last.
@@ -203,7 +202,7 @@ def registrations(address: str, alias_of: str | None, *, wildcards: bool) -> lis
     return wanted
 
 
-def _stored(fields: Document) -> Document:
+def _stored(fields: Mapping[str, Any]) -> Address:
     """A request's fields as they stand on disk."""
     stored: dict[str, Any] = dict(fields)
     for name in _JSON_FIELDS:
@@ -215,4 +214,4 @@ def _stored(fields: Document) -> Document:
         stored["name"] = stored["name"] or None
     if "address" in stored:
         stored["addrview"] = view(stored["address"])
-    return stored
+    return cast("Address", stored)

@@ -78,7 +78,7 @@ class DomainAliases(Named):
             self._collection.delete_one({"_id": document["_id"]})
             raise
 
-    def page(self, text: str, paging: Paging) -> tuple[Page, int]:
+    def page(self, text: str, paging: Paging) -> tuple[Page[Document], int]:
         """A page by alias of those with `text` in alias or domain, and how many there are."""
         return self._page(_containing(text), _LISTED, paging)
 

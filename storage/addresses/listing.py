@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from security.normalise import search_text, view
-from storage.base.database import Document
+from storage.base.database import Condition
 from storage.base.listing import common_conditions
 from storage.base.paging import Order
 from storage.base.patterns import literal
@@ -22,16 +22,16 @@ def listed(more: Iterable[str]) -> dict[str, int]:
     return dict.fromkeys((*_LISTED, *more), 1)
 
 
-def listing_filter(fields: Mapping[str, Any], own_only: ObjectId | None) -> Document:
+def listing_filter(fields: Mapping[str, Any], own_only: ObjectId | None) -> Condition:
     """The condition of a listing by `query`, `forward`, `tags` and `requiredTags`, of one account or all."""
-    conditions: list[Document] = [{"user": own_only}] if own_only else []
+    conditions: list[Condition] = [{"user": own_only}] if own_only else []
     if query := fields.get("query"):
         conditions.append(_containing(search_text(query)))
     conditions += common_conditions(fields)
     return {"$and": conditions} if conditions else {}
 
 
-def _containing(text: str) -> Document:
+def _containing(text: str) -> Condition:
     """Addresses with this text in them.
 
     The form without dots, which is indexed, decides which documents are read to look at the address itself.

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from bson import ObjectId
 
 from security.normalise import domain_of, lookup_address, normalise_address, view
+from storage.accounts.documents import Target
 from storage.accounts.user_fields import stored_target
 from storage.addresses.addresses import Addresses, registrations
-from storage.base.database import Document
 
 
-def stored_targets(addresses: Addresses, values: Sequence[str]) -> list[Document]:
+def stored_targets(addresses: Addresses, values: Sequence[str]) -> list[Target]:
     """Targets as they stand on disk; one that is an account's address names the account."""
     targets = [stored_target(value) for value in values]
     views = {t["value"]: view(normalise_address(t["value"])) for t in targets if t["type"] == "mail"}

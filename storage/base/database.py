@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -19,6 +20,7 @@ from pymongo.write_concern import WriteConcern
 from storage.base.watch import Watch, WatchedDatabase
 
 Result = TypeVar("Result")
+Row = TypeVar("Row", bound=Mapping[str, Any])
 Document = dict[str, Any]
 Clock = Callable[[], datetime]
 
@@ -53,6 +55,11 @@ def utc_now() -> datetime:
 def may_be_committed(error: BaseException) -> bool:
     """Whether a transaction may have been committed although its answer was lost; then what it refers to must stay."""
     return isinstance(error, PyMongoError) and error.has_error_label("UnknownTransactionCommitResult")
+
+
+def holding(collection: Collection[Document], row: type[Row]) -> Collection[Row]:
+    """Return a collection as one of rows of this TypedDict. It is a promise: MongoDB takes whatever it is given."""
+    return cast("Collection[Row]", collection)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,50 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo.collection import Collection
 
 from security.normalise import tag_list
-from storage.base.database import Document
+from storage.base.database import Condition, Projection
 from storage.base.paging import Order, Page, Paging, read_page
 from storage.base.patterns import literal
 
 _READ_MS = 3000
 
+Row = TypeVar("Row", bound=Mapping[str, Any])
 Hint = str | list[tuple[str, int]] | None
 
 
 def page_of(
-    collection: Collection[Document],
-    wanted: Document,
-    fields: Mapping[str, Any],
+    collection: Collection[Row],
+    condition: Condition,
+    fields: Projection,
     paging: Paging,
     order: Order,
     *,
     hint: Hint = None,
-    most_ms: int = _READ_MS,
-) -> tuple[Page, int]:
-    """A page of what is wanted, and how many there are; of a whole collection about how many."""
+    limit_ms: int = _READ_MS,
+) -> tuple[Page[Row], int]:
+    """Return a page of the rows that fulfil `condition`, and how many there are, estimated for a whole collection."""
+    total = _count(collection, condition, hint, limit_ms)
 
-    total = _count(collection, wanted, hint, most_ms)
-
-    def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
+    def read(beside: Condition, sort: dict[str, int], limit: int) -> list[Row]:
         # Both may ask for the same field, and neither may replace the other.
-        both = {"$and": [wanted, condition]}
-        return list(collection.find(both, fields, hint=hint, max_time_ms=most_ms).sort(sort).limit(limit))
+        both = {"$and": [condition, beside]}
+        return list(collection.find(both, fields, hint=hint, max_time_ms=limit_ms).sort(sort).limit(limit))
 
     return read_page(read, paging, order), total
 
 
-def _count(collection: Collection[Document], wanted: Document, hint: Hint, most_ms: int) -> int:
-    if not wanted:
-        return collection.estimated_document_count(maxTimeMS=most_ms)
-    options: Document = {"hint": hint} if hint else {}
-    return collection.count_documents(wanted, maxTimeMS=most_ms, **options)
+def _count(collection: Collection[Row], condition: Condition, hint: Hint, limit_ms: int) -> int:
+    if not condition:
+        return collection.estimated_document_count(maxTimeMS=limit_ms)
+    if hint:
+        return collection.count_documents(condition, maxTimeMS=limit_ms, hint=hint)
+    return collection.count_documents(condition, maxTimeMS=limit_ms)
 
 
-def common_conditions(fields: Mapping[str, Any]) -> Iterator[Document]:
+def common_conditions(fields: Mapping[str, Any]) -> Iterator[Condition]:
     """The conditions of `forward`, `tags` (one of them) and `requiredTags` (all of them)."""
     if forward := fields.get("forward"):
         yield {"targets.value": {"$regex": literal(forward), "$options": "i"}}

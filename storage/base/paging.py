@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import bson
 import orjson
@@ -20,7 +20,9 @@ from bson import ObjectId, json_util
 from bson.errors import BSONError
 
 from problems import InvalidInput
-from storage.base.database import Document
+from storage.base.database import Condition
+
+Row = TypeVar("Row", bound=Mapping[str, Any])
 
 ASCENDING, DESCENDING = 1, -1
 _MISSING = "__mixmax__undefined__"
@@ -50,15 +52,15 @@ class Paging:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[Row]):
     """One page of rows, and the cursors to both sides (`False` where there is nothing)."""
 
-    rows: list[Document]
+    rows: list[Row]
     page: int
     previous_cursor: str | bool
     next_cursor: str | bool
 
-    def answer(self, results: Iterable[Document], **more: Any) -> Document:
+    def answer(self, results: Iterable[Mapping[str, Any]], **more: Any) -> dict[str, Any]:
         """The listing as the API shows it, `more` being `total` and the like."""
         return {
             "success": True,
@@ -96,7 +98,7 @@ class Order:
     def _is_unique(self) -> bool:
         return self.unique or self.key == "_id"
 
-    def after(self, cursor: Cursor, backwards: bool) -> Document:
+    def after(self, cursor: Cursor, backwards: bool) -> Condition:
         """The condition for rows behind a cursor in the direction of travel.
 
         A date is named once more, as a bound from where the index is read on: alternatives give it none.
@@ -106,7 +108,9 @@ class Order:
         last = f"{beyond}e" if cursor.inclusive else beyond
         if self._is_unique:
             return {self.key: {last: row_id if self.key == "_id" else value}}
-        either: Document = {"$or": [{self.key: {beyond: value}}, {self.key: value, "_id": {last: row_id}}]}
+        either: dict[str, Any] = {
+            "$or": [{self.key: {beyond: value}}, {self.key: value, "_id": {last: row_id}}]
+        }
         if not isinstance(value, datetime):
             return either
         return {self.key: {f"{beyond}e": value}, **either}
@@ -177,10 +181,11 @@ def _position(decoded: Any, order: Order) -> tuple[Any, ObjectId]:
 
 
 def read_page(
-    read: Callable[[Document, dict[str, int], int], list[Document]], paging: Paging, order: Order
-) -> Page:
+    read: Callable[[Condition, dict[str, int], int], list[Row]], paging: Paging, order: Order
+) -> Page[Row]:
     """One page through `read(condition, sort, limit)`, which returns the rows that `condition` adds to its own."""
-    number, condition, cursor = paging.page or 1, {}, None
+    condition: Condition = {}
+    number, cursor = paging.page or 1, None
     if paging.cursor:
         cursor = decode_cursor(paging.cursor, order)
         if not (cursor.page is None and paging.page == 1 and paging.backwards):
@@ -192,17 +197,19 @@ def read_page(
 
 
 def _page(
-    rows: list[Document], paging: Paging, order: Order, number: int, *, backwards: bool, start: Cursor | None
-) -> Page:
+    rows: list[Row], paging: Paging, order: Order, number: int, *, backwards: bool, start: Cursor | None
+) -> Page[Row]:
     more = len(rows) > paging.limit
     rows = rows[: paging.limit]
     if backwards:
         rows.reverse()
     has_previous, has_next = (more, True) if backwards else (start is not None, more)
     number = max(number, 1) if has_previous else 1
-    edges = rows or ([{order.key: start.value, "_id": start.row_id}] if start else [])
+    edges: Sequence[Mapping[str, Any]] = rows
+    if start and not rows:
+        edges = [{order.key: start.value, "_id": start.row_id}]
 
-    def cursor(row: Document, page: int) -> str:
+    def cursor(row: Mapping[str, Any], page: int) -> str:
         return encode_cursor(order.position(row), page, inclusive=not rows)
 
     return Page(

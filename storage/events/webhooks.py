@@ -67,7 +67,7 @@ class Webhooks:
         self._known = None
         return hook
 
-    def page(self, kind: str | None, user: ObjectId | None, paging: Paging) -> tuple[Page, int]:
+    def page(self, kind: str | None, user: ObjectId | None, paging: Paging) -> tuple[Page[Document], int]:
         """A page by id of hooks with exactly this pattern and account, and how many there are."""
         wanted: Document = {"type": kind} if kind else {}
         if user:

@@ -164,7 +164,7 @@ class Certs(Named):
             **({"$unset": dict.fromkeys(removed, "")} if removed else {}),
         }
 
-    def page(self, text: str, paging: Paging, *, in_names: bool) -> tuple[Page, int]:
+    def page(self, text: str, paging: Paging, *, in_names: bool) -> tuple[Page[Document], int]:
         """A page by name of the entries with `text` in it, or in their other names, and how many there are."""
         return self._page(_containing(text, in_names), _SHOWN, paging)
 

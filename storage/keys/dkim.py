@@ -95,7 +95,7 @@ class Dkim(Named):
         )
         return (before["_id"], False) if before else (fresh, True)
 
-    def page(self, text: str, paging: Paging) -> tuple[Page, int]:
+    def page(self, text: str, paging: Paging) -> tuple[Page[Document], int]:
         """A page by domain of the keys with `text` in their domain, and how many there are."""
         wanted: Document = {"domain": {"$regex": literal(text)}} if text else {}
         return self._page(wanted, _LISTED, paging)

@@ -15,6 +15,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from storage.base.database import Clock, Databases, Document
+from storage.mailboxes.documents import Mailbox
 from storage.mailboxes.retention import milliseconds
 
 _COUNT_MS = 120_000
@@ -29,7 +30,7 @@ class MailboxCounts:
         self._messages = databases.main["messages"]
         self._clock = clock
 
-    def of(self, mailboxes: Sequence[Document]) -> dict[ObjectId, tuple[int, int]]:
+    def of(self, mailboxes: Sequence[Mailbox]) -> dict[ObjectId, tuple[int, int]]:
         """(total, unseen) of each mailbox; those whose counts are stale are counted together in one query."""
         now = self._clock()
         stale = [mailbox for mailbox in mailboxes if not has_counts(mailbox, now)]
@@ -38,7 +39,7 @@ class MailboxCounts:
         }
         return {**known, **(self._count(stale, now) if stale else {})}
 
-    def _count(self, mailboxes: Sequence[Document], now: datetime) -> dict[ObjectId, tuple[int, int]]:
+    def _count(self, mailboxes: Sequence[Mailbox], now: datetime) -> dict[ObjectId, tuple[int, int]]:
         counted = {mailbox["_id"]: (0, 0) for mailbox in mailboxes}
         pipeline = _counting(list(counted))
         for row in self._messages.aggregate(pipeline, hint="mailbox_unseen_flag", maxTimeMS=_COUNT_MS):
@@ -61,13 +62,13 @@ class MailboxCounts:
         return {row["_id"]: row["size"] for row in rows}
 
 
-def has_counts(mailbox: Document, now: datetime) -> bool:
+def has_counts(mailbox: Mailbox, now: datetime) -> bool:
     """Whether `counted` is there and right."""
     again = mailbox["counted"].get("again") if _follows(mailbox) else 0
     return again is None or again > milliseconds(now)
 
 
-def _follows(mailbox: Document) -> bool:
+def _follows(mailbox: Mailbox) -> bool:
     """Whether all that happened since the count has been counted too."""
     counted = mailbox.get("counted") or {}
     return "since" in counted and counted.get("modseq") == mailbox["modifyIndex"]
@@ -87,7 +88,7 @@ def _counting(mailboxes: list[ObjectId]) -> list[Document]:
     ]
 
 
-def _keep_count(mailbox: Document, total: int, unseen: int, now: datetime) -> UpdateOne:
+def _keep_count(mailbox: Mailbox, total: int, unseen: int, now: datetime) -> UpdateOne:
     """Only if nothing changed while it was counted; the second count after a change of others is the last."""
     index = mailbox["modifyIndex"]
     counted: Document = {"total": total, "unseen": unseen, "modseq": index, "since": index}

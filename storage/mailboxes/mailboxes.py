@@ -8,14 +8,14 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import ReturnDocument
-from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import MailboxExists, MailboxNotFound, MailboxProtected, Problem
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Clock, Databases, Document, Session, holding
 from storage.events.events import Events
 from storage.events.journal import Journal
 from storage.events.notices import Notices
+from storage.mailboxes.documents import Mailbox, MailboxSettings
 from storage.mailboxes.names import mailbox_names
 from storage.mailboxes.paths import checked_path
 from storage.mailboxes.paths import normalise_path as normalise_path
@@ -31,7 +31,7 @@ class Mailboxes:
     def __init__(
         self, databases: Databases, clock: Clock, journal: Journal, notices: Notices, events: Events
     ) -> None:
-        self._collection = databases.main["mailboxes"]
+        self._collection = holding(databases.main["mailboxes"], Mailbox)
         self._filters = databases.main["filters"]
         self._clock = clock
         self._journal = journal
@@ -44,12 +44,12 @@ class Mailboxes:
         language: str | None,
         names: Mapping[str, str],
         retention: float,
-        session: ClientSession | None = None,
+        session: Session = None,
     ) -> None:
         """The five mailboxes that an account starts with; Trash and Junk keep mail for 30 days at most."""
         paths: list[tuple[str | None, str]] = [(None, "INBOX"), *mailbox_names(language, names).items()]
         short = min(retention or _THIRTY_DAYS_MS, _THIRTY_DAYS_MS)
-        rows = [
+        rows: list[Mailbox] = [
             {
                 **_fresh(user, path),
                 "specialUse": use,
@@ -59,44 +59,44 @@ class Mailboxes:
         ]
         self._collection.insert_many(rows, session=session)
 
-    def get(self, user: ObjectId, mailbox: ObjectId) -> Document:
+    def get(self, user: ObjectId, mailbox: ObjectId) -> Mailbox:
         """A mailbox of an account. Raises MailboxNotFound."""
         return self._one({"_id": mailbox, "user": user})
 
-    def by_path(self, user: ObjectId, path: str) -> Document:
+    def by_path(self, user: ObjectId, path: str) -> Mailbox:
         """The mailbox at a path, which may begin with a slash and name INBOX in any case. Raises MailboxNotFound."""
         return self._one({"user": user, "path": normalise_path(path)})
 
-    def by_special_use(self, user: ObjectId, use: str) -> Document:
+    def by_special_use(self, user: ObjectId, use: str) -> Mailbox:
         """The mailbox with a special use such as `\\Sent`. Raises MailboxNotFound."""
         return self._one({"user": user, "specialUse": use})
 
-    def _one(self, wanted: Document) -> Document:
+    def _one(self, wanted: Document) -> Mailbox:
         found = self._collection.find_one(wanted, max_time_ms=_READ_MS)
         if not found:
             raise MailboxNotFound
         return found
 
-    def of_user(self, user: ObjectId) -> list[Document]:
+    def of_user(self, user: ObjectId) -> list[Mailbox]:
         """All mailboxes of an account."""
         return list(self._collection.find({"user": user}, max_time_ms=_READ_MS))
 
-    def some(self, user: ObjectId, mailboxes: Sequence[ObjectId]) -> list[Document]:
+    def some(self, user: ObjectId, mailboxes: Sequence[ObjectId]) -> list[Mailbox]:
         """Those of some mailboxes that are there and the account's."""
         return list(
             self._collection.find({"_id": {"$in": list(mailboxes)}, "user": user}, max_time_ms=_READ_MS)
         )
 
-    def create(self, user: ObjectId, path: str, fields: Document, most: int) -> ObjectId:
+    def create(self, user: ObjectId, path: str, fields: MailboxSettings, most: int) -> ObjectId:
         """Make a mailbox. Raises MailboxExists or MailboxProtected."""
         path = checked_path(path)
-        document = {**_fresh(user, path), "retentionCounter": 0, **fields}
+        document: Mailbox = {**_fresh(user, path), "retentionCounter": 0, **fields}
         self._allow_one_more(user, path, most)
         self._events.run(user, lambda session: self._insert(document, session))
         self._keep_within(most, document)
         return ObjectId(document["_id"])
 
-    def _insert(self, mailbox: Document, session: ClientSession | None) -> None:
+    def _insert(self, mailbox: Mailbox, session: Session) -> None:
         user, mailbox_id, path = mailbox["user"], mailbox["_id"], mailbox["path"]
         try:
             self._collection.insert_one(mailbox, session=session)
@@ -112,7 +112,7 @@ class Mailboxes:
             taken = self._collection.find_one({"user": user, "path": path}, {"_id": 1})
             raise MailboxExists if taken else _too_many(most)
 
-    def _keep_within(self, most: int, mailbox: Document) -> None:
+    def _keep_within(self, most: int, mailbox: Mailbox) -> None:
         """Take a new mailbox back where others came in between. Counted after it is there, so that none slips past."""
         there = self._collection.count_documents({"user": mailbox["user"]}, limit=most + 2)
         if there > most + 1:
@@ -120,7 +120,7 @@ class Mailboxes:
             raise _too_many(most)
 
     def update(
-        self, mailbox: Document, path: str | None, fields: Document, session: ClientSession | None = None
+        self, mailbox: Mailbox, path: str | None, fields: MailboxSettings, session: Session = None
     ) -> int | None:
         """Rename a mailbox and set what differs; its new `retentionCounter`, None where its retention stays.
 
@@ -137,7 +137,7 @@ class Mailboxes:
             return self._change(mailbox, changes, session)
         return self._events.run(mailbox["user"], lambda session: self._change(mailbox, changes, session))
 
-    def _change(self, mailbox: Document, changes: Document, session: ClientSession | None) -> int | None:
+    def _change(self, mailbox: Mailbox, changes: Document, session: Session) -> int | None:
         change: Document = {"$set": changes}
         if dates := changes_retention(mailbox, changes):
             change["$inc"] = {"retentionCounter": 1}
@@ -150,7 +150,7 @@ class Mailboxes:
             self._events.emit("mailbox.renamed", user=user, session=session, **about)
         return int(after["retentionCounter"]) if dates else None
 
-    def _write(self, mailbox: Document, change: Document, session: ClientSession | None) -> Document:
+    def _write(self, mailbox: Mailbox, change: Document, session: Session) -> Mailbox:
         wanted = {"_id": mailbox["_id"], "user": mailbox["user"]}
         shown = {"modifyIndex": 1, "retentionCounter": 1}
         try:
@@ -172,17 +172,17 @@ class Mailboxes:
             return None
         return int(found.get("retentionCounter") or 0), int(found.get("retention") or 0)
 
-    def allow_delete(self, mailbox: Document) -> None:
+    def allow_delete(self, mailbox: Mailbox) -> None:
         """Raises MailboxProtected for one that must stay."""
         if mailbox["path"] == "INBOX" or mailbox.get("specialUse") or mailbox.get("hidden"):
             raise MailboxProtected("INBOX, special-use and hidden mailboxes cannot be deleted")
 
-    def delete(self, mailbox: Document, session: ClientSession | None = None) -> None:
+    def delete(self, mailbox: Mailbox, session: Session = None) -> None:
         """Remove a mailbox and the filters that file into it. Raises MailboxProtected."""
         self.allow_delete(mailbox)
         self._remove(mailbox, session)
 
-    def _remove(self, mailbox: Document, session: ClientSession | None) -> None:
+    def _remove(self, mailbox: Mailbox, session: Session) -> None:
         user, mailbox_id = mailbox["user"], mailbox["_id"]
         self._collection.delete_one({"_id": mailbox_id, "user": user}, session=session)
         self._delete_filters(user, mailbox_id, session)
@@ -192,7 +192,7 @@ class Mailboxes:
         about = {"mailbox": mailbox_id, "path": mailbox["path"]}
         self._events.emit("mailbox.deleted", user=user, session=session, **about)
 
-    def _delete_filters(self, user: ObjectId, mailbox: ObjectId, session: ClientSession | None) -> None:
+    def _delete_filters(self, user: ObjectId, mailbox: ObjectId, session: Session) -> None:
         wanted = {"user": user, "action.mailbox": mailbox}
         found = list(self._filters.find(wanted, {"_id": 1}, session=session))
         if found:
@@ -207,8 +207,8 @@ class Mailboxes:
         uids: int = 0,
         total: int = 0,
         unseen: int = 0,
-        session: ClientSession | None = None,
-    ) -> Document:
+        session: Session = None,
+    ) -> Mailbox:
         """Take one modification sequence and `uids` UIDs, and move the counts, in one step.
 
         Returns the mailbox before the change: the UIDs begin at its `uidNext`, the sequence is `modifyIndex` + 1.
@@ -229,13 +229,13 @@ class Mailboxes:
         return found
 
 
-def changes_retention(mailbox: Document, fields: Document) -> bool:
+def changes_retention(mailbox: Mailbox, fields: Mapping[str, Any]) -> bool:
     """Whether these fields give a mailbox another retention; none is 0 in every form."""
     before = mailbox.get("retention") or 0
     return bool((fields.get("retention", before) or 0) != before)
 
 
-def _fresh(user: ObjectId, path: str) -> Document:
+def _fresh(user: ObjectId, path: str) -> Mailbox:
     return {
         "_id": ObjectId(),
         "user": user,

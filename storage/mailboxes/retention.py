@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from storage.base.database import Document
+from storage.mailboxes.documents import Mailbox
 
 
 def milliseconds(date: datetime) -> int:
@@ -13,7 +14,7 @@ def milliseconds(date: datetime) -> int:
     return round(date.timestamp() * 1000)
 
 
-def retention_fields(mailbox: Document, joined: datetime) -> Document:
+def retention_fields(mailbox: Mailbox, joined: datetime) -> Document:
     """The fields of a message that joins a mailbox; `rdate` is None where it does not expire."""
     retention = mailbox.get("retention") or 0
     base = milliseconds(joined)

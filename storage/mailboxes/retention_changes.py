@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from pymongo.client_session import ClientSession
 
-from storage.base.database import Clock, Document, Transactions
+from storage.base.database import Clock, Transactions
 from storage.base.tasks import Tasks
+from storage.mailboxes.documents import Mailbox, MailboxSettings
 from storage.mailboxes.mailboxes import Mailboxes, changes_retention
 
 TASK = "mailbox-retention"
@@ -23,7 +24,7 @@ class RetentionChanges:
         self._transactions = transactions
         self._clock = clock
 
-    def apply(self, mailbox: Document, path: str | None, fields: Document) -> None:
+    def apply(self, mailbox: Mailbox, path: str | None, fields: MailboxSettings) -> None:
         """Rename a mailbox and set what differs; its messages follow a new retention later.
 
         A server without transactions gets the task before the change too, for a minute later: should this process
@@ -41,7 +42,7 @@ class RetentionChanges:
         self._transactions.run(steps)
 
     def _ask(
-        self, mailbox: Document, counter: int, due: datetime | None, session: ClientSession | None
+        self, mailbox: Mailbox, counter: int, due: datetime | None, session: ClientSession | None
     ) -> None:
         """There is one task for a mailbox, under the mailbox's own id."""
         match = {"user": mailbox["user"], "mailbox": mailbox["_id"]}

@@ -16,8 +16,10 @@ from mail.headers import decoded_addresses, flat_addresses
 from mail.message import WHOLE, Indexed, index, kept_whole
 from mail.threads import normalise_subject
 from problems import MessageTooLarge, OverQuota, summary
+from storage.accounts.documents import User
 from storage.base.database import Document, may_be_committed
 from storage.events.journal import exists
+from storage.mailboxes.documents import Mailbox
 from storage.mailboxes.retention import retention_fields
 from storage.messages.base import own_fields, to_fit
 from storage.messages.encrypting import EncryptMessages
@@ -38,8 +40,8 @@ class AddMessages(EncryptMessages):
 
     def add(
         self,
-        user: Document,
-        mailbox: Document,
+        user: User,
+        mailbox: Mailbox,
         raw: bytes,
         *,
         meta: Document,
@@ -100,7 +102,7 @@ class AddMessages(EncryptMessages):
         self._store.attachments.store(whole.bodies[-1:], magic)
         return whole
 
-    def _check_quota(self, user: Document, size: int) -> None:
+    def _check_quota(self, user: User, size: int) -> None:
         """An early look, so that hopeless messages cost little; the binding check is part of the insert."""
         if user.get("storageUsed", 0) + size > (user.get("quota") or self._default_quota()):
             raise OverQuota
@@ -110,8 +112,8 @@ class AddMessages(EncryptMessages):
 
     def _document(
         self,
-        user: Document,
-        mailbox: Document,
+        user: User,
+        mailbox: Mailbox,
         indexed: Indexed,
         flags: Sequence[str],
         received: datetime,
@@ -180,7 +182,7 @@ class AddMessages(EncryptMessages):
         document.update(uid=before["uidNext"], modseq=before["modifyIndex"] + 1)
         self._collection.insert_one(document, session=session)
 
-    def _note_addresses(self, user: ObjectId, mailbox: Document, document: Document) -> None:
+    def _note_addresses(self, user: ObjectId, mailbox: Mailbox, document: Document) -> None:
         """Whom the account exchanges mail with; not spam, drafts, lists or machines.
 
         The message is stored by now, so a failure here must not tell the caller that it is not.

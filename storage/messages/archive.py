@@ -73,11 +73,11 @@ class Archive:
 
     def page(
         self, user: ObjectId, paging: Paging, direction: int, projection: Mapping[str, Any]
-    ) -> tuple[Page, int]:
+    ) -> tuple[Page[Document], int]:
         """A page of an account's archived messages by the time they came, and how many there are."""
         wanted: Document = {"user": user}
         order = Order("_id", direction)
-        return page_of(self._collection, wanted, projection, paging, order, most_ms=_SWEEP_MS)
+        return page_of(self._collection, wanted, projection, paging, order, limit_ms=_SWEEP_MS)
 
     def thread_counts(self, user: ObjectId, threads: Sequence[ObjectId]) -> dict[ObjectId, int]:
         """How many archived messages each thread has, read from an index."""

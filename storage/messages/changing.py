@@ -12,6 +12,7 @@ from pymongo.client_session import ClientSession
 from problems import MessageNotFound, NoUpdates
 from storage.base.database import Document
 from storage.events.journal import exists, expunge, fetch
+from storage.mailboxes.documents import Mailbox
 from storage.mailboxes.retention import expiry_fields, retention_fields
 from storage.messages.base import READ_MS, MessagesBase
 from storage.messages.uid_set import UidSet
@@ -130,7 +131,7 @@ class ChangeMessages(MessagesBase):
         self,
         user: ObjectId,
         source: ObjectId,
-        target: Document,
+        target: Mailbox,
         ids: list[ObjectId],
         changes: Document,
         session: ClientSession | None,
@@ -189,7 +190,7 @@ class ChangeMessages(MessagesBase):
         )
 
     def _move_stages(
-        self, row: Document, target: Document, uid: int, modseq: int, changes: Document
+        self, row: Document, target: Mailbox, uid: int, modseq: int, changes: Document
     ) -> list[Document]:
         """The sequence is the target's own; that of the source may be far ahead and would stop later changes."""
         place = {"mailbox": target["_id"], "uid": uid, **retention_fields(target, self._store.clock())}
@@ -203,7 +204,7 @@ class ChangeMessages(MessagesBase):
     def _tell_arrival(
         self,
         user: ObjectId,
-        target: Document,
+        target: Mailbox,
         before: list[Document],
         arrived: list[Document],
         changes: Document,

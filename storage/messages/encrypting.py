@@ -16,7 +16,10 @@ from mail.mime_tree import normalise, parse
 from mail.rewrite import split
 from problems import MessageNotEncrypted, summary
 from security.encryption import EncryptionFailed, encrypt_pgp, encrypt_smime
+from storage.accounts.documents import User
+from storage.addresses.documents import Owner
 from storage.base.database import Document, may_be_committed
+from storage.mailboxes.documents import Mailbox
 from storage.messages.base import MessagesBase, own_fields, to_fit
 
 log = structlog.get_logger()
@@ -28,7 +31,7 @@ _RENEWED = ("text", "textFooter", "html", "intro", "attachments")
 class EncryptMessages(MessagesBase):
     """Encrypts what is added to, or moved into, a place where that is wanted."""
 
-    def _for_owner(self, user: Document, mailbox: Document, raw: bytes, offload: Callable[..., Any]) -> bytes:
+    def _for_owner(self, user: User, mailbox: Mailbox, raw: bytes, offload: Callable[..., Any]) -> bytes:
         """The message as it is to be stored: encrypted where account or mailbox want it and there is a key.
 
         Raises MessageNotEncrypted: a message that should be secret is not stored in clear.
@@ -43,7 +46,7 @@ class EncryptMessages(MessagesBase):
         return encrypted
 
     def encrypt_before_move(
-        self, user_id: ObjectId, source: ObjectId, place: Document, ids: list[ObjectId]
+        self, user_id: ObjectId, source: ObjectId, place: Mailbox, ids: list[ObjectId]
     ) -> None:
         """Encrypt messages that are about to move to `place`, where that is wanted and not done.
 
@@ -56,7 +59,7 @@ class EncryptMessages(MessagesBase):
             if not is_encrypted(message["mimeTree"]["parsedHeader"]):
                 self._encrypt_one(user, place, message)
 
-    def _encrypt_one(self, user: Document, place: Document, message: Document) -> None:
+    def _encrypt_one(self, user: User, place: Mailbox, message: Document) -> None:
         """Replace a message by its encrypted form; its references to attachments move with it, once each."""
         store, magic = self._store, message["magic"]
         raw = b"".join(store.messages.source(message))
@@ -88,13 +91,13 @@ class EncryptMessages(MessagesBase):
         return True
 
 
-def wants_encryption(user: Document, mailbox: Document) -> bool:
+def wants_encryption(user: User, mailbox: Mailbox) -> bool:
     """Whether account or mailbox ask for it and the account has a key to do it with."""
     asked = user.get("encryptMessages") or mailbox.get("encryptMessages")
     return bool(asked and (user.get("smimeCerts") or user.get("pubKey")))
 
 
-def encrypt_message(raw: bytes, user: Document) -> bytes:
+def encrypt_message(raw: bytes, user: Owner) -> bytes:
     """The encrypted form of a message; certificates come before a PGP key. Raises MessageNotEncrypted."""
     if certificates := user.get("smimeCerts"):
         cipher = user.get("smimeCipher") or "AES-CBC"

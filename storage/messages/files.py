@@ -31,7 +31,7 @@ class Files:
         self._chunks = databases.gridfs["storage.chunks"]
         self._clock = clock
 
-    def page(self, user: ObjectId, query: str | None, paging: Paging) -> tuple[Page, int]:
+    def page(self, user: ObjectId, query: str | None, paging: Paging) -> tuple[Page[Document], int]:
         """A page of an account's files by name, those whose name contains `query`, and how many there are."""
         wanted: Document = {"metadata.user": user}
         if query:

@@ -12,9 +12,10 @@ from mail import source
 from mail.headers import unfold
 from mail.mime_tree import header_fields
 from problems import AttachmentNotFound, MailboxNotFound, MessageNotFound
-from storage.base.database import NAIVE_DATES, Document
+from storage.base.database import NAIVE_DATES, Condition, Document, holding
 from storage.base.paging import Order, Page, Paging, read_page
 from storage.mailboxes.counts import has_counts
+from storage.mailboxes.documents import Mailbox
 from storage.messages.base import READ_MS, MessagesBase
 
 LISTED = dict.fromkeys(
@@ -55,6 +56,12 @@ class Listing:
         return LISTED_WITH_HEADERS if self.with_headers else LISTED
 
 
+class MailboxWithRow(Mailbox, total=False):
+    """A mailbox beside one of its messages, if there is one."""
+
+    row: dict[str, Any]
+
+
 class ReadMessages(MessagesBase):
     """The way out."""
 
@@ -68,7 +75,9 @@ class ReadMessages(MessagesBase):
             raise MessageNotFound
         return found
 
-    def page(self, user: ObjectId, mailbox: ObjectId, listing: Listing) -> tuple[Document, Page, int]:
+    def page(
+        self, user: ObjectId, mailbox: ObjectId, listing: Listing
+    ) -> tuple[Mailbox, Page[Document], int]:
         """The mailbox, a page of its messages, and how many match, in one query as long as the counts are right.
 
         Raises MailboxNotFound.
@@ -76,9 +85,9 @@ class ReadMessages(MessagesBase):
         wanted: Document = {"mailbox": mailbox}
         if listing.unseen is not None:
             wanted["unseen"] = listing.unseen
-        found: list[Document] = []
+        found: list[MailboxWithRow] = []
 
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
+        def read(condition: Condition, sort: dict[str, int], limit: int) -> list[Document]:
             rows = self._rows(user, mailbox, _row_stages(wanted, condition, sort, limit, listing))
             found.append(rows[0])
             return [row["row"] for row in rows if "row" in row]
@@ -86,7 +95,7 @@ class ReadMessages(MessagesBase):
         page = read_page(read, listing.paging, Order("idate", listing.direction))
         return found[0], page, self._total(found[0], wanted, listing)
 
-    def _rows(self, user: ObjectId, mailbox: ObjectId, stages: list[Document]) -> list[Document]:
+    def _rows(self, user: ObjectId, mailbox: ObjectId, stages: list[Document]) -> list[MailboxWithRow]:
         """Each row beside its mailbox: that way the answer streams and has no size limit."""
         pipeline: list[Document] = [
             {"$match": {"_id": mailbox, "user": user}},
@@ -94,13 +103,15 @@ class ReadMessages(MessagesBase):
             {"$lookup": {"from": "messages", "pipeline": stages, "as": "row"}},
             {"$unwind": {"path": "$row", "preserveNullAndEmptyArrays": True}},
         ]
-        mailboxes = self._store.databases.main.get_collection(self._mailboxes_name, NAIVE_DATES)
+        mailboxes = holding(
+            self._store.databases.main.get_collection(self._mailboxes_name, NAIVE_DATES), MailboxWithRow
+        )
         rows = list(mailboxes.aggregate(pipeline, maxTimeMS=READ_MS))
         if not rows:
             raise MailboxNotFound
         return rows
 
-    def _total(self, mailbox: Document, wanted: Document, listing: Listing) -> int:
+    def _total(self, mailbox: Mailbox, wanted: Document, listing: Listing) -> int:
         if listing.collapse_threads:
             return self._count_threads(wanted)
         if has_counts(mailbox, self._store.clock()):
@@ -184,7 +195,7 @@ def _nodes(node: Document) -> Iterator[Document]:
 
 
 def _row_stages(
-    wanted: Document, condition: Document, sort: dict[str, int], limit: int, listing: Listing
+    wanted: Document, condition: Condition, sort: dict[str, int], limit: int, listing: Listing
 ) -> list[Document]:
     if not listing.collapse_threads:
         return [
@@ -198,7 +209,7 @@ def _row_stages(
 
 
 def thread_stages(
-    condition: Document,
+    condition: Condition,
     sort: dict[str, int],
     limit: int,
     direction: int,

@@ -12,6 +12,7 @@ from pymongo.errors import ConnectionFailure
 from problems import MailboxNotFound, MessageNotFound, OverQuota, Problem, summary
 from storage.base.database import Document
 from storage.events.journal import exists
+from storage.mailboxes.documents import Mailbox
 from storage.mailboxes.retention import retention_fields
 from storage.messages.base import MessagesBase
 from storage.messages.deleting import BAD_MESSAGE
@@ -24,9 +25,7 @@ _OF_ARCHIVE = ("archived", "exp", "rdate", "junk")
 class RestoreMessages(MessagesBase):
     """The way back. A message keeps its id, its thread and its references to attachments."""
 
-    def restore(
-        self, user: ObjectId, copy: ObjectId, mailbox: ObjectId | None = None
-    ) -> tuple[Document, int]:
+    def restore(self, user: ObjectId, copy: ObjectId, mailbox: ObjectId | None = None) -> tuple[Mailbox, int]:
         """Put an archived message into a mailbox, else where it came from, else into INBOX; mailbox and new UID.
 
         A copy whose message is there, which a WildDuck that ended between two steps leaves, is none any more.
@@ -40,7 +39,7 @@ class RestoreMessages(MessagesBase):
         row = self._store.transactions.run(lambda session: self._put_back(archived, place, session))
         return place, int(row["uid"])
 
-    def _target(self, user: ObjectId, wanted: ObjectId | None, original: ObjectId) -> Document:
+    def _target(self, user: ObjectId, wanted: ObjectId | None, original: ObjectId) -> Mailbox:
         mailboxes = {m["_id"]: m for m in self._store.mailboxes.of_user(user)}
         inbox = next((m for m in mailboxes.values() if m["path"] == "INBOX"), None)
         place = mailboxes.get(wanted or original) or inbox
@@ -48,7 +47,7 @@ class RestoreMessages(MessagesBase):
             raise MailboxNotFound
         return place
 
-    def _put_back(self, archived: Document, place: Document, session: ClientSession | None) -> Document:
+    def _put_back(self, archived: Document, place: Mailbox, session: ClientSession | None) -> Document:
         """Who removes the archived copy first restores it; without transactions it is removed last, so none is lost."""
         store, user = self._store, archived["user"]
         if session and not store.archive.take(archived["_id"], session):
@@ -71,7 +70,7 @@ class RestoreMessages(MessagesBase):
             store.archive.take(archived["_id"], None)
         return row
 
-    def _restored(self, archived: Document, place: Document) -> Document:
+    def _restored(self, archived: Document, place: Mailbox) -> Document:
         """Not marked as deleted any more: the next EXPUNGE would take it again."""
         row = {name: value for name, value in archived.items() if name not in _OF_ARCHIVE}
         flags = [flag for flag in archived["flags"] if flag != "\\Deleted"]

@@ -11,8 +11,9 @@ import structlog
 from bson import ObjectId
 from pymongo.errors import ExecutionTimeout
 
-from storage.base.database import Document
+from storage.base.database import Condition, Document, holding
 from storage.base.paging import DESCENDING, Order, Page, Paging, encode_cursor, read_page
+from storage.mailboxes.documents import Mailbox
 from storage.messages.base import READ_MS, MessagesBase
 from storage.messages.reading import LISTED, LISTED_WITH_HEADERS, thread_stages
 from storage.search.places import SPAM_AND_TRASH, find_named
@@ -38,7 +39,7 @@ class SearchMessages(MessagesBase):
         *,
         collapse_threads: bool = False,
         with_headers: bool = False,
-    ) -> tuple[Page, int]:
+    ) -> tuple[Page[Document], int]:
         """A page of what is `wanted` (see `storage.search.plan`), and how much is.
 
         What is not found in time is left out: the page is then shorter, and where it has rows its cursor leads on.
@@ -46,7 +47,7 @@ class SearchMessages(MessagesBase):
         projection = LISTED_WITH_HEADERS if with_headers else LISTED
         cut: list[bool] = []
 
-        def read(condition: Document, sort: dict[str, int], limit: int) -> list[Document]:
+        def read(condition: Condition, sort: dict[str, int], limit: int) -> list[Document]:
             if collapse_threads:
                 direction = order.direction
                 stages = thread_stages(condition, sort, limit, direction, projection, order.key)
@@ -70,7 +71,7 @@ class SearchMessages(MessagesBase):
     def _found(
         self,
         wanted: Sequence[Document],
-        condition: Document,
+        condition: Condition,
         sort: dict[str, int],
         limit: int,
         projection: Mapping[str, Any],
@@ -116,7 +117,7 @@ class SearchMessages(MessagesBase):
 
     def places(self, user: ObjectId) -> Places:
         """What a plan has to know of the account's mailboxes."""
-        mailboxes = self._store.databases.main[self._mailboxes_name]
+        mailboxes = holding(self._store.databases.main[self._mailboxes_name], Mailbox)
         rows = list(mailboxes.find({"user": user}, {"path": 1, "specialUse": 1}))
         skipped = [row["_id"] for row in rows if row.get("specialUse") in SPAM_AND_TRASH]
         return Places(skipped, lambda name: find_named(rows, name))
@@ -175,7 +176,7 @@ def _in_time(found: Iterable[Document]) -> tuple[list[Document], bool]:
     return rows, True
 
 
-def _leading_on(page: Page, paging: Paging, order: Order) -> Page:
+def _leading_on(page: Page[Document], paging: Paging, order: Order) -> Page[Document]:
     """The page with a cursor to what there was no time for."""
     if not page.rows:
         return page

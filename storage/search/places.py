@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from storage.base.database import Document
+from storage.mailboxes.documents import Mailbox
 
 SPAM_AND_TRASH = ("\\Junk", "\\Trash")
 _USES = {
@@ -19,7 +19,7 @@ _USES = {
 }
 
 
-def find_named(mailboxes: Sequence[Document], name: str) -> ObjectId | None:
+def find_named(mailboxes: Sequence[Mailbox], name: str) -> ObjectId | None:
     """By id, by path, `inbox` in any case, or by the beginning of a special use: `sent`, `/Trash`, `spam` …"""
     by_id = {str(mailbox["_id"]): mailbox["_id"] for mailbox in mailboxes}
     by_path = {mailbox["path"]: mailbox["_id"] for mailbox in mailboxes}

@@ -33,12 +33,12 @@ def fill(ada: Account, count: int, **options: Any) -> ObjectId:
 
 def page(
     ada: Account, mailbox: ObjectId, paging: Paging, direction: int = -1, **options: Any
-) -> tuple[Page, int]:
+) -> tuple[Page[Any], int]:
     _, found, total = ada.store.messages.page(ada.id, mailbox, Listing(paging, direction, **options))
     return found, total
 
 
-def uids(found: Page) -> list[int]:
+def uids(found: Page[Any]) -> list[int]:
     return [row["uid"] for row in found.rows]
 
 

@@ -35,11 +35,11 @@ def rows(store: Store) -> Any:
     collection.drop()
 
 
-def page(rows: Collection[Document], order: Order, **paging: Any) -> Page:
+def page(rows: Collection[Document], order: Order, **paging: Any) -> Page[Any]:
     return page_of(rows, {}, {}, Paging(3, **paging), order)[0]
 
 
-def numbers(page: Page) -> list[int]:
+def numbers(page: Page[Any]) -> list[int]:
     return [row["n"] for row in page.rows]
 
 
@@ -47,7 +47,7 @@ def encoded(text: str) -> str:
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def delete(rows: Collection[Document], *pages: Page) -> None:
+def delete(rows: Collection[Document], *pages: Page[Any]) -> None:
     rows.delete_many({"_id": {"$in": [row["_id"] for page in pages for row in page.rows]}})
 
 

@@ -1,0 +1,146 @@
+"""What stands in the collections of accounts.
+
+Old rows, and rows that WildDuck wrote, may lack any field but the id: `get` reads those.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, TypedDict
+
+from bson import ObjectId
+
+
+class Target(TypedDict, total=False):
+    """Where mail is forwarded to, of accounts, filters and forwarded addresses alike."""
+
+    id: ObjectId
+    type: str  # `mail`, `relay` (SMTP) or `http`
+    value: str  # an address or a URL
+    user: ObjectId  # whose account it is, of a forwarded address
+
+
+class OldPassword(TypedDict):
+    """A password from before."""
+
+    date: datetime  # when it was replaced
+    hash: str
+
+
+class TemporaryPassword(TypedDict):
+    """A password that an operator has set."""
+
+    password: str  # its hash
+    created: datetime
+    validAfter: datetime
+
+
+class LastLogin(TypedDict):
+    """The last log-in; each part False where it is not known."""
+
+    time: datetime | Literal[False]
+    authEvent: ObjectId | Literal[False]
+    ip: str | Literal[False]
+
+
+class Credential(TypedDict, total=False):
+    """A security key of WebAuthn, of WildDuck's."""
+
+    rawId: bytes
+    description: str
+    created: datetime
+
+
+class Credentials(TypedDict, total=False):
+    """The security keys of an account."""
+
+    credentials: list[Credential]
+
+
+class OwnUserFields(TypedDict, total=False):
+    """What Mallard keeps of an account beside WildDuck's fields."""
+
+    keyInfo: dict[str, str] | None  # of the PGP key, see `security.keys`; None: it cannot be used
+    keyOf: str  # the mark of the key that `keyInfo` is about
+    smimeCertInfo: list[dict[str, str]]  # of the certificates; empty: one of them cannot be used
+    certsOf: str  # the mark of the certificates that `smimeCertInfo` is about
+    totpStep: int  # the last step of TOTP that was used
+    addressChanges: int  # counts only so that transactions conflict
+    audits: int  # the same
+
+
+class User(TypedDict, total=False):
+    """An account."""
+
+    _id: ObjectId
+    username: str
+    unameview: str  # the form to compare with: no dots, lower case
+    name: str | None
+    language: str | None
+    address: str  # the main one; empty without
+    password: str  # its hash; empty without
+    oldPasswords: list[OldPassword]
+    tempPassword: TemporaryPassword | Literal[False]
+    passwordChange: datetime
+    lastPwnedCheck: datetime
+    passwordPwned: bool
+    authVersion: int  # sessions and pending log-ins of an older one have ended
+    enabled2fa: list[str] | bool  # in old documents true for TOTP alone
+    seed: str  # of TOTP, encrypted
+    pendingSeed: str  # waits for its first code
+    pendingSeedChanged: datetime | Literal[False]
+    webauthn: Credentials
+    require2faEnabled: bool
+    storageUsed: int  # bytes
+    quota: int  # bytes; here and in the limits below 0 means the default
+    recipients: int
+    forwards: int
+    filters: int
+    imapMaxUpload: int
+    imapMaxDownload: int
+    pop3MaxDownload: int
+    pop3MaxMessages: int
+    imapMaxConnections: int
+    receivedMax: int
+    targets: list[Target]
+    mtaRelay: Target | Literal[False]
+    autoreply: bool
+    uploadSentMessages: bool
+    pubKey: str
+    smimeCerts: list[str]
+    smimeCipher: str
+    smimeKeyTransport: str
+    encryptMessages: bool
+    encryptForwarded: bool
+    spamLevel: int  # 0 all is spam, 100 nothing is
+    retention: int  # milliseconds; of mailboxes made later
+    disabledScopes: list[str]
+    fromWhitelist: list[str]
+    tags: list[str]
+    tagsview: list[str]  # the tags in lower case
+    metaData: str  # JSON
+    internalData: str  # JSON
+    featureFlags: dict[str, bool]
+    lastLogin: LastLogin
+    activated: bool
+    disabled: bool
+    suspended: bool
+    created: datetime
+    mallard: OwnUserFields
+
+
+class Counter(TypedDict):
+    """A counter that runs; see `storage.base.counters`."""
+
+    _id: str
+    value: int
+    expires: datetime
+
+
+class UserSummary(User, total=False):
+    """An account without its secrets, with what is counted about it."""
+
+    hasPassword: bool
+    tempCreated: datetime  # when the temporary password was set
+    counters: list[Counter]
+    filterCount: int
