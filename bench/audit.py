@@ -25,6 +25,7 @@ from jobs.runner import Runner
 from server.processes import logging as logs
 from server.processes.mongod import Mongod
 from storage.audits.audits import Actor, Span
+from storage.messages.intake import NewMessage
 from storage.store import Store
 
 FEW, MANY = 1_000, 20_000
@@ -55,7 +56,8 @@ def fill(store: Store, user: ObjectId) -> None:
     """Some messages that are stored as usual, and many that are like them."""
     account, box = store.users.get(user), store.mailboxes.by_path(user, "INBOX")
     stored = [
-        store.messages.add(account, box, raw(n), meta={"from": "g@example.com"}) for n in range(_TEMPLATES)
+        store.intake.add(NewMessage(user=account, mailbox=box, raw=raw(n), meta={"from": "g@example.com"}))
+        for n in range(_TEMPLATES)
     ]
     rows: list[dict[str, Any]] = []
     messages = store.databases.main["messages"]
@@ -93,7 +95,7 @@ def storing(store: Store, user: ObjectId) -> float:
     account, box = store.users.get(user), store.mailboxes.by_path(user, "INBOX")
     begin = time.monotonic()
     for _ in range(200):
-        store.messages.add(account, box, raw(1), meta={}, date=_FIRST - timedelta(days=1))
+        store.intake.add(NewMessage(user=account, mailbox=box, raw=raw(1), date=_FIRST - timedelta(days=1)))
     return (time.monotonic() - begin) * 5
 
 

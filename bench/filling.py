@@ -14,8 +14,8 @@ from handlers.users import create_user
 from mail.message import Indexed, index
 from storage.base.database import Document
 from storage.mailboxes.retention import retention_fields
-from storage.messages.adding import flag_fields, without_none
 from storage.messages.base import own_fields
+from storage.messages.intake import flag_fields, without_none
 from storage.store import Store
 
 RARE = 20

@@ -14,6 +14,7 @@ from pymongo import MongoClient
 from handlers.call import Call
 from handlers.users import create_user
 from storage.base.database import DatabaseNames
+from storage.messages.intake import NewMessage
 from storage.store import Store
 
 DATABASE = "bench"
@@ -79,4 +80,4 @@ def _add(store: Store, user: dict[str, Any], inbox: dict[str, Any], number: int)
         message.add_attachment(
             b"%PDF-" + b"x" * 4000, maintype="application", subtype="pdf", filename="minutes.pdf"
         )
-    store.messages.add(user, inbox, message.as_bytes(), date=date, meta={})
+    store.intake.add(NewMessage(user=user, mailbox=inbox, raw=message.as_bytes(), date=date))

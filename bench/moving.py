@@ -25,6 +25,7 @@ from bench.serving import mongod
 from handlers.call import Call
 from handlers.users import create_user
 from storage.base.database import DatabaseNames
+from storage.messages.intake import NewMessage
 from storage.store import Store
 
 DATABASE = "bench"
@@ -71,7 +72,9 @@ def _fill(store: Store, user: ObjectId, count: int) -> None:
         flags = [flag for flag in FLAGS if chance.random() < 0.4]
         date = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
         raw = _message(number, chance)
-        store.messages.add(account, boxes[number % len(boxes)], raw, meta={}, flags=flags, date=date)
+        store.intake.add(
+            NewMessage(user=account, mailbox=boxes[number % len(boxes)], raw=raw, flags=flags, date=date)
+        )
 
 
 def _message(number: int, chance: random.Random) -> bytes:

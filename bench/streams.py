@@ -25,6 +25,7 @@ from bench.filling import make_user
 from bench.mailbox import open_store
 from bench.serving import part
 from server.processes.mongod import Mongod
+from storage.messages.intake import NewMessage
 from storage.store import Store
 
 STREAMS = 1000
@@ -101,7 +102,9 @@ def latency(store: Store, user: ObjectId, client: socket.socket) -> float:
     """Milliseconds from the storing of a message to its event."""
     _drain(client)
     client.settimeout(10)
-    store.messages.add(store.users.get(user), store.mailboxes.by_path(user, "INBOX"), _RAW, meta={})
+    store.intake.add(
+        NewMessage(user=store.users.get(user), mailbox=store.mailboxes.by_path(user, "INBOX"), raw=_RAW)
+    )
     begin = time.monotonic()
     while b"EXISTS" not in client.recv(65536):
         pass
@@ -120,7 +123,7 @@ def everybody(store: Store, users: list[ObjectId], clients: list[socket.socket])
         for user in users:
             box = store.mailboxes.by_path(user, "INBOX")
             stored[user] = time.monotonic()
-            store.messages.add(store.users.get(user), box, _RAW, meta={})
+            store.intake.add(NewMessage(user=store.users.get(user), mailbox=box, raw=_RAW))
 
     writer = threading.Thread(target=write)
     writer.start()

@@ -24,6 +24,7 @@ from problems import Problem, summary
 from storage.accounts.documents import User
 from storage.base.database import DatabaseError, Document
 from storage.mailboxes.documents import Mailbox
+from storage.messages.intake import NewMessage
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -137,7 +138,11 @@ def _store(store: Store, user: User, message: Document) -> bool:
         raw = _compose(store, user, message)
         names = (("seen", "\\Seen"), ("flag", "\\Flagged"))
         flags = [flag for name, flag in names if message.get(name)]
-        store.messages.add(user, _place(store, user, message), raw, meta={"source": "AUTO"}, flags=flags)
+        store.intake.add(
+            NewMessage(
+                user=user, mailbox=_place(store, user, message), raw=raw, meta={"source": "AUTO"}, flags=flags
+            )
+        )
     except _FAULTS as error:
         log.error("a welcome message was not stored", user=str(user["_id"]), reason=summary(error))
         return False

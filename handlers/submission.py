@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import structlog
 from bson import ObjectId
@@ -28,8 +29,9 @@ from handlers.messages.outbound import FLAGS_OF, active_account
 from mail.compose import Mailbox
 from problems import NotFound, OverQuota
 from storage.accounts.documents import User
-from storage.base.database import Document
+from storage.base.database import Document, Session
 from storage.mailboxes.documents import Mailbox as StoredMailbox
+from storage.messages.intake import NewMessage
 
 log = structlog.get_logger()
 
@@ -121,13 +123,24 @@ def _recipients(body: Document, composed: Composed) -> list[str]:
 
 
 def _send(call: Call, outgoing: Outgoing) -> tuple[Document | None, str]:
-    """The stored copy and the queue id. Copy and queue entries come about together: neither is there alone."""
-    copy_id = ObjectId()
+    """The stored copy and the queue id. Copy and queue entries come about together: neither is there alone.
+
+    A full account still sends, and has no copy.
+    """
+    store, copy_id = call.store, ObjectId()
     with (
-        counted_recipients(call.store, outgoing.user, len(outgoing.recipients)),
-        queueing(call.store, _submission(call, outgoing, copy_id)) as queued,
+        counted_recipients(store, outgoing.user, len(outgoing.recipients)),
+        queueing(store, _submission(call, outgoing, copy_id)) as queued,
     ):
-        copy = _keep(call, outgoing, message_id=copy_id, outbound=queued.id, together=queued.release)
+        copy = None
+        new = _new_message(call, outgoing, message_id=copy_id, outbound=[queued.id])
+
+        def steps(session: Session) -> Document:
+            queued.release(session)
+            return store.intake.insert(prepared, session)
+
+        with suppress(OverQuota), store.intake.prepare(new, call.offload) as prepared:
+            copy = store.transactions.run(steps)
         if copy is None:
             queued.release()
     _after_sending(call, outgoing, queued.id)
@@ -146,22 +159,27 @@ def _submission(call: Call, outgoing: Outgoing, copy_id: ObjectId) -> Submission
     )
 
 
-def _keep(call: Call, outgoing: Outgoing, **options: Any) -> Document | None:
-    """The stored copy, None where the account has no room for it: a full account still sends."""
+def _keep(call: Call, outgoing: Outgoing) -> Document | None:
+    """The stored copy, None where the account has no room for it."""
+    with suppress(OverQuota):
+        return call.store.intake.add(_new_message(call, outgoing), call.offload)
+    return None
+
+
+def _new_message(
+    call: Call, outgoing: Outgoing, *, message_id: ObjectId | None = None, outbound: Sequence[str] = ()
+) -> NewMessage:
     source = outgoing.source
-    try:
-        return call.store.messages.add(
-            outgoing.user,
-            outgoing.place,
-            outgoing.composed.raw,
-            flags=["\\Seen", "\\Draft"] if outgoing.is_draft else ["\\Seen"],
-            meta=_meta(call, outgoing),
-            thread_of=source.message if source else None,
-            offload=call.offload,
-            **options,
-        )
-    except OverQuota:
-        return None
+    return NewMessage(
+        user=outgoing.user,
+        mailbox=outgoing.place,
+        raw=outgoing.composed.raw,
+        flags=["\\Seen", "\\Draft"] if outgoing.is_draft else ["\\Seen"],
+        meta=_meta(call, outgoing),
+        thread_of=source.message if source else None,
+        message_id=message_id,
+        outbound=outbound,
+    )
 
 
 def _meta(call: Call, outgoing: Outgoing) -> Document:

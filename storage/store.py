@@ -51,6 +51,8 @@ from storage.mailboxes.retention_changes import RetentionChanges
 from storage.messages.archive import Archive
 from storage.messages.attachments import Attachments
 from storage.messages.files import Files
+from storage.messages.intake import Intake
+from storage.messages.message_events import MessageEvents
 from storage.messages.messages import Messages
 from storage.messages.threads import Threads
 from storage.queue.outbound import Outbound
@@ -117,6 +119,22 @@ class Store:
         self.queue = Queue(self.databases, clock, self.outbound)
         self.received = Received(self.databases, clock)
         self.answered = Answered(self.databases, clock)
+        self.message_events = MessageEvents(self.databases, self.events)
+        self.intake = Intake(
+            self.databases,
+            clock,
+            transactions=self.transactions,
+            settings=self.settings,
+            users=self.users,
+            mailboxes=self.mailboxes,
+            mailbox_counts=self.mailbox_counts,
+            attachments=self.attachments,
+            threads=self.threads,
+            audits=self.audits,
+            journal=self.journal,
+            message_events=self.message_events,
+            address_register=self.address_register,
+        )
         self.messages = Messages(self)
         self.quota = Quota(self.databases)
         self.belongings = Belongings(self.databases)

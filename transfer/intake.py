@@ -21,6 +21,7 @@ from storage.accounts.documents import User
 from storage.base.duplicates import is_duplicate
 from storage.mailboxes.documents import Mailbox, MailboxSettings
 from storage.mailboxes.mailboxes import normalise_path
+from storage.messages.intake import NewMessage
 from storage.store import Store
 from transfer.checkpoint import Checkpoint
 from transfer.source import Folder, Found, Source
@@ -150,8 +151,16 @@ class Intake:
             "time": self._store.clock(),
         }
         try:
-            self._store.messages.add(
-                self._user, mailbox, raw, meta=meta, flags=_flags(found.flags), date=date, message_id=own
+            self._store.intake.add(
+                NewMessage(
+                    user=self._user,
+                    mailbox=mailbox,
+                    raw=raw,
+                    meta=meta,
+                    flags=_flags(found.flags),
+                    date=date,
+                    message_id=own,
+                )
             )
         except Exception as error:
             if not (is_duplicate(error) and self._store.messages.has_any(self._user["_id"], [own])):

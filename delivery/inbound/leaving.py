@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
 import structlog
 from bson import ObjectId
@@ -20,13 +20,10 @@ from problems import summary
 from security.encryption import EncryptionFailed
 from storage.accounts.documents import Target, User
 from storage.addresses.documents import Owner
-from storage.queue.received import Key
+from storage.base.database import Session
 from storage.store import Store
 
 log = structlog.get_logger()
-
-Result = TypeVar("Result")
-Together = Callable[[Any], None]
 
 
 class Leaving:
@@ -93,26 +90,7 @@ class Leaving:
             return self._autoreplies.of_account(self._recipient, account)
         return self._autoreplies.of_address(self._recipient)
 
-    def with_record(self, keys: Sequence[Key], store: Callable[[Together], Result]) -> Result:
-        """Store, record and release in one step; without transactions record, store and release in this order.
-
-        `store` gets what it has to do together with the storing; what it returns is returned. Raises Repeated.
-        """
-        alone: list[bool] = []
-
-        def together(session: Any) -> None:
-            self._store.received.record(keys, self.message_id, session)
-            if session is None:
-                alone.append(True)
-            else:
-                self._release(session)
-
-        result = store(together)
-        if alone:
-            self._release(None)
-            self._store.received.finish(keys)
-        return result
-
-    def _release(self, session: Any) -> None:
+    def release(self, session: Session = None) -> None:
+        """Send what waits, within the transaction of `session`."""
         for queued in self._queued:
             queued.release(session)

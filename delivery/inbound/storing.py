@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
 
 import structlog
 from bson import ObjectId
@@ -20,15 +19,16 @@ from delivery.inbound.arrival import Arrival
 from delivery.inbound.decision import Decision, decided
 from delivery.inbound.deduplication import same_delivery, same_message
 from delivery.inbound.forwarding import Forwarding, united_targets
-from delivery.inbound.leaving import Leaving, Together
+from delivery.inbound.leaving import Leaving
 from delivery.inbound.recipients import Recipient
 from delivery.inbound.replies import TEMPORARY, Refused
 from delivery.sending.encrypt import sealed
 from mail.message import index
 from problems import Problem
 from storage.accounts.documents import Target
-from storage.base.database import Document
+from storage.base.database import Document, Session
 from storage.mailboxes.documents import Mailbox
+from storage.messages.intake import NewMessage
 from storage.queue.received import Key, Known, Repeated
 from storage.store import Store
 
@@ -138,56 +138,57 @@ class Inbound:
         if targets and not decision.verdict.spam:
             leaving.forward_if_possible(account, targets)
         if decision.mailbox is None:
-            leaving.with_record(case.keys, lambda together: self._drop(case, leaving, together))
+            self._drop(case, leaving)
             return Outcome("dropped", leaving.message_id)
         if not decision.verdict.spam:
             leaving.answer(account)
-        message = self._kept(case, decision.mailbox, targets, leaving)
+        message = self._keep(case, decision.mailbox, targets, leaving)
         return Outcome("stored", leaving.message_id, message)
 
-    def _drop(self, case: _Case, leaving: Leaving, together: Together) -> None:
-        """What is kept nowhere else is copied into the audits that run."""
-        raw, came = case.decision.raw, case.arrival.envelope.time
+    def _drop(self, case: _Case, leaving: Leaving) -> None:
+        """Copy what is kept nowhere else into the audits that run."""
+        store, raw, came = self._store, case.decision.raw, case.arrival.envelope.time
         message: Document = {
             **(case.decision.known or index(raw, came)).document,
             "_id": leaving.message_id,
-            "user": case.recipient.owner["_id"],
+            "user": case.recipient.user["_id"],
             "idate": came,
             "meta": case.arrival.meta(case.recipient.address),
             "outbound": leaving.ids,
         }
 
-        def steps(session: Any) -> None:
-            together(session)
-            self._store.audits.capture(message, raw, session)
+        def steps(session: Session) -> None:
+            self._record(case.keys, leaving, session)
+            store.audits.capture(message, raw, session)
 
-        self._store.transactions.run(steps)
+        store.transactions.run(steps)
+        self._finish(case.keys, leaving)
 
-    def _kept(self, case: _Case, mailbox: Mailbox, targets: Sequence[Target], leaving: Leaving) -> Document:
-        arrival, recipient, decision = case.arrival, case.recipient, case.decision
-        raw = sealed(decision.raw, mailbox, arrival, recipient)
+    def _keep(self, case: _Case, mailbox: Mailbox, targets: Sequence[Target], leaving: Leaving) -> Document:
+        store, new = self._store, _new_message(case, mailbox, targets, leaving)
 
-        def store(together: Together) -> Document:
-            return self._store.messages.add(
-                recipient.user,
-                mailbox,
-                raw,
-                meta=arrival.meta(recipient.address),
-                flags=decision.verdict.flags,
-                date=arrival.envelope.time,
-                outbound=leaving.ids,
-                verification_results=arrival.verification,
-                filters=decision.matched,
-                forward_targets=[{"type": t["type"], "value": t["value"]} for t in targets],
-                message_id=leaving.message_id,
-                known=decision.known if raw is decision.raw else None,
-                together=together,
-                event="message.received",
-            )
+        def steps(session: Session) -> Document:
+            self._record(case.keys, leaving, session)
+            return store.intake.insert(prepared, session)
 
         # Two transactions on one account are in each other's way: one of them would begin anew.
-        with self._turns[hash(recipient.owner["_id"]) % _LANES]:
-            return leaving.with_record(case.keys, store)
+        with self._turns[hash(case.recipient.user["_id"]) % _LANES]:
+            with store.intake.prepare(new) as prepared:
+                message = store.transactions.run(steps)
+            self._finish(case.keys, leaving)
+        return message
+
+    def _record(self, keys: Sequence[Key], leaving: Leaving, session: Session) -> None:
+        """The first steps of a delivery's transaction: note that it is made, and send what leaves. Raises Repeated."""
+        self._store.received.record(keys, leaving.message_id, session)
+        if session is not None:
+            leaving.release(session)
+
+    def _finish(self, keys: Sequence[Key], leaving: Leaving) -> None:
+        """Without transactions what leaves is sent after the message is stored, and only then the delivery is done."""
+        if not self._store.transactions.available:
+            leaving.release()
+            self._store.received.finish(keys)
 
     def _to_forwarded(
         self, arrival: Arrival, recipient: Recipient, first: Key, known: Known | None
@@ -201,8 +202,29 @@ class Inbound:
             if targets:
                 leaving.forward(address, targets)
             leaving.answer()
-            leaving.with_record([first], self._store.transactions.run)
+            self._store.transactions.run(lambda session: self._record([first], leaving, session))
+            self._finish([first], leaving)
             return Outcome("forwarded" if targets else "dropped", leaving.message_id)
+
+
+def _new_message(case: _Case, mailbox: Mailbox, targets: Sequence[Target], leaving: Leaving) -> NewMessage:
+    arrival, recipient, decision = case.arrival, case.recipient, case.decision
+    raw = sealed(decision.raw, mailbox, arrival, recipient)
+    return NewMessage(
+        user=recipient.user,
+        mailbox=mailbox,
+        raw=raw,
+        meta=arrival.meta(recipient.address),
+        flags=decision.verdict.flags,
+        date=arrival.envelope.time,
+        outbound=leaving.ids,
+        verification_results=arrival.verification,
+        filters=decision.matched,
+        forward_targets=[{"type": t["type"], "value": t["value"]} for t in targets],
+        message_id=leaving.message_id,
+        known_index=decision.known if raw is decision.raw else None,
+        event="message.received",
+    )
 
 
 def _id_for(known: Known | None) -> ObjectId:

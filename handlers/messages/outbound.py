@@ -20,8 +20,9 @@ from mail.headers import flat_addresses
 from mail.rewrite import split, with_field
 from problems import MailLoop, MessageNotDraft, NoRecipients, QueueEntryNotFound, UserDisabled
 from storage.accounts.documents import Target, User
-from storage.base.database import Document
+from storage.base.database import Document, Session
 from storage.mailboxes.documents import Mailbox
+from storage.messages.intake import NewMessage
 from storage.messages.reading import OF_SENDING
 
 log = structlog.get_logger()
@@ -93,23 +94,25 @@ def _send_draft(
         origin=call.ip or "127.0.0.1",
     )
 
-    def together(session: Any) -> None:
-        queued.release(session)
-        store.messages.take_draft(draft, session)
-
     with counted_recipients(store, account, len(composed.recipients)), queueing(store, submission) as queued:
-        copy = store.messages.add(
-            {**account, "storageUsed": account.get("storageUsed", 0) - draft["size"]},
-            place,
-            composed.raw,
+        new = NewMessage(
+            user={**account, "storageUsed": account.get("storageUsed", 0) - draft["size"]},
+            mailbox=place,
+            raw=composed.raw,
             flags=["\\Seen", *(f for f in draft["flags"] if f not in ("\\Seen", "\\Draft"))],
             meta={**(draft.get("meta") or {}), "from": composed.sender, "to": composed.recipients},
             outbound=[*(draft.get("outbound") or ()), queued.id],
             thread_of=draft,
             message_id=copy_id,
-            together=together,
-            offload=call.offload,
         )
+
+        def steps(session: Session) -> Document:
+            queued.release(session)
+            store.messages.take_draft(draft, session)
+            return store.intake.insert(prepared, session)
+
+        with store.intake.prepare(new, call.offload) as prepared:
+            copy = store.transactions.run(steps)
     return copy, queued.id
 
 

@@ -26,6 +26,7 @@ from mail.mime_tree import parse
 from problems import EmptyMessage, MailboxNotFound, MessageNotFound, UserDisabled
 from storage.accounts.documents import User
 from storage.base.database import Document
+from storage.messages.intake import NewMessage
 
 _FLAGS = (("unseen", "\\Seen"), ("flagged", "\\Flagged"), ("draft", "\\Draft"))
 _PLACE = {"mailbox": 1, "uid": 1}
@@ -48,15 +49,17 @@ def upload(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Doc
     extras = extras_of(store, user, body, source) if "raw" not in body else _files_only(call, user, body)
     composed = _message(call, account, body, source, extras)
     previous = _previous(call, user, mailbox, body.get("replacePrevious"))
-    stored = store.messages.add(
-        account,
-        place,
-        composed.raw,
-        flags=_flags(body),
-        date=body.get("date") or None,
-        meta=_meta(call, body, composed, source.stored() if source else False, extras),
-        thread_of=source.message if source else None,
-        offload=call.offload,
+    stored = store.intake.add(
+        NewMessage(
+            user=account,
+            mailbox=place,
+            raw=composed.raw,
+            flags=_flags(body),
+            date=body.get("date") or None,
+            meta=_meta(call, body, composed, source.stored() if source else False, extras),
+            thread_of=source.message if source else None,
+        ),
+        call.offload,
     )
     answer: Document = {
         "success": True,

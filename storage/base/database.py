@@ -114,12 +114,12 @@ class Transactions:
     def __init__(self, databases: Databases) -> None:
         self._client = databases.client
         self._watch = databases.watch or Watch()
-        self._available = databases.has_transactions
+        self.available = databases.has_transactions
         self._waiting: dict[int, list[Callable[[], None]]] = {}
 
     def run(self, steps: Callable[[ClientSession | None], Result]) -> Result:
         """Call `steps` with a session, again from the start if it lost a race against another transaction."""
-        if not self._available:
+        if not self.available:
             return steps(None)
         with self._client.start_session() as session:
             return self._run_in(session, steps)

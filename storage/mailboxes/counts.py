@@ -14,7 +14,7 @@ from datetime import datetime
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Clock, Databases, Document, Session
 from storage.mailboxes.documents import Mailbox
 from storage.mailboxes.retention import milliseconds
 
@@ -51,6 +51,11 @@ class MailboxCounts:
     def distrust(self, mailbox: ObjectId) -> None:
         """Have the messages counted again at the next reading."""
         self._mailboxes.update_one({"_id": mailbox}, {"$unset": {"counted": ""}})
+
+    def settle(self, mailbox: ObjectId, session: Session) -> None:
+        """Distrust the counts after a change without transactions: others may have written in between."""
+        if session is None:
+            self.distrust(mailbox)
 
     def sizes(self, mailboxes: Iterable[ObjectId]) -> dict[ObjectId, int]:
         """Bytes of the messages of each mailbox, read from an index."""

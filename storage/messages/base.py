@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,6 @@ import bson
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 
-from mail.marked import FIELDS, of_message
 from mail.message import Indexed, index
 from mail.search_tokens import search_tokens
 from storage.base.database import Document
@@ -31,29 +29,9 @@ class MessagesBase:
         self._collection = store.databases.main["messages"]
         self._mailboxes_name = "mailboxes"
 
-    def _settle(self, mailbox: ObjectId, session: ClientSession | None) -> None:
-        """Without transactions others may have read or written in between: have the messages counted again."""
-        if session is None:
-            self._store.mailbox_counts.distrust(mailbox)
-
     def is_alive(self, message: ObjectId, session: ClientSession | None = None) -> bool:
         """Whether there is a message with this id, in whatever mailbox."""
         return self._collection.find_one({"_id": message}, {"_id": 1}, session=session) is not None
-
-    def emit_for(
-        self,
-        kind: str,
-        user: ObjectId,
-        mailbox: ObjectId,
-        messages: Sequence[ObjectId],
-        session: ClientSession | None,
-    ) -> None:
-        """Tell an event about each of some messages; they are only looked at where somebody listens."""
-        events = self._store.events
-        if messages and events.wanted(kind, user):
-            wanted = {"_id": {"$in": list(messages)}, "mailbox": mailbox}
-            rows = self._collection.find(wanted, FIELDS, session=session).sort("uid", 1)
-            events.emit_all(kind, user, map(of_message, rows), session)
 
 
 def to_fit(indexed: Indexed, raw: bytes, received: datetime) -> Indexed:

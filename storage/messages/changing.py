@@ -53,7 +53,7 @@ class ChangeMessages(MessagesBase):
             raise MessageNotFound
         if self._store.events.wanted("marked.ham", user):
             for ids in self._batches(user, mailbox, uids):
-                self.emit_for("marked.ham", user, mailbox, ids, None)
+                self._store.message_events.emit_for("marked.ham", user, mailbox, ids, None)
         return total
 
     def _batches(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> Iterator[list[ObjectId]]:
@@ -83,8 +83,8 @@ class ChangeMessages(MessagesBase):
         entries = [fetch({**row, "modseq": modseq}, unseen_change=counted) for row in after]
         self._store.journal.append(user, mailbox, entries, session=session)
         if says_ham(changes):
-            self.emit_for("marked.ham", user, mailbox, ids, session)
-        self._settle(mailbox, session)
+            self._store.message_events.emit_for("marked.ham", user, mailbox, ids, session)
+        self._store.mailbox_counts.settle(mailbox, session)
         return len(entries)
 
     def add_flags(self, user: ObjectId, message: Document, flags: Sequence[str]) -> None:
@@ -161,7 +161,7 @@ class ChangeMessages(MessagesBase):
         self._store.journal.append(user, source, gone, session=session)
         self._tell_arrival(user, target, moved, arrived, changes, session)
         for mailbox in {source, target["_id"]}:
-            self._settle(mailbox, session)
+            self._store.mailbox_counts.settle(mailbox, session)
         return [(row["uid"], uids[row["_id"]]) for row in moved]
 
     def _carry(
@@ -219,8 +219,8 @@ class ChangeMessages(MessagesBase):
         self._store.journal.append(user, target["_id"], entries, session=session)
         spam = [entry["message"] for entry in entries if entry.get("junk") == 1]
         no_spam = [e["message"] for e in entries if e.get("junk") == -1 or (ham and e.get("junk") != 1)]
-        self.emit_for("marked.spam", user, target["_id"], spam, session)
-        self.emit_for("marked.ham", user, target["_id"], no_spam, session)
+        self._store.message_events.emit_for("marked.spam", user, target["_id"], spam, session)
+        self._store.message_events.emit_for("marked.ham", user, target["_id"], no_spam, session)
 
 
 def says_ham(changes: Document) -> bool:

@@ -161,7 +161,7 @@ class DeleteMessages(MessagesBase):
             self._tell(user, mailbox, gone, 0, session)
             return
         self._tell(user, mailbox, gone, before["modifyIndex"] + 1, session)
-        self._settle(mailbox, session)
+        self._store.mailbox_counts.settle(mailbox, session)
 
     def _tell(
         self,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import structlog
 from bson import ObjectId
 from pymongo.client_session import ClientSession
@@ -19,6 +16,7 @@ from security.encryption import EncryptionFailed, encrypt_pgp, encrypt_smime
 from storage.accounts.documents import User
 from storage.addresses.documents import Owner
 from storage.base.database import Document, may_be_committed
+from storage.base.offload import Offload, run_here
 from storage.mailboxes.documents import Mailbox
 from storage.messages.base import MessagesBase, own_fields, to_fit
 
@@ -30,20 +28,6 @@ _RENEWED = ("text", "textFooter", "html", "intro", "attachments")
 
 class EncryptMessages(MessagesBase):
     """Encrypts what is added to, or moved into, a place where that is wanted."""
-
-    def _for_owner(self, user: User, mailbox: Mailbox, raw: bytes, offload: Callable[..., Any]) -> bytes:
-        """The message as it is to be stored: encrypted where account or mailbox want it and there is a key.
-
-        Raises MessageNotEncrypted: a message that should be secret is not stored in clear.
-        """
-        if not wants_encryption(user, mailbox) or is_encrypted(outer_headers(raw)):
-            return raw
-        try:
-            encrypted: bytes = offload(encrypt_message, normalise(raw), user)
-        except EncryptionFailed as error:
-            log.warning("a message was not encrypted", user=str(user["_id"]), reason=summary(error))
-            raise MessageNotEncrypted from error
-        return encrypted
 
     def encrypt_before_move(
         self, user_id: ObjectId, source: ObjectId, place: Mailbox, ids: list[ObjectId]
@@ -63,7 +47,7 @@ class EncryptMessages(MessagesBase):
         """Replace a message by its encrypted form; its references to attachments move with it, once each."""
         store, magic = self._store, message["magic"]
         raw = b"".join(store.messages.source(message))
-        encrypted = self._for_owner(user, place, raw, lambda f, *given: f(*given))
+        encrypted = encrypted_at_rest(user, place, raw, run_here)
         indexed = to_fit(index(encrypted, message["idate"]), encrypted, message["idate"])
         store.attachments.store(indexed.bodies, magic)
         fresh = [body.hash for body in indexed.bodies]
@@ -89,6 +73,20 @@ class EncryptMessages(MessagesBase):
             return False
         self._store.users.release_storage(user, message["size"] - fields["size"], session=session)
         return True
+
+
+def encrypted_at_rest(user: User, mailbox: Mailbox, raw: bytes, offload: Offload) -> bytes:
+    """The message as it is to be stored: encrypted where account or mailbox want it and there is a key.
+
+    Raises MessageNotEncrypted: a message that should be secret is not stored in clear.
+    """
+    if not wants_encryption(user, mailbox) or is_encrypted(outer_headers(raw)):
+        return raw
+    try:
+        return offload(encrypt_message, normalise(raw), user)
+    except EncryptionFailed as error:
+        log.warning("a message was not encrypted", user=str(user["_id"]), reason=summary(error))
+        raise MessageNotEncrypted from error
 
 
 def wants_encryption(user: User, mailbox: Mailbox) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from storage.messages.adding import AddMessages
 from storage.messages.bulk import MovingMessages
 from storage.messages.changing import ChangeMessages
+from storage.messages.encrypting import EncryptMessages
 from storage.messages.expiring import ExpireMessages
 from storage.messages.restoring import RestoreMessages
 from storage.messages.search_tokens import TokenMessages
@@ -12,7 +12,7 @@ from storage.messages.searching import SearchMessages
 
 
 class Messages(
-    AddMessages,
+    EncryptMessages,
     MovingMessages,
     ChangeMessages,
     ExpireMessages,

@@ -64,8 +64,8 @@ class RestoreMessages(MessagesBase):
         store.journal.append(user, place["_id"], [exists(row, junk)], session=session)
         if junk:
             kind = "marked.spam" if junk > 0 else "marked.ham"
-            self.emit_for(kind, user, place["_id"], [row["_id"]], session)
-        self._settle(place["_id"], session)
+            self._store.message_events.emit_for(kind, user, place["_id"], [row["_id"]], session)
+        self._store.mailbox_counts.settle(place["_id"], session)
         if session is None:
             store.archive.take(archived["_id"], None)
         return row

@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.filling import RARE, fill, make_user
 from bench.listing import measure, works
+from storage.messages.intake import NewMessage
 from storage.store import Store
 
 
@@ -14,7 +15,7 @@ def test_a_filled_mailbox_is_like_one_that_was_filled_by_uploads(store: Store) -
     box = fill(store, user, 100)
     rows = list(store.databases.main["messages"].find({"mailbox": box["_id"]}).sort("uid", 1))
     raw = b"From: grace@example.com\r\nSubject: Hello\r\n\r\nDear Ada"
-    own = store.messages.add(store.users.get(user), box, raw, meta={})
+    own = store.intake.add(NewMessage(user=store.users.get(user), mailbox=box, raw=raw))
     assert own["uid"] == 101
     stored = store.databases.main["messages"].find_one({"uid": 101})
     assert {name: type(value) for name, value in rows[0].items()} == {

@@ -34,7 +34,7 @@ NAMED = HEAD + b"Message-ID: <one@example.org>\r\n\r\nDear Ada\r\n"
 def server(request: pytest.FixtureRequest, store: Store, start_lmtp: Any) -> Iterator[Any]:
     """A server with transactions, and one without."""
     if request.param == "lone server":
-        store.transactions._available = False
+        store.transactions.available = False
     return start_lmtp()
 
 
@@ -196,7 +196,7 @@ def test_a_process_that_ends_at_any_step(
     method: str,
 ) -> None:
     """What it leaves does not keep the MTA's next attempt from storing the message, once, and sending it on."""
-    store.transactions._available = transactions
+    store.transactions.available = transactions
     inbound, arrival, recipient = (
         Inbound(store, "s"),
         arrived(store, raw),

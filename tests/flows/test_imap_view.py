@@ -15,6 +15,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, note, settings
 
+from storage.messages.intake import NewMessage
 from storage.messages.uid_set import UidSet
 from storage.store import Store
 from tests.flows.imapview import ImapView, leaf_structures, shape, wire
@@ -32,7 +33,7 @@ BARE_LF = re.compile(rb"(?<!\r)\n")
 
 def viewed(store: Store, user: User, raw: bytes) -> ImapView:
     inbox = store.mailboxes.by_path(user["_id"], "INBOX")
-    uid = store.messages.add(user, inbox, raw, meta={})["uid"]
+    uid = store.intake.add(NewMessage(user=user, mailbox=inbox, raw=raw))["uid"]
     found = store.databases.main["messages"].find_one({"mailbox": inbox["_id"], "uid": uid})
     assert found
     return ImapView(found, store.databases.gridfs)
@@ -198,7 +199,9 @@ def test_state(store: Store, user: User) -> None:
     inbox = store.mailboxes.by_path(user["_id"], "INBOX")
     date = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
     for flags in (["\\Seen", "$Label"], []):
-        store.messages.add(user, inbox, b"Subject: x\r\n\r\n", meta={}, flags=flags, date=date)
+        store.intake.add(
+            NewMessage(user=user, mailbox=inbox, raw=b"Subject: x\r\n\r\n", flags=flags, date=date)
+        )
     first, second = states(store, inbox, above=0)
     came = 'INTERNALDATE "03-Feb-2026 04:05:06 +0000"'
     assert first == f"UID 1 MODSEQ (2) FLAGS (\\Seen $Label) {came}"

@@ -15,6 +15,7 @@ import pytest
 from bson import ObjectId
 
 from server.processes.mongod import Mongod
+from storage.messages.intake import NewMessage
 from storage.store import Store
 
 Make = Callable[..., ObjectId]
@@ -88,7 +89,7 @@ def test_killed_during_a_restore(store: Store, make_user: Make, jobs: Callable[[
     user = make_user()
     box, account = store.mailboxes.by_path(user, "INBOX"), store.users.get(user)
     raws = [f"From: <a@example.com>\r\nSubject: No {n}\r\n\r\n{'x' * n}".encode() for n in range(400)]
-    rows = [store.messages.add(account, box, raw, meta={}) for raw in raws]
+    rows = [store.intake.add(NewMessage(user=account, mailbox=box, raw=raw)) for raw in raws]
     store.messages.delete_all(user, box["_id"])
     now = datetime.now(UTC)
     task = store.tasks.add("restore", {"user": user, "start": now.replace(year=2020), "end": now})

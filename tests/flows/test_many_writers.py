@@ -48,7 +48,7 @@ def clients(
     stores = [Store(connection, databases) for connection in connections]
     for store in stores:
         if request.param == "lone server":
-            store.transactions._available = False
+            store.transactions.available = False
     yield [Client(create_app(settings, store, contract)) for store in stores]
     for connection in connections:
         connection.close()

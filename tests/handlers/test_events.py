@@ -20,6 +20,7 @@ from server.contract.operations import Contract
 from server.http.context import ApiRequest
 from server.http.wsgi import Application
 from storage.events.catalogue import CATALOGUE, DATE, ID, NUMBER, OBJECT, PEOPLE, PERSON, TEXT
+from storage.messages.intake import NewMessage
 from storage.store import Store
 from tests.authority import BETWEEN, issue
 
@@ -455,7 +456,9 @@ def test_a_message_without_a_sender_but_with_results(
     account = store.users.get(ObjectId(ann))
     inbox = store.mailboxes.get(ObjectId(ann), ObjectId(boxes["inbox"]))
     results = {"spf": "example.com", "bimi": ObjectId()}
-    message = store.messages.add(account, inbox, b"Subject: x\r\n\r\n", meta={}, verification_results=results)
+    message = store.intake.add(
+        NewMessage(user=account, mailbox=inbox, raw=b"Subject: x\r\n\r\n", verification_results=results)
+    )
     client.put(f"/users/{ann}/mailboxes/{boxes['inbox']}/messages/{message['uid']}", json={"flagged": True})
     body = one(told)
     assert (body["from"], body["verificationResults"]) == (
@@ -467,7 +470,9 @@ def test_a_message_without_a_sender_but_with_results(
 def test_mail_comes_in(client: Any, store: Store, told: Told, ann: str, boxes: dict[str, str]) -> None:
     account = store.users.get(ObjectId(ann))
     inbox = store.mailboxes.get(ObjectId(ann), ObjectId(boxes["inbox"]))
-    message = store.messages.add(account, inbox, RAW.encode(), meta={}, event="message.received")
+    message = store.intake.add(
+        NewMessage(user=account, mailbox=inbox, raw=RAW.encode(), event="message.received")
+    )
     assert one(told) == marked(client, "message.received", ann, boxes["inbox"], message["uid"])
 
 

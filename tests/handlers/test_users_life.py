@@ -163,7 +163,7 @@ def test_a_job_that_dies_after_any_step_is_carried_to_the_end(
     furnish(client, store, ada)
     moment = datetime.now(UTC)
     working = Store(mongo, store.databases.names, lambda: moment)
-    working.transactions._available = kind == "replica set"
+    working.transactions.available = kind == "replica set"
     client.delete(f"/users/{ada}")
     crashes, whole = 0, user_delete._remove
 

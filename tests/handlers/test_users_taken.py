@@ -19,7 +19,7 @@ from storage.store import Store
 def request_of_root(request: pytest.FixtureRequest, store: Store, mongo: MongoClient[dict[str, Any]]) -> Call:
     """A request to a server of either kind."""
     serving = Store(mongo, store.databases.names)
-    serving.transactions._available = request.param == "replica set"
+    serving.transactions.available = request.param == "replica set"
     return Call(store=serving)
 
 

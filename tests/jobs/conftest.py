@@ -12,6 +12,7 @@ from pymongo import MongoClient
 
 from jobs.runner import Runner
 from storage.base.database import DatabaseNames
+from storage.messages.intake import NewMessage
 from storage.store import Store
 from tests.conftest import emptied
 
@@ -64,4 +65,6 @@ def die_before_step(store: Store, monkeypatch: pytest.MonkeyPatch, number: int) 
 def add(store: Store, user: ObjectId, number: int, path: str = "INBOX") -> dict[str, Any]:
     """Store a message with a subject and a size of its own."""
     raw = f"From: <a@example.com>\r\nSubject: No {number}\r\n\r\n{'x' * number}".encode()
-    return store.messages.add(store.users.get(user), store.mailboxes.by_path(user, path), raw, meta={})
+    return store.intake.add(
+        NewMessage(user=store.users.get(user), mailbox=store.mailboxes.by_path(user, path), raw=raw)
+    )

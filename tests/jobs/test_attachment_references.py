@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from jobs.runner import Runner
 from jobs.sweep import Sweep
+from storage.messages.intake import NewMessage
 from storage.messages.uid_set import UidSet
 from storage.store import Store
 from tests.jobs.conftest import HandClock
@@ -32,8 +33,8 @@ class Mail:
         return self.store.mailboxes.by_path(self.user, path)
 
     def upload(self, *contents: str) -> Document:
-        return self.store.messages.add(
-            self.store.users.get(self.user), self.box(), with_files(*contents), meta={}
+        return self.store.intake.add(
+            NewMessage(user=self.store.users.get(self.user), mailbox=self.box(), raw=with_files(*contents))
         )
 
     def here(self, path: str = "INBOX") -> list[Document]:

@@ -16,6 +16,7 @@ from jobs.runner import Runner
 from storage.base.database import DatabaseNames
 from storage.base.tasks import LEASE
 from storage.messages import expiring as messages_expire
+from storage.messages.intake import NewMessage
 from storage.store import Store
 from tests.jobs.conftest import HandClock
 
@@ -35,7 +36,7 @@ def each_store(
     if request.param == "replica set":
         return store
     lone = Store(mongo, databases, clock)
-    lone.transactions._available = False
+    lone.transactions.available = False
     return lone
 
 
@@ -44,7 +45,7 @@ def user(store: Store, make_user: Make) -> ObjectId:
     """An account with seven messages in INBOX."""
     user = make_user()
     for _ in range(7):
-        store.messages.add(store.users.get(user), inbox(store, user), RAW, meta={})
+        store.intake.add(NewMessage(user=store.users.get(user), mailbox=inbox(store, user), raw=RAW))
     return user
 
 
@@ -157,7 +158,7 @@ def test_a_crash_after_the_mailbox_was_changed_is_made_good(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lone = Store(mongo, databases, clock)
-    lone.transactions._available = False
+    lone.transactions.available = False
     update = lone.mailboxes.update
 
     def updating(*arguments: Any) -> None:

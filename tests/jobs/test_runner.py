@@ -14,6 +14,7 @@ from bson import ObjectId
 from jobs.progress import Progress
 from jobs.runner import Runner
 from storage.base.tasks import LEASE
+from storage.messages.intake import NewMessage
 from storage.store import Store
 from tests.jobs.conftest import Crash, HandClock
 
@@ -197,7 +198,7 @@ def test_all_quotas_are_put_right_and_a_crash_costs_nothing(
 def add(store: Store, user: ObjectId, size: int) -> None:
     box = store.mailboxes.by_path(user, "INBOX")
     raw = f"From: <a@example.com>\r\nSubject: x\r\n\r\n{'x' * (10 * size + 1)}".encode()
-    store.messages.add(store.users.get(user), box, raw, meta={})
+    store.intake.add(NewMessage(user=store.users.get(user), mailbox=box, raw=raw))
 
 
 def test_mail_that_comes_while_it_is_counted_counts(
@@ -225,7 +226,9 @@ def test_mail_of_a_deleted_mailbox_counts_until_it_is_gone(store: Store, make_us
     user = make_user()
     mailbox = store.mailboxes.create(user, "Old", {"retention": 0}, 100)
     raw = b"From: <a@example.com>\r\nSubject: x\r\n\r\nx"
-    stored = store.messages.add(store.users.get(user), store.mailboxes.get(user, mailbox), raw, meta={})
+    stored = store.intake.add(
+        NewMessage(user=store.users.get(user), mailbox=store.mailboxes.get(user, mailbox), raw=raw)
+    )
     store.mailboxes.delete(store.mailboxes.get(user, mailbox))
     store.messages.expire_all(mailbox)
     assert store.quota.recount([user])[user].used == stored["size"]

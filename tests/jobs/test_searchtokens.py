@@ -14,6 +14,7 @@ from jobs import search_tokens as searchtokens
 from jobs.runner import Runner
 from jobs.search_tokens import LOCK, fill_tokens
 from storage.base.paging import Paging
+from storage.messages.intake import NewMessage
 from storage.messages.searching import search_order
 from storage.search.condition import condition
 from storage.store import Store
@@ -33,7 +34,7 @@ def user(store: Store, make_user: Make) -> ObjectId:
     account, inbox = store.users.get(user), store.mailboxes.by_path(user, "INBOX")
     for number in range(30):
         raw = f"From: {SENDERS[number % 3]}@example.com\r\nSubject: Note {number}\r\n\r\nDear Ada"
-        store.messages.add(account, inbox, raw.encode(), meta={})
+        store.intake.add(NewMessage(user=account, mailbox=inbox, raw=raw.encode()))
     messages(store).update_many({}, {"$unset": {"mallard": ""}})
     return user
 

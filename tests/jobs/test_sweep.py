@@ -10,6 +10,7 @@ from bson import Binary, ObjectId
 
 from jobs.sweep import Sweep
 from storage.mailboxes.retention import milliseconds
+from storage.messages.intake import NewMessage
 from storage.store import Store
 from tests.jobs.conftest import HandClock
 
@@ -26,7 +27,7 @@ def with_files(*contents: str) -> bytes:
 def add(store: Store, user: ObjectId, *contents: str, flags: tuple[str, ...] = ()) -> dict[str, Any]:
     box = store.mailboxes.by_path(user, "INBOX")
     raw = with_files(*(contents or ("aGVsbG8=",)))
-    return store.messages.add(store.users.get(user), box, raw, meta={}, flags=flags)
+    return store.intake.add(NewMessage(user=store.users.get(user), mailbox=box, raw=raw, flags=flags))
 
 
 def change(store: Store, message: dict[str, Any], collection: str = "messages", **fields: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from storage.messages.intake import NewMessage
 from storage.store import Store
 from transfer.checkpoint import Checkpoint
 from transfer.intake import Intake, Report
@@ -63,7 +64,7 @@ class Mover:
     def add(self, raw: bytes, path: str = "INBOX", **options: Any) -> dict[str, Any]:
         """Store a message as a delivery does."""
         user, box = self.store.users.get(self.user), self.store.mailboxes.by_path(self.user, path)
-        return self.store.messages.add(user, box, raw, meta={}, **options)
+        return self.store.intake.add(NewMessage(user=user, mailbox=box, raw=raw, **options))
 
 
 @pytest.fixture

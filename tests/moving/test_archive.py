@@ -90,7 +90,7 @@ def test_an_import_that_was_broken_off_goes_on(
     ada, bob = make_mover("ada"), make_mover("bob")
     fill(ada, 30)
     exported(ada, tmp_path / "ada.tar")
-    plain, calls = bob.store.messages.add, 0
+    plain, calls = bob.store.intake.add, 0
 
     def breaking(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
@@ -99,7 +99,7 @@ def test_an_import_that_was_broken_off_goes_on(
             raise KeyboardInterrupt
         return plain(*arguments, **options)
 
-    monkeypatch.setattr(bob.store.messages, "add", breaking)
+    monkeypatch.setattr(bob.store.intake, "add", breaking)
     with pytest.raises(KeyboardInterrupt):
         bob.take(Archive(tmp_path / "ada.tar"))
     report = bob.take(Archive(tmp_path / "ada.tar"))

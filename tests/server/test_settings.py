@@ -9,7 +9,7 @@ import pytest
 from delivery.inbound.recipients import CHECKS
 from security.secrets import KeyRing
 from server.settings.table import Settings, SettingsError
-from storage.messages.adding import LARGEST
+from storage.messages.intake import LARGEST
 
 
 def test_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:

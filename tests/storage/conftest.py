@@ -12,6 +12,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from storage.base.database import DatabaseNames
+from storage.messages.intake import NewMessage
 from storage.store import Store
 
 Document = dict[str, Any]
@@ -35,7 +36,9 @@ class Account:
 
     def add(self, raw: bytes | None = None, path: str = "INBOX", **options: Any) -> Document:
         raw = message() if raw is None else raw
-        return self.store.messages.add(self.document, self.box(path), raw, **{"meta": {}, **options})
+        return self.store.intake.add(
+            NewMessage(user=self.document, mailbox=self.box(path), raw=raw, **options)
+        )
 
     def all(self, collection: str, **wanted: Any) -> list[Document]:
         """Documents of the account as they stand on disk, in the order they came."""
@@ -98,7 +101,7 @@ def store(mongo: MongoClient[Document]) -> Iterator[Store]:
 def lone_store(store: Store, mongo: MongoClient[Document]) -> Store:
     """The same database as on a server that has no transactions."""
     lone = Store(mongo, store.databases.names)
-    lone.transactions._available = False
+    lone.transactions.available = False
     return lone
 
 

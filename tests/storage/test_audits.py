@@ -54,7 +54,7 @@ def bring_in(account: Account, audit: ObjectId) -> list[ObjectId]:
 def test_new_mail_is_copied_as_it_is_stored(account: Account) -> None:
     audit, other = begin(account), begin(account)
     raw = message(more="Cc: Õie <OIE@xn--mgi-qla.test>, Team: a@x.test, b@x.test;\r\nMessage-ID: <1@x>\r\n")
-    row = account.add(raw, meta={"from": "g@example.com", "queueId": ""}, outbound="18f")
+    row = account.add(raw, meta={"from": "g@example.com", "queueId": ""}, outbound=["18f"])
     assert copies(account, audit) == copies(account, other) == [("INBOX", raw)]
     file = next(file for file in files(account) if file["metadata"]["audit"] == audit)
     header = file["metadata"].pop("header")

@@ -66,7 +66,7 @@ class Stopped(DomainRename):
         return super()._move(batch, new)
 
     def _stop(self, batch: list[Document], new: str) -> None:
-        if not self._transactions._available:
+        if not self._transactions.available:
             self._move_main([row for row in batch if row.get("user")], new, None)
         raise AutoReconnect("gone")
 

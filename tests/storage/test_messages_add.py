@@ -12,6 +12,7 @@ from pymongo.errors import OperationFailure
 
 from problems import Problem
 from storage.base.database import DatabaseNames
+from storage.messages.intake import NewMessage
 from storage.store import Store
 from tests.storage.conftest import Account, message, together, with_attachment
 
@@ -51,7 +52,7 @@ def test_deleted_ones_are_not_searchable_and_junk_is_marked(ada: Account) -> Non
 def test_what_a_delivery_knows(ada: Account) -> None:
     matched = ObjectId()
     stored = ada.add(
-        outbound="q1",
+        outbound=["q1"],
         verification_results={"spf": "example.com"},
         filters=[matched, "block:tag:1"],
         forward_targets=[{"type": "mail", "value": "a@b.de"}],
@@ -75,7 +76,9 @@ def test_the_journal_is_told(ada: Account) -> None:
 
 def test_sixteen_at_a_time_into_one_mailbox(account: Account) -> None:
     user, box = account.document, account.box()
-    results = together(64, lambda n: account.store.messages.add(user, box, message(f"no {n}"), meta={}))
+    results = together(
+        64, lambda n: account.store.intake.add(NewMessage(user=user, mailbox=box, raw=message(f"no {n}")))
+    )
     assert all(isinstance(result, dict) for result in results), results
     by_uid = sorted(results, key=lambda row: row["uid"])
     assert [row["uid"] for row in by_uid] == list(range(1, 65))
@@ -89,7 +92,9 @@ def test_the_quota_holds_for_many_at_once(store: Store) -> None:
     size = len(message("no 00"))
     ada = Account(store, quota=5 * size + size // 2)
     user, box = ada.document, ada.box()
-    results = together(16, lambda n: store.messages.add(user, box, message(f"no {n:02}"), meta={}))
+    results = together(
+        16, lambda n: store.intake.add(NewMessage(user=user, mailbox=box, raw=message(f"no {n:02}")))
+    )
     assert sum(isinstance(result, dict) for result in results) == 5
     assert {r.code for r in results if isinstance(r, Problem)} == {"OverQuotaError"}
     ada.check()
@@ -124,7 +129,7 @@ def test_into_a_mailbox_that_is_gone(account: Account) -> None:
     account.store.mailboxes.delete(box)
     raw = with_attachment(content=ObjectId().binary.hex())
     with pytest.raises(Problem, match="NoSuchMailbox"):
-        account.store.messages.add(account.document, box, raw, meta={})
+        account.store.intake.add(NewMessage(user=account.document, mailbox=box, raw=raw))
     assert account.document["storageUsed"] == 0
     assert references(account) == (0, 0)
     assert not account.all("messages")

@@ -9,6 +9,7 @@ import pytest
 from bson import ObjectId
 
 from storage.messages import expiring as messages_expire
+from storage.messages.intake import NewMessage
 from storage.messages.uid_set import UidSet
 from tests.storage.conftest import Account, message
 
@@ -77,5 +78,5 @@ def test_a_message_joins_with_the_retention_of_that_moment(ada: Account) -> None
     """The mailbox was read before; what was set since then counts, as nothing dates the message again."""
     old = ada.box()
     ada.store.databases.main["mailboxes"].update_one({"_id": old["_id"]}, {"$set": {"retention": HOUR}})
-    row = ada.store.messages.add(ada.document, old, message(), meta={})
+    row = ada.store.intake.add(NewMessage(user=ada.document, mailbox=old, raw=message()))
     assert (row["retention"], row["rdate"], row["exp"]) == (HOUR, row["retentionTime"] + HOUR, True)

@@ -14,6 +14,7 @@ import requests
 from bson import ObjectId
 
 from server.processes.mongod import Mongod
+from storage.messages.intake import NewMessage
 from storage.messages.uid_set import UidSet
 from storage.store import Store
 from tests.streams.conftest import TOKEN, start_api
@@ -38,7 +39,7 @@ def test_each_change_is_told_as_it_happens(listen: Listen, store: Store, user: U
     head = client.head.decode().lower()
     for line in ("content-type: text/event-stream", "cache-control: no-cache", "x-accel-buffering: no"):
         assert line in head
-    message = store.messages.add(user, inbox, RAW, meta={})
+    message = store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
     mailbox = str(inbox["_id"])
     common = {"uid": 1, "message": str(message["_id"]), "thread": str(message["thread"]), "mailbox": mailbox}
     idate = message["idate"].isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -84,7 +85,7 @@ def test_a_move_tells_both_sides_and_both_counters(
 ) -> None:
     junk = store.mailboxes.by_special_use(user["_id"], "\\Junk")["_id"]
     for _ in range(3):
-        store.messages.add(user, inbox, RAW, meta={})
+        store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
     client = listen(user["_id"]).read(lambda c: bool(c.comments))
     store.messages.move(user["_id"], inbox["_id"], junk, UidSet((1, 2)), {})
     seen = client.wait(6)
@@ -97,9 +98,9 @@ def test_a_move_tells_both_sides_and_both_counters(
 
 
 def test_without_an_id_nothing_is_replayed(listen: Listen, store: Store, user: User, inbox: User) -> None:
-    store.messages.add(user, inbox, RAW, meta={})
+    store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
     client = listen(user["_id"]).read(lambda c: bool(c.comments))
-    second = store.messages.add(user, inbox, RAW, meta={})
+    second = store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
     assert [event["uid"] for event in client.wait(2)[:1]] == [second["uid"]]
 
 
@@ -109,7 +110,7 @@ def test_a_resume_begins_behind_the_id(
 ) -> None:
     client = listen(user["_id"]).read(lambda c: bool(c.comments))
     for _ in range(5):
-        store.messages.add(user, inbox, RAW, meta={})
+        store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
     seen = [event for event in client.read(lambda c: len(entries(c)) == 5).seen if "uid" in event]
     client.close()
     last = seen[1]["id"]
@@ -121,7 +122,7 @@ def test_a_resume_begins_behind_the_id(
 
 def test_an_id_that_never_was(listen: Listen, store: Store, user: User, inbox: User) -> None:
     for _ in range(3):
-        store.messages.add(user, inbox, RAW, meta={})
+        store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
     everything = listen(user["_id"], last="0" * 24).read(lambda c: bool(c.comments))
     assert [event["uid"] for event in entries(everything)] == [1, 2, 3]
     nothing = listen(user["_id"], last="f" * 24).read(lambda c: bool(c.comments))
@@ -194,7 +195,7 @@ def test_cut_again_and_again_under_concurrent_writers(
         chance = random.Random(number)
         while not stop.is_set():
             if number == 0:
-                store.messages.add(user, inbox, RAW, meta={})
+                store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
                 continue
             rows = [{"command": "FETCH", "uid": 1, "modseq": 1} for _ in range(chance.randint(1, 4))]
             for row in rows:
@@ -239,7 +240,7 @@ def test_others_hear_nothing(
 ) -> None:
     bob = listen(make_user("bob")).read(lambda c: bool(c.comments))
     client = listen(user["_id"]).read(lambda c: bool(c.comments))
-    store.messages.add(user, inbox, RAW, meta={})
+    store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
     client.wait(2)
     bob.socket.settimeout(0.5)
     with pytest.raises(TimeoutError):
@@ -303,7 +304,7 @@ def test_a_session_that_is_kept_goes_on(
     assert requests.put(path, json=change, headers={"X-Access-Token": token}, timeout=10).status_code == 200
     assert client.wait(1)[0]["command"] == "LOGOUT"
     time.sleep(6)
-    store.messages.add(user, inbox, RAW, meta={})
+    store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
     assert client.wait(2)[1]["command"] == "EXISTS"
 
 
@@ -423,7 +424,7 @@ def test_a_client_of_http_1_0(api: Any, store: Store, user: User, inbox: User) -
         data = b""
         while b": idling 1" not in data:
             data += client.recv(65536)
-        store.messages.add(user, inbox, RAW, meta={})
+        store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
         while b"COUNTERS" not in data:
             data += client.recv(65536)
     head, _, body = data.partition(b"\r\n\r\n")

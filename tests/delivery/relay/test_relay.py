@@ -228,7 +228,7 @@ def test_a_database_that_is_away_as_it_is_noted(
 
 
 def test_without_transactions(queue_store: Store, sink: Start) -> None:
-    queue_store.transactions._available = False
+    queue_store.transactions.available = False
     server = sink(rcpt=refusing({"grace": "550 5.1.1 No such user"}))
     put(queue_store, "grace@example.org")
     Bench(queue_store, through(server)).round()

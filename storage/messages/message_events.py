@@ -1,0 +1,28 @@
+"""Events about stored messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bson import ObjectId
+
+from mail.marked import FIELDS, of_message
+from storage.base.database import Databases, Session
+from storage.events.events import Events
+
+
+class MessageEvents:
+    """Emits events about messages."""
+
+    def __init__(self, databases: Databases, events: Events) -> None:
+        self._collection = databases.main["messages"]
+        self._events = events
+
+    def emit_for(
+        self, kind: str, user: ObjectId, mailbox: ObjectId, messages: Sequence[ObjectId], session: Session
+    ) -> None:
+        """Emit an event about each of some messages; they are only read where somebody listens."""
+        if messages and self._events.wanted(kind, user):
+            condition = {"_id": {"$in": list(messages)}, "mailbox": mailbox}
+            rows = self._collection.find(condition, FIELDS, session=session).sort("uid", 1)
+            self._events.emit_all(kind, user, map(of_message, rows), session)
