@@ -1,22 +1,20 @@
-"""A message that came in, with what is found out about it once, whoever it is for."""
+"""A message that came in, what is found out about it once, whoever it is for, and its trace fields (RFC 5321 §4.4)."""
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from email.utils import format_datetime
 
 import structlog
 from bson import ObjectId
 
-from delivery.inbound.auth_results import from_fields
-from delivery.inbound.spam import spam_action
-from delivery.inbound.trace import delivered, received
-from delivery.inbound.verification import Peer, verify
+from delivery.inbound.verification import Peer, Verification, from_fields, verify
+from mail.compose import ascii_address
 from mail.headers import addresses, flat_addresses, unfold
 from mail.mime_tree import header_fields, header_lines, normalise
 from mail.rewrite import split
@@ -33,6 +31,12 @@ _DISOWNING = ("quarantine", "reject")
 _ANEW_EACH_TIME = frozenset({"delivery-date", "envelope-to", "return-path"})
 """Fields that an MTA may write when it hands a message over, so they differ when it does so again."""
 
+_NOT_VISIBLE = re.compile(r"[^\x21-\x27\x2a-\x5b\x5d-\x7e]")
+SPAM_SCORES = {"reject": 75, "rewrite subject": 50, "soft reject": 50, "greylist": 50, "add header": 25}
+"""What an action of rspamd says against a message; an account's spam level is the score from which it is spam."""
+_SPAM = ("yes", "true", "spam")
+_MARKED = "rewrite subject"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
@@ -48,7 +52,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """What all recipients share. `fields` are those of the header, as (name in lower case, text)."""
+    """What all recipients of a message share. `fields` are those of the header, as (name in lower case, text)."""
 
     envelope: Envelope
     host: str
@@ -57,7 +61,7 @@ class Arrival:
     digest: str
     body_digest: str
     spam_action: str = ""
-    verification: Document | None = None
+    verification: Verification | None = None
 
     def values(self, name: str) -> list[str]:
         """The texts of all fields of a name, unfolded."""
@@ -79,22 +83,25 @@ class Arrival:
 
     @property
     def is_unproven(self) -> bool:
-        """Whether the domain that From names has a policy (DMARC), and nothing shows that this is from it."""
-        dmarc = (self.verification or {}).get("dmarc")
-        return dmarc is not None and not dmarc.get("domain")
+        """Return whether the domain that From names has a policy (DMARC), and nothing shows that this is from it."""
+        dmarc = self.verification.get("dmarc") if self.verification else None
+        return dmarc is not None and not dmarc["domain"]
 
     @property
     def is_disowned(self) -> bool:
-        """Whether that policy refuses it, and nothing speaks for the envelope's sender (SPF): whoever that is has not
-        written it.
-        """
-        found = self.verification or {}
-        return self.is_unproven and found["dmarc"].get("policy") in _DISOWNING and not found.get("spf")
+        """Return whether that policy refuses it, and nothing speaks for the envelope's sender (SPF).
 
-    def passed_on(self, recipient: str) -> bytes:
+        Whoever that is has not written it.
+        """
+        results = self.verification
+        if results is None or not self.is_unproven:
+            return False
+        return results["dmarc"]["policy"] in _DISOWNING and not results["spf"]
+
+    def forwarded(self, recipient: str) -> bytes:
         """The message with our own Received field: what is forwarded."""
         envelope = self.envelope
-        trace = received(
+        trace = _received(
             helo=envelope.helo,
             peer=envelope.peer,
             host=self.host,
@@ -151,7 +158,7 @@ class Reading:
 
     def _verified(
         self, envelope: Envelope, raw: bytes, fields: Sequence[tuple[str, str]]
-    ) -> dict[str, Any] | None:
+    ) -> Verification | None:
         if self.authserv_id:
             return from_fields(fields, self.authserv_id)
         if self.dns is None or len(raw) > _LARGEST_VERIFIED:
@@ -193,6 +200,48 @@ def _address(text: str) -> str:
         return ""
 
 
+def spam_action(fields: Iterable[tuple[str, str]], names: Sequence[str]) -> str:
+    """The filter's action, in the words of rspamd, from header fields such as `X-Spam-Flag: YES`; empty for none.
+
+    A plain mark is as much as a changed subject: spam for accounts with the usual level. Only what speaks against a
+    message counts, so nothing is won by forging these fields.
+    """
+    wanted = {name.lower() for name in names}
+    actions = [_action_of(value.lower().strip()) for name, value in fields if name in wanted]
+    return max(actions, key=lambda action: SPAM_SCORES.get(action, 0), default="")
+
+
+def _action_of(value: str) -> str:
+    if value in SPAM_SCORES:
+        return value
+    return _MARKED if value.replace(",", " ").split(" ")[0] in _SPAM else ""
+
+
 def with_trace(arrival: Arrival, recipient: str) -> bytes:
     """The message as it is stored."""
-    return delivered(recipient, arrival.envelope.sender) + arrival.passed_on(recipient)
+    return delivery_fields(recipient, arrival.envelope.sender) + arrival.forwarded(recipient)
+
+
+def _received(
+    *, helo: str, peer: str, host: str, protocol: str, transaction: str, recipient: str, time: datetime
+) -> bytes:
+    """Our Received field; a recipient that ASCII cannot express is left out."""
+    address = ascii_address(recipient)
+    for_whom = f"\r\n\tfor <{address}>" if address.isascii() else ""
+    literal = f"IPv6:{peer}" if ":" in peer else peer
+    text = (
+        f"Received: from {_word(helo)} ([{_word(literal)}])\r\n"
+        f"\tby {_word(host)} with {protocol} id {transaction}{for_whom};\r\n"
+        f"\t{format_datetime(time)}\r\n"
+    )
+    return text.encode("ascii")
+
+
+def _word(text: str) -> str:
+    """A client's word cannot end the field, nor begin a comment."""
+    return _NOT_VISIBLE.sub("?", text)[:255] or "unknown"
+
+
+def delivery_fields(recipient: str, sender: str) -> bytes:
+    """`Delivered-To` and `Return-Path`."""
+    return f"Delivered-To: {recipient}\r\nReturn-Path: <{sender}>\r\n".encode()

@@ -109,11 +109,11 @@ class Autoreplies:
 
     @contextmanager
     def _claimed(self, answer: Answer, arrival: Arrival) -> Iterator[bool]:
-        """Whether this message may be answered; the claim is given back if it could not be."""
+        """Return whether this message may be answered; the claim is given back if it could not be."""
         store, sender = self._store, normalise_address(arrival.envelope.sender)
         interval = timedelta(milliseconds=int(store.settings.get("const:autoreply:interval")))
-        mark = arrival.digest
-        if not store.answered.claim(answer.id, sender, interval, mark):
+        digest = arrival.digest
+        if not store.answered.claim(answer.id, sender, interval, digest):
             yield False
             return
         daily = f"wda:{answer.id}"
@@ -123,7 +123,7 @@ class Autoreplies:
         except BaseException as error:
             # Where another thread has delivered the very same message, the claim is its claim as well.
             if not isinstance(error, Repeated):
-                store.answered.give_back(answer.id, sender, mark)
+                store.answered.give_back(answer.id, sender, digest)
             if allowed:
                 store.counters.give_back(daily, 1)
             raise

@@ -1,4 +1,4 @@
-"""A DNS that is not asked for a while when it does not answer, so that mail does not wait for it."""
+"""A circuit breaker for the DNS: when it does not answer, mail does not wait for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PAUSE_SECONDS = 60.0
 
 
 class CircuitBreaker:
-    """Asks another DNS; after three faults in a row all questions fail at once, for a minute."""
+    """Asks another DNS. After three faults in a row it is open: all questions fail at once, for a minute."""
 
     def __init__(self, dns: Dns, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._dns = dns
@@ -29,12 +29,12 @@ class CircuitBreaker:
         if self._monotonic() < self._not_before:
             raise DnsFault("the DNS did not answer lately")
         try:
-            found = self._dns.lookup(name, kind)
+            records = self._dns.lookup(name, kind)
         except DnsFault:
             self._count_fault()
             raise
         self._faults = 0
-        return found
+        return records
 
     def _count_fault(self) -> None:
         self._faults += 1

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from bson import ObjectId
 
-from delivery.inbound.arrival import Arrival, with_trace
+from delivery.inbound.arrival import SPAM_SCORES, Arrival, with_trace
 from delivery.inbound.filtering import Place, Source, Verdict, decide, incoming
 from delivery.inbound.recipients import Recipient
-from delivery.inbound.spam import level_says
-from delivery.inbound.trace import classified
+from delivery.inbound.verification import author_addresses
 from mail.compose import ascii_address
 from mail.headers import flat_addresses
 from mail.message import Indexed, index
+from mail.mime_tree import header_lines
+from mail.rewrite import split, without
 from problems import MailboxNotFound
 from security.normalise import domain_of, normalise_domain
 from storage.accounts.documents import User
@@ -30,6 +31,9 @@ _NAMES = {
     Source.FILTER: "user-filter",
     Source.LEVEL: "user-spamlevel",
 }
+_CLASSIFICATION = "WD-Mail-Classification"
+_CLASSIFICATION_FIELDS = (_CLASSIFICATION, f"{_CLASSIFICATION}-Source", f"{_CLASSIFICATION}-Info")
+_NEVER_SPAM = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ def decided(store: Store, arrival: Arrival, recipient: Recipient) -> Decision:
     account = recipient.user
     raw = with_trace(arrival, recipient.address)
     indexed = index(raw, arrival.envelope.time)
-    domain = author_domain(indexed.document["mimeTree"]["parsedHeader"])
+    domain = _author_domain(indexed.document["mimeTree"]["parsedHeader"])
     rule = _domain_rule(store, account, domain)
     filters = store.filters.enabled(account["_id"])
     verdict = decide(
@@ -76,13 +80,14 @@ def _marked(raw: bytes, verdict: Verdict, domain: str, filters: Sequence[Documen
     if verdict.source is None:
         return raw
     info = _info(verdict, domain, filters)
-    return classified(raw, junk=bool(verdict.spam), source=_NAMES[verdict.source], info=info)
+    return _classified(raw, junk=bool(verdict.spam), source=_NAMES[verdict.source], info=info)
 
 
-def author_domain(headers: Document) -> str:
+def _author_domain(headers: Mapping[str, Any]) -> str:
     """The normalised domain of the first address of From, else of Sender; empty without one."""
-    authors = [entry["address"] for name in ("from", "sender") for entry in flat_addresses(headers.get(name))]
-    return normalise_domain(domain_of(authors[0])) if authors else ""
+    senders = (entry["address"] for entry in flat_addresses(headers.get("sender")))
+    author = next(iter([*author_addresses(headers), *senders]), "")
+    return normalise_domain(domain_of(author))
 
 
 def _domain_rule(store: Store, account: User, domain: str) -> Document | None:
@@ -121,3 +126,34 @@ def _mailbox(store: Store, user: ObjectId, verdict: Verdict) -> Mailbox | None:
 def inbox(store: Store, user: ObjectId) -> Mailbox:
     """INBOX of an account. Raises MailboxNotFound."""
     return store.mailboxes.by_path(user, "INBOX")
+
+
+def level_says(level: object, action: str) -> bool | None:
+    """What an account's spam level says: spam, no spam, or nothing. 0 means that all is spam, 100 that nothing is."""
+    if isinstance(level, bool) or not isinstance(level, int | float) or level < 0:
+        return None
+    if level == 0:
+        return True
+    if level >= _NEVER_SPAM:
+        return False
+    return True if SPAM_SCORES.get(action, 0) >= level else None
+
+
+def _classified(raw: bytes, *, junk: bool, source: str, info: str) -> bytes:
+    """The message with the fields that say who called it spam or not, in place of those of the same names."""
+    header, body = split(raw)
+    for name in _CLASSIFICATION_FIELDS:
+        header = without(header, name)
+    values = ("junk" if junk else "not-junk", source, info)
+    lines = "".join(
+        f"{name}: {value}\r\n" for name, value in zip(_CLASSIFICATION_FIELDS, values, strict=True)
+    )
+    return header + lines.encode() + b"\r\n" + body
+
+
+def classification_lines(raw: bytes) -> bytes:
+    """The fields that say who called the message spam or not."""
+    lines = header_lines(split(raw)[0])
+    names = tuple(name.lower().encode() for name in _CLASSIFICATION_FIELDS)
+    own = [line for line in lines if line.partition(b":")[0].strip().lower() in names]
+    return b"".join(line + b"\r\n" for line in own)

@@ -1,4 +1,4 @@
-"""When two deliveries are the same one.
+"""Keys by which a retried delivery is recognised (idempotency).
 
 An MTA that did not hear our reply sends the same message to the same recipient again: same envelope, same bytes but
 for what it may write anew each time. That is the first key.
@@ -18,14 +18,14 @@ from delivery.inbound.recipients import Recipient
 from storage.queue.received import Key
 
 
-def same_delivery(arrival: Arrival, recipient: Recipient) -> Key:
+def retry_key(arrival: Arrival, recipient: Recipient) -> Key:
     """The key of a message that is sent again."""
     return Key(
         _digest(str(recipient.owner["_id"]), arrival.envelope.sender, recipient.address, arrival.digest)
     )
 
 
-def same_message(arrival: Arrival, mailbox: ObjectId) -> list[Key]:
+def copy_keys(arrival: Arrival, mailbox: ObjectId) -> list[Key]:
     """The key of another copy in the same mailbox."""
     message_id = arrival.first("message-id").strip()
     if not message_id:

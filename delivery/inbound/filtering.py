@@ -25,14 +25,15 @@ Spam is never forwarded, its targets are only noted. A deleted message is forwar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from bson import ObjectId
 
-from delivery.inbound.text_query import holds, plain
 from mail.html import html_to_text
 from security.targets import same_target
 from storage.accounts.documents import Target
@@ -44,6 +45,14 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
     "subject": ("subject",),
     "listId": ("list-id",),
 }
+
+_SPACES = re.compile(r"\s+")
+# a phrase, an OR that stands alone, or a word; a quotation mark without a second one is part of a word
+_TOKEN = re.compile(
+    r'"(?P<phrase>[^"]*)"|(?P<or>(?<![^\s"])OR(?=\s|"[^"]*"|$))|(?P<word>(?:[^\s,"]|"(?![^"]*"))+)'
+)
+
+Alternatives = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +110,12 @@ def incoming(document: Mapping[str, Any]) -> Incoming:
 
 
 def matches(query: Mapping[str, Any], message: Incoming) -> bool:
-    """Whether all conditions of a stored query hold; none at all holds for every message."""
+    """Return whether all conditions of a stored query hold; none at all holds for every message."""
     return (
         all(_header_holds(name, value, message) for name, value in (query.get("headers") or {}).items())
         and _attachments_hold(query.get("ha"), message)
         and _size_holds(query.get("size") or 0, message.size)
-        and holds(query.get("text") or "", message.text)
+        and text_holds(query.get("text") or "", message.text)
     )
 
 
@@ -195,3 +204,32 @@ def _united(matching: Sequence[Document]) -> Iterable[Target]:
         for target in (found.get("action") or {}).get("targets") or ():
             targets.setdefault(same_target(target["value"]), target)
     return targets.values()
+
+
+def plain(text: str) -> str:
+    """Text as it is compared: in lower case, each run of white space one blank."""
+    return _SPACES.sub(" ", text.lower()).strip()
+
+
+@lru_cache(maxsize=4096)
+def parse_text_query(query: str) -> Alternatives:
+    """What a filter asks of a text: words, phrases in double quotes, and `OR` between alternatives.
+
+    The alternatives of a query; in one of them all texts must occur. Empty for a query that asks nothing.
+
+    Blanks and commas separate words. A query of nothing but separators and `OR` asks for itself.
+    """
+    alternatives: list[list[str]] = [[]]
+    for token in _TOKEN.finditer(query):
+        if token["or"]:
+            alternatives.append([])
+        elif term := plain(token["phrase"] or token["word"] or ""):
+            alternatives[-1].append(term)
+    found = tuple(tuple(terms) for terms in alternatives if terms)
+    return found or (((plain(query),),) if plain(query) else ())
+
+
+def text_holds(query: str, text: str) -> bool:
+    """Return whether a text, in the form that `plain` makes, is what a query asks for."""
+    alternatives = parse_text_query(query)
+    return not alternatives or any(all(term in text for term in terms) for terms in alternatives)

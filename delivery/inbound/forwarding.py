@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 import orjson
@@ -24,7 +24,6 @@ from security.targets import same_target
 from storage.accounts.documents import Target
 from storage.addresses.documents import Owner
 from storage.addresses.targets import own_targets
-from storage.base.database import Document
 from storage.messages.encrypting import encrypt_message, outer_headers
 from storage.queue.outbound import Delivery
 from storage.store import Store
@@ -32,7 +31,10 @@ from storage.store import Store
 _MOST_HOPS = 30
 _SEEN = "X-WildDuck-Seen"
 _SALT_DIGITS = 12
-_MOST_MARKS = 100
+_MOST_SIGNATURES = 100
+
+Fact = Mapping[str, object]
+"""What a loop signature says of a delivery."""
 
 
 def united_targets(store: Store, user: ObjectId, *groups: Sequence[Target]) -> list[Target]:
@@ -46,7 +48,7 @@ def united_targets(store: Store, user: ObjectId, *groups: Sequence[Target]) -> l
 
 
 class Forwarding:
-    """Sends messages on. `secret` signs the mark by which one that comes back is known."""
+    """Sends messages on. `secret` makes the loop signature by which one that comes back is known."""
 
     def __init__(self, store: Store, secret: str) -> None:
         self._store = store
@@ -68,15 +70,15 @@ class Forwarding:
         to = ascii_address(recipient.address)
         found = deliveries(targets, [to], owner)
         going = [delivery for _, delivery in found]
-        mark = self._mark(arrival, [_fact(*each, recipient.address) for each in found])
-        raw = _for_target(arrival.passed_on(recipient.address), owner)
+        signature = self._loop_signature(arrival, [_fact(*each, recipient.address) for each in found])
+        raw = _for_target(arrival.forwarded(recipient.address), owner)
         try:
             stack.enter_context(counted_forwards(self._store, owner, len(going)))
         except RateLimited as problem:
             raise Refused(FORWARD_LIMIT) from problem
         submission = Submission(
             user=owner,
-            raw=mark + raw,
+            raw=signature + raw,
             sender=arrival.envelope.sender,
             recipients=[recipient.address],
             send_at=self._store.clock(),
@@ -88,24 +90,24 @@ class Forwarding:
         )
         return stack.enter_context(queueing(self._store, submission))
 
-    def _mark(self, arrival: Arrival, facts: Sequence[Document]) -> bytes:
-        """The field that marks the message as sent to these targets. Raises Refused where it has been before."""
+    def _loop_signature(self, arrival: Arrival, facts: Sequence[Fact]) -> bytes:
+        """The field that says that the message was sent to these targets. Raises Refused where it says so already."""
         text = orjson.dumps(facts)
-        marks = arrival.values(_SEEN.lower())[:_MOST_MARKS]
-        if arrival.hops >= _MOST_HOPS or any(self._is_ours(mark.strip(), text) for mark in marks):
+        earlier = arrival.values(_SEEN.lower())[:_MOST_SIGNATURES]
+        if arrival.hops >= _MOST_HOPS or any(self._is_ours(signature.strip(), text) for signature in earlier):
             raise Refused(FORWARD_LOOP)
         salt = secrets.token_hex(_SALT_DIGITS // 2)
-        return f"{_SEEN}: {salt}{self._signature(salt, text)}\r\n".encode()
+        return f"{_SEEN}: {salt}{self._digest(salt, text)}\r\n".encode()
 
-    def _is_ours(self, mark: str, text: bytes) -> bool:
-        salt, signature = mark[:_SALT_DIGITS], mark[_SALT_DIGITS:]
-        return hmac.compare_digest(signature.encode(), self._signature(salt, text).encode())
+    def _is_ours(self, signature: str, text: bytes) -> bool:
+        salt, digest = signature[:_SALT_DIGITS], signature[_SALT_DIGITS:]
+        return hmac.compare_digest(digest.encode(), self._digest(salt, text).encode())
 
-    def _signature(self, salt: str, text: bytes) -> str:
+    def _digest(self, salt: str, text: bytes) -> str:
         return hmac.new(self._secret, salt.encode() + text, hashlib.sha256).hexdigest()
 
 
-def _fact(target: Target, delivery: Delivery, recipient: str) -> Document:
+def _fact(target: Target, delivery: Delivery, recipient: str) -> Fact:
     """A delivery as WildDuck writes it down, which shares the secret: the order counts."""
     whom = {"forwardedFor": recipient}
     if target["type"] == "mail":

@@ -18,11 +18,10 @@ from aiosmtpd.smtp import Session
 from bson import ObjectId
 
 from delivery.inbound.arrival import Envelope
-from delivery.inbound.dot_data import DotData
-from delivery.inbound.paths import Path, read_path
 from delivery.inbound.recipients import Recipient
 from delivery.inbound.replies import NO_ROOM, TEMPORARY, TOO_LARGE, Refused, enhanced
 from delivery.inbound.service import Service
+from delivery.inbound.syntax import DotData, Path, read_path
 
 log = structlog.get_logger()
 

@@ -106,6 +106,6 @@ class Recipients:
 
 
 def takes_mail(forwarded: Address) -> bool:
-    """Whether anything happens to mail for a forwarded address."""
+    """Return whether anything happens to mail for a forwarded address."""
     goes_on = forwarded.get("targets") and not forwarded.get("forwardedDisabled")
     return bool(goes_on or (forwarded.get("autoreply") or {}).get("status"))

@@ -1,4 +1,4 @@
-"""Room that several share by weight, first come, first served."""
+"""A weighted semaphore: a capacity that several share, first come, first served."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Room:
-    """Used on one event loop. Whoever wants more than there is at all gets all of it."""
+class Semaphore:
+    """Used on one event loop. A weight above the whole capacity counts as the whole."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._free = most
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._free = capacity
         self._entrance = asyncio.Lock()
         self._change = asyncio.Event()
 
     @asynccontextmanager
-    async def taken(self, size: int) -> AsyncIterator[None]:
-        """Wait for room, and have it for the block. Nobody overtakes one who needs much."""
-        size = min(size, self._most)
+    async def acquired(self, weight: int) -> AsyncIterator[None]:
+        """Wait until `weight` is free, and hold it for the block. Nobody overtakes one who needs much."""
+        weight = min(weight, self._capacity)
         async with self._entrance:
-            while self._free < size:
+            while self._free < weight:
                 self._change.clear()
                 await self._change.wait()
-            self._free -= size
+            self._free -= weight
         try:
             yield
         finally:
-            self._free += size
+            self._free += weight
             self._change.set()

@@ -7,25 +7,31 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
 
 from delivery.inbound.arrival import Arrival, Envelope, Reading
-from delivery.inbound.dot_data import DotData
 from delivery.inbound.recipients import Recipient, Recipients
 from delivery.inbound.replies import TEMPORARY, Refused, reply_to
-from delivery.inbound.semaphore import Room
-from delivery.inbound.storing import Inbound, Outcome
+from delivery.inbound.semaphore import Semaphore
+from delivery.inbound.storing import Inbound
+from delivery.inbound.syntax import DotData
 from problems import summary
-
-if TYPE_CHECKING:
-    from delivery.inbound.lmtp import Connection
 
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.05
 _LARGE = 1024 * 1024
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class Client(Protocol):
+    """A connection, as the service sees it."""
+
+    def stop(self) -> None:
+        """End it: at once if it is idle, else after the replies that the client waits for."""
 
 
 class Service:
@@ -50,30 +56,29 @@ class Service:
         self.name = name
         self.largest = largest
         self.clock = clock
-        self.connections: set[Connection] = set()
+        self.connections: set[Client] = set()
         self.is_stopping = False
         self._recipients = recipients
         self._reading = reading
         self._inbound = inbound
         self._lookups = lookups
         self._deliveries = deliveries
-        self._room = Room(largest)
+        self._memory = Semaphore(largest)
 
     async def find(self, address: str, size: int) -> Recipient:
-        """The recipient behind an address. Raises Refused, for now where it cannot be told."""
+        """Return the recipient behind an address. Raises Refused, with a temporary reply where the look-up failed."""
         try:
-            found: Recipient = await self._in(self._lookups, self._recipients.find, address, size)
+            return await _run_in(self._lookups, self._recipients.find, address, size)
         except Exception as error:
             raise Refused(_reply_to_fault(error)) from error
-        return found
 
     async def deliver(
         self, envelope: Envelope, data: DotData, recipients: Sequence[Recipient]
     ) -> AsyncGenerator[str, None]:
         """Deliver a message: a reply for each recipient in their order, each as soon as it is there."""
-        async with self._room.taken(data.size):
+        async with self._memory.acquired(data.size):
             try:
-                arrival = await self._in(self._deliveries, self._arrival, envelope, data)
+                arrival = await _run_in(self._deliveries, self._arrival, envelope, data)
             except Exception as error:
                 reply = _reply_to_fault(error)
                 for _ in recipients:
@@ -103,17 +108,23 @@ class Service:
 
     async def _one(self, arrival: Arrival, recipient: Recipient) -> str:
         try:
-            outcome: Outcome = await self._in(self._deliveries, self._inbound.deliver, arrival, recipient)
+            outcome = await _run_in(self._deliveries, self._inbound.deliver, arrival, recipient)
         except Exception as error:
             return _reply_to_fault(error)
         return outcome.reply
 
-    async def _in(self, executor: Executor, work: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
+
+async def _run_in(
+    executor: Executor,
+    work: Callable[Parameters, Result],
+    *args: Parameters.args,
+    **kwargs: Parameters.kwargs,
+) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(executor, partial(work, *args, **kwargs))
 
 
 def _reply_to_fault(error: Exception) -> str:
-    """What is told of a failure; one that nobody foresaw is logged whole, and the message comes again."""
+    """The reply to a failure; one that nobody foresaw is logged whole, and the message comes again."""
     if known := reply_to(error):
         log.info("refused", reply=known, reason=summary(error))
         return known

@@ -17,7 +17,7 @@ from bson import ObjectId
 
 from delivery.inbound.arrival import Arrival
 from delivery.inbound.decision import Decision, decided
-from delivery.inbound.deduplication import same_delivery, same_message
+from delivery.inbound.deduplication import copy_keys, retry_key
 from delivery.inbound.forwarding import Forwarding, united_targets
 from delivery.inbound.leaving import Leaving
 from delivery.inbound.recipients import Recipient
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
-_LANES = 256
+_LOCKS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Outcome:
 
     @property
     def reply(self) -> str:
-        """What the client is told."""
+        """The reply to the client."""
         match self.what:
             case "stored" | "forwarded":
                 return f"250 2.1.5 Message {self.what} as {self.id}"
@@ -77,14 +77,14 @@ class Inbound:
     def __init__(self, store: Store, loop_secret: str) -> None:
         self._store = store
         self._forwarding = Forwarding(store, loop_secret)
-        self._turns = [Lock() for _ in range(_LANES)]
+        self._account_locks = [Lock() for _ in range(_LOCKS)]
 
     def deliver(self, arrival: Arrival, recipient: Recipient) -> Outcome:
         """Store a message for its recipient and do what follows from it; what it says it did is on disk.
 
         Raises Refused, Problem or DatabaseError, after which nothing of it has happened.
         """
-        first = same_delivery(arrival, recipient)
+        first = retry_key(arrival, recipient)
         for attempt in range(_TRIES):
             try:
                 # Hardly any message comes twice, so the first attempt does not look; the record would refuse it.
@@ -93,7 +93,7 @@ class Inbound:
             except Repeated:
                 time.sleep(_PAUSE_SECONDS * attempt)
                 continue
-            self._tell(arrival, recipient, outcome)
+            self._log(arrival, recipient, outcome)
             return outcome
         raise Refused(TEMPORARY)
 
@@ -108,8 +108,8 @@ class Inbound:
                 return Outcome("repeated", known.message)
             raise
 
-    def _tell(self, arrival: Arrival, recipient: Recipient, outcome: Outcome) -> None:
-        """The one place where a delivery is told of, after it is certain."""
+    def _log(self, arrival: Arrival, recipient: Recipient, outcome: Outcome) -> None:
+        """The one line of the log about a delivery, written once it is certain."""
         log.info(
             "delivered",
             transaction=str(arrival.envelope.id),
@@ -124,7 +124,7 @@ class Inbound:
             return Outcome("repeated", known.message)
         message_id = _id_for(known)
         decision = decided(self._store, arrival, recipient)
-        others = same_message(arrival, decision.mailbox["_id"]) if decision.mailbox else []
+        others = copy_keys(arrival, decision.mailbox["_id"]) if decision.mailbox else []
         if others and (twin := self._store.received.known(others, message_id)):
             return Outcome("repeated", twin.message)
         with Leaving(self._store, self._forwarding, arrival, recipient, message_id) as leaving:
@@ -172,7 +172,7 @@ class Inbound:
             return store.intake.insert(prepared, session)
 
         # Two transactions on one account are in each other's way: one of them would begin anew.
-        with self._turns[hash(case.recipient.user["_id"]) % _LANES]:
+        with self._account_locks[hash(case.recipient.user["_id"]) % _LOCKS]:
             with store.intake.prepare(new) as prepared:
                 message = store.transactions.run(steps)
             self._finish(case.keys, leaving)

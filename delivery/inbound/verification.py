@@ -1,11 +1,15 @@
-"""Who vouches for a message that comes in: SPF (RFC 7208), DKIM (RFC 6376) and DMARC (RFC 7489)."""
+"""Who vouches for a message that comes in: SPF (RFC 7208), DKIM (RFC 6376) and DMARC (RFC 7489).
+
+Either we ask the DNS ourselves (`verify`), or we read the Authentication-Results of an MTA of ours (`from_fields`,
+RFC 8601). That MTA must remove fields with its own id from mail that comes in (RFC 8601 §5); the topmost counts.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import dkim
 import spf
@@ -18,6 +22,7 @@ from mail.mime_tree import parse
 from mail.rewrite import split
 from network.dns import Dns, DnsFault
 from problems import summary
+from security.normalise import domain_of
 
 log = structlog.get_logger()
 
@@ -27,6 +32,34 @@ _MOST_SIGNATURES = 5
 _LONG_RUN = re.compile(rb"[ \t]{64,}|(?:\r\n){64,}")
 _MOST_STEPS = 200_000_000
 _POLICIES = frozenset({"none", "quarantine", "reject"})
+_TOKEN = re.compile(
+    r'\((?P<comment>(?:[^()\\]|\\.)*)\)|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<mark>[;=])|(?P<word>[^\s()";=]+)|\s+|.',
+    re.S,
+)
+_MOST_FIELDS, _LONGEST_FIELD = 20, 4096
+_POLICY_COMMENT = re.compile(r"\bp=(none|quarantine|reject)\b", re.I)
+
+Vouched = str | Literal[False]
+"""The domain that passed a check, False for none."""
+Result = tuple[str, str, dict[str, str], str]
+
+
+class Dmarc(TypedDict):
+    """`domain` is the one that From names, False where nothing shows that the message is from it."""
+
+    domain: Vouched
+    policy: str
+
+
+class _Checked(TypedDict):
+    spf: Vouched
+    dkim: Vouched
+
+
+class Verification(_Checked, total=False):
+    """`verificationResults` of a stored message. `dmarc` is missing where the domain has no policy."""
+
+    dmarc: Dmarc
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +71,7 @@ class Peer:
     sender: str
 
 
-def verify(raw: bytes, peer: Peer, dns: Dns) -> dict[str, Any]:
+def verify(raw: bytes, peer: Peer, dns: Dns) -> Verification:
     """`verificationResults`: the domain that `spf` and `dkim` pass for, else False, and `dmarc` with its policy.
 
     Runs as long as the DNS takes, so it belongs into a thread.
@@ -46,19 +79,23 @@ def verify(raw: bytes, peer: Peer, dns: Dns) -> dict[str, Any]:
     author = _author_domain(raw)
     spf_domain = _spf(peer, dns)
     signed = list(_signed(raw, dns))
-    aligned = next((domain for domain in signed if _same_organisation(domain, author)), None)
-    found: dict[str, Any] = {"spf": spf_domain or False, "dkim": aligned or next(iter(signed), False)}
+    aligned = [domain for domain in signed if _same_organisation(domain, author)]
+    results: Verification = {"spf": spf_domain or False, "dkim": next(iter([*aligned, *signed]), False)}
     if author and (policy := _policy(author, dns)):
-        found["dmarc"] = {"domain": author if _passes(policy, author, spf_domain, signed) else False}
-        found["dmarc"]["policy"] = policy["p"]
-    return found
+        passes = _passes(policy, author, spf_domain, signed)
+        results["dmarc"] = {"domain": author if passes else False, "policy": policy["p"]}
+    return results
 
 
 def _author_domain(raw: bytes) -> str:
     """The domain of the one From address; with several authors DMARC says nothing (RFC 7489 §6.6.1)."""
-    headers = parse(split(raw)[0] + b"\r\n").root["parsedHeader"]
-    addresses = [ascii_address(entry["address"]) for entry in flat_addresses(headers.get("from"))]
-    return addresses[0].rpartition("@")[2].lower() if len(addresses) == 1 else ""
+    authors = author_addresses(parse(split(raw)[0] + b"\r\n").root["parsedHeader"])
+    return domain_of(ascii_address(authors[0])).lower() if len(authors) == 1 else ""
+
+
+def author_addresses(headers: Mapping[str, Any]) -> list[str]:
+    """The addresses in From, of a parsed header."""
+    return [str(entry["address"]) for entry in flat_addresses(headers.get("from"))]
 
 
 class _Query(spf.query):  # type: ignore[misc]
@@ -128,7 +165,7 @@ def _signed(raw: bytes, dns: Dns) -> Iterator[str]:
 
 
 def takes_long(raw: bytes) -> bool:
-    """Whether dkimpy would be at it for seconds: it takes the square of the length of each run of blanks."""
+    """Return whether dkimpy would be at it for seconds: it takes the square of the length of each run of blanks."""
     return sum((run.end() - run.start()) ** 2 for run in _LONG_RUN.finditer(raw)) > _MOST_STEPS
 
 
@@ -163,3 +200,64 @@ def _same_organisation(domain: str, other: str) -> bool:
 
 def _organisation(domain: str) -> str:
     return str(_SUFFIXES.privatesuffix(domain) or domain)
+
+
+def from_fields(fields: Iterable[tuple[str, str]], authserv_id: str) -> Verification | None:
+    """What the Authentication-Results of this id say, None without any. `fields` are (name in lower case, text)."""
+    found: dict[str, list[Result]] = {}
+    texts = [value[:_LONGEST_FIELD] for name, value in fields if name == "authentication-results"][
+        :_MOST_FIELDS
+    ]
+    own = [parts for parts in map(_parts, texts) if _id_of(parts) == authserv_id.lower()]
+    if not own:
+        return None
+    for result in (result for parts in own for result in _results(parts[1:])):
+        found.setdefault(result[0], []).append(result)
+    results: Verification = {
+        "spf": _passed(found.get("spf", [])[:1], "smtp.mailfrom", "smtp.helo"),
+        "dkim": _passed(found.get("dkim", []), "header.d", "header.i"),
+    }
+    if dmarc := found.get("dmarc"):
+        results["dmarc"] = _dmarc(dmarc[0])
+    return results
+
+
+def _parts(text: str) -> list[list[tuple[str, str]]]:
+    """The tokens (kind, text) between semicolons."""
+    parts: list[list[tuple[str, str]]] = [[]]
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup or ""
+        if kind == "mark" and match[0] == ";":
+            parts.append([])
+        elif kind:
+            parts[-1].append((kind, match[kind]))
+    return parts
+
+
+def _id_of(parts: list[list[tuple[str, str]]]) -> str:
+    return next((text.lower() for kind, text in parts[0] if kind in ("word", "quoted")), "")
+
+
+def _results(parts: Iterable[list[tuple[str, str]]]) -> Iterator[Result]:
+    """Method, result, properties by `type.name`, and the comments."""
+    for part in parts:
+        words = [text for kind, text in part if kind != "comment"]
+        pairs = [(words[n - 1], words[n + 1]) for n, w in enumerate(words[1:-1], 1) if w == "="]
+        if pairs:
+            comments = " ".join(text for kind, text in part if kind == "comment")
+            method, _, _ = pairs[0][0].lower().partition("/")
+            yield method, pairs[0][1].lower(), {k.lower(): v.lower() for k, v in pairs[1:]}, comments
+
+
+def _passed(results: Iterable[Result], *properties: str) -> Vouched:
+    """The domain of the first that passed, else False."""
+    for _, result, values, _ in results:
+        domain = next((values[name].rpartition("@")[2] for name in properties if values.get(name)), "")
+        if result == "pass" and domain:
+            return domain
+    return False
+
+
+def _dmarc(result: Result) -> Dmarc:
+    policy = result[2].get("policy.dmarc") or next(iter(_POLICY_COMMENT.findall(result[3])), "none")
+    return {"domain": _passed([result], "header.from"), "policy": policy.lower()}

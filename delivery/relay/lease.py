@@ -39,7 +39,7 @@ class Lease:
 
     @property
     def is_held(self) -> bool:
-        """Whether nobody else can have what was claimed."""
+        """Return whether nobody else can have what was claimed."""
         return self._monotonic() - self._renewed < self.span.total_seconds()
 
     def renew(self) -> None:

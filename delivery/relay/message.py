@@ -67,7 +67,7 @@ def clean(raw: bytes) -> bytes:
 
 
 def is_path(address: str) -> bool:
-    """Whether an address can stand in MAIL or RCPT without saying more than itself."""
+    """Return whether an address can stand in MAIL or RCPT without saying more than itself."""
     return _ADDRESS.fullmatch(address) is not None
 
 

@@ -21,7 +21,7 @@ class Reply:
 
     @property
     def is_permanent(self) -> bool:
-        """Whether trying again is of no use."""
+        """Return whether trying again is of no use."""
         return self.code >= 500
 
     def __str__(self) -> str:

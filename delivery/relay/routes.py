@@ -84,7 +84,7 @@ class Routes:
 
     @property
     def through_one(self) -> bool:
-        """Whether all mail goes through one server."""
+        """Return whether all mail goes through one server."""
         return self._smart_host is not None
 
     def of(self, entry: Entry) -> Route | Post:

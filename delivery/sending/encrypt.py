@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from delivery.inbound.arrival import Arrival
+from delivery.inbound.arrival import Arrival, delivery_fields
+from delivery.inbound.decision import classification_lines
 from delivery.inbound.recipients import Recipient
-from delivery.inbound.trace import added_lines, delivered
 from mail.listing import is_encrypted
 from mail.rewrite import split
 from problems import MessageNotEncrypted
@@ -27,5 +27,5 @@ def sealed(raw: bytes, mailbox: Mailbox, arrival: Arrival, recipient: Recipient)
     except EncryptionFailed as error:
         raise MessageNotEncrypted from error
     header, body = split(encrypted)
-    trace = delivered(recipient.address, arrival.envelope.sender)
-    return trace + header + added_lines(raw) + b"\r\n" + body
+    trace = delivery_fields(recipient.address, arrival.envelope.sender)
+    return trace + header + classification_lines(raw) + b"\r\n" + body

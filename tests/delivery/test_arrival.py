@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from delivery.inbound.arrival import Arrival, Envelope, Reading, with_trace
 from delivery.inbound.autoreply import Answer, Autoreplies
 from delivery.inbound.circuit_breaker import CircuitBreaker
-from delivery.inbound.deduplication import same_message
+from delivery.inbound.deduplication import copy_keys
 from delivery.inbound.recipients import Recipients
 from delivery.inbound.storing import Inbound
 from network.dns import DnsFault
@@ -57,11 +57,11 @@ def test_any_lines(lines: list[bytes], end: bytes) -> None:
     assert with_trace(seen, "дж@пример.рф").endswith(seen.raw)
     assert seen.verification is not None
     assert arrived(raw, authserv_id="mx").digest == seen.digest
-    same_message(seen, ObjectId())
+    copy_keys(seen, ObjectId())
 
 
 def test_the_received_field() -> None:
-    trace = arrived(b"").passed_on("ada@пример.рф").decode()
+    trace = arrived(b"").forwarded("ada@пример.рф").decode()
     first, by, whom, date = trace.rstrip("\r\n").split("\r\n")
     assert first == "Received: from mx ([IPv6:::1])"
     assert by.startswith("\tby mallard.example with UTF8LMTP id ")

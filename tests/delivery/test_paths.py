@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from delivery.inbound.paths import Path, read_path
+from delivery.inbound.syntax import Path, read_path
 
 
 @pytest.mark.parametrize(

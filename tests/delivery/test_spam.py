@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from delivery.inbound.spam import level_says, spam_action
+from delivery.inbound.arrival import spam_action
+from delivery.inbound.decision import level_says
 
 NAMES = ("X-Spam-Flag", "X-Rspamd-Action")
 

@@ -29,8 +29,8 @@ from server.cli import main
 from server.metrics.counters import Metrics
 from server.processes.mongod import Mongod
 from server.settings.table import Settings
-from tests.moving.conftest import message
-from tests.moving.imapserver import Box, Mail, serving
+from tests.transfer.conftest import message
+from tests.transfer.imapserver import Box, Mail, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "operators-guide.md").read_text("utf-8")

@@ -10,8 +10,8 @@ import orjson
 import pytest
 from click.testing import Result
 
-from tests.moving.conftest import message
-from tests.moving.imapserver import Box, Mail, serving
+from tests.transfer.conftest import message
+from tests.transfer.imapserver import Box, Mail, serving
 
 Run = Callable[..., Result]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.inbound.dot_data import DotData
+from delivery.inbound.syntax import DotData
 
 LINES = st.lists(
     st.sampled_from([b"", b".", b"..", b"x", b".x", b"a\nb", b"\n.\n", b"\r.\r", b"\r", b"\x00\xff"])

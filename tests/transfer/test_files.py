@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.moving.conftest import Mover, message
+from tests.transfer.conftest import Mover, message
 from transfer.maildir import Maildir
 from transfer.mbox import MboxFiles
 from transfer.source import SourceError

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from delivery.inbound.text_query import holds, parse, plain
+from delivery.inbound.filtering import parse_text_query, plain, text_holds
 
 QUERIES = st.lists(
     st.sampled_from(
@@ -54,7 +54,7 @@ def naively(query: str, text: str) -> bool:
 @example(' OR "a"', "a")
 @example('""OR"', '"')
 def test_as_naively_evaluated(query: str, text: str) -> None:
-    assert holds(query, plain(text)) == naively(query, plain(text))
+    assert text_holds(query, plain(text)) == naively(query, plain(text))
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_as_naively_evaluated(query: str, text: str) -> None:
     ],
 )
 def test_terms(query: str, alternatives: tuple[tuple[str, ...], ...]) -> None:
-    assert parse(query) == alternatives
+    assert parse_text_query(query) == alternatives

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.moving.conftest import Mover, message, silent
+from tests.transfer.conftest import Mover, message, silent
 from transfer.archive import Archive
 from transfer.export import export
 from transfer.intake import ImportStopped

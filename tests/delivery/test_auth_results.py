@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from delivery.inbound.auth_results import from_fields
+from delivery.inbound.verification import from_fields
 
 
 def found(*texts: str, own: str = "mx.example.net") -> dict[str, Any] | None:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.moving.conftest import Mover, message
-from tests.moving.imapserver import Box, Mail, serving
+from tests.transfer.conftest import Mover, message
+from tests.transfer.imapserver import Box, Mail, serving
 from transfer.imap import ImapAccount
 from transfer.source import SourceError
 

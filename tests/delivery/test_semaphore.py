@@ -1,17 +1,17 @@
-"""Room for messages in memory."""
+"""The weighted semaphore that messages in memory share."""
 
 from __future__ import annotations
 
 import asyncio
 
-from delivery.inbound.semaphore import Room
+from delivery.inbound.semaphore import Semaphore
 
 
 def test_first_come_first_served_and_never_more_than_there_is() -> None:
-    room, inside, order = Room(10), {"now": 0, "most": 0}, list[int]()
+    semaphore, inside, order = Semaphore(10), {"now": 0, "most": 0}, list[int]()
 
     async def visit(number: int, size: int) -> None:
-        async with room.taken(size):
+        async with semaphore.acquired(size):
             order.append(number)
             inside["now"] += min(size, 10)
             inside["most"] = max(inside.values())
@@ -28,13 +28,13 @@ def test_first_come_first_served_and_never_more_than_there_is() -> None:
 
 def test_who_gives_up_waiting_takes_nothing() -> None:
     async def run() -> None:
-        room = Room(10)
-        async with room.taken(10):
-            waiting = asyncio.ensure_future(room.taken(5).__aenter__())
+        semaphore = Semaphore(10)
+        async with semaphore.acquired(10):
+            waiting = asyncio.ensure_future(semaphore.acquired(5).__aenter__())
             await asyncio.sleep(0.001)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-        async with asyncio.timeout(1), room.taken(10):
+        async with asyncio.timeout(1), semaphore.acquired(10):
             pass
 
     asyncio.run(run())
