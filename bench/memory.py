@@ -33,7 +33,7 @@ def main() -> None:
             "MALLARD_LMTP_BIND": "127.0.0.1:0",
             "MALLARD_LOG_LEVEL": "warning",
         }
-        served = subprocess.Popen([sys.executable, "-m", "server", "serve"], env=environ)
+        served = subprocess.Popen([sys.executable, "-m", "commands", "serve"], env=environ)
         try:
             _wait(f"http://{bind}/openapi.json")
             time.sleep(_IDLE_SECONDS)
@@ -80,8 +80,8 @@ def _memory(pid: int) -> tuple[float, float]:
 
 def _name(pid: int) -> str:
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
-    if "server" in words:
-        return "mallard " + " ".join(words[words.index("server") + 1 :]).strip()
+    if "commands" in words:
+        return "mallard " + " ".join(words[words.index("commands") + 1 :]).strip()
     return Path(words[0]).name
 
 

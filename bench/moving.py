@@ -33,7 +33,7 @@ FLAGS = ("\\Seen", "\\Flagged", "\\Answered", "\\Draft", "$Forwarded")
 FOLDERS = ("INBOX", "Sent Mail", "Projects/Größe", "Archive/2024")
 _COMMAND = """
 import resource, sys
-from server.cli import main
+from commands.main import main
 try:
     main(sys.argv[1:])
 finally:

@@ -58,7 +58,7 @@ def measure(store: Store, mongod: Mongod, port: int, connections: int) -> tuple[
     fill(store)
     queue = store.databases.sender["zone-queue"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "server", "relay"], env=environ(store, mongod, port, connections)
+        [sys.executable, "-m", "commands", "relay"], env=environ(store, mongod, port, connections)
     )
     while queue.count_documents({}) > MESSAGES * 0.95:
         time.sleep(0.01)

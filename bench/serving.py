@@ -59,6 +59,6 @@ def part(name: str, uri: str, bind: str, **settings: str) -> tuple[int, subproce
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     own = {"MALLARD_MONGO_URI": uri, "MALLARD_DATABASE": DATABASE, bind: f"127.0.0.1:{port}", **settings}
-    process = subprocess.Popen([sys.executable, "-m", "server", name], env={**os.environ, **own})
+    process = subprocess.Popen([sys.executable, "-m", "commands", name], env={**os.environ, **own})
     wait_for(port, process)
     return port, process

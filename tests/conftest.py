@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,16 @@ def app_of(contract: Contract) -> AppOf:
         return app
 
     return app_of
+
+
+@pytest.fixture
+def make_app(store: Store, settings: Settings, app_of: AppOf) -> Callable[..., Flask]:
+    """`make_app(access_control=True)`: the whole application with some settings of its own."""
+
+    def make(**own: Any) -> Flask:
+        return app_of(replace(settings, **own), store)
+
+    return make
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ log = structlog.get_logger()
 _SET = "mallard"
 _USER = "mallard"
 _START_SECONDS = 60
+_PING_MS = 2000
 _PDEATHSIG = 1
 _UNAUTHORIZED = 13
 _NOT_FOUND_HELP = """No mongod was found. Either
@@ -115,6 +117,17 @@ class Mongod:
         """Process id while it runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
+    def ping(self) -> bool:
+        """Return whether it answers, also one that another process started."""
+        client: MongoClient[Mapping[str, object]] = MongoClient(self.uri, serverSelectionTimeoutMS=_PING_MS)
+        try:
+            client.admin.command("ping")
+        except PyMongoError:
+            return False
+        finally:
+            client.close()
+        return True
+
     def start(self) -> None:
         """Start it and wait until it takes writes. Raises MongodError."""
         binary = find_mongod()
@@ -162,7 +175,7 @@ class Mongod:
         time.sleep(0.5)
 
     def _is_ready(self) -> bool:
-        local: MongoClient[dict[str, object]] = MongoClient(
+        local: MongoClient[Mapping[str, object]] = MongoClient(
             "127.0.0.1", self._port(), directConnection=True, serverSelectionTimeoutMS=500
         )
         try:
@@ -180,11 +193,11 @@ class Mongod:
         finally:
             local.close()
 
-    def _initiate(self, local: MongoClient[dict[str, object]]) -> None:
+    def _initiate(self, local: MongoClient[Mapping[str, object]]) -> None:
         member = {"_id": 0, "host": f"127.0.0.1:{self._port()}"}
         local.admin.command("replSetInitiate", {"_id": _SET, "members": [member]})
 
-    def _create_user(self, local: MongoClient[dict[str, object]]) -> None:
+    def _create_user(self, local: MongoClient[Mapping[str, object]]) -> None:
         """Through the localhost exception, which ends with the first user."""
         try:
             local.admin.command("createUser", _USER, pwd=self._secret(self._files.password), roles=["root"])

@@ -19,6 +19,7 @@ import structlog
 from server.metrics.page import FOLDER, share_numbers, wants_metrics
 from server.processes.mongod import Mongod, die_with_parent
 from server.processes.store import open_store
+from server.settings.loading import load_settings
 from server.settings.table import Settings
 
 log = structlog.get_logger()
@@ -89,7 +90,7 @@ class Supervisor:
             share_numbers(self._settings.state_dir / "metrics")
             environ[FOLDER] = os.environ[FOLDER]
         self._environ = environ
-        made = open_store(Settings.load(self._environ)).ensure_indexes()
+        made = open_store(load_settings(self._environ)).ensure_indexes()
         log.info("database is ready", own_mongod=self._mongod is not None, indexes_made=len(made))
         for part in self._wanted:
             self._spawn(part)
@@ -99,7 +100,7 @@ class Supervisor:
     def _spawn(self, part: str) -> None:
         environ = self._environ if part == "api" else {**self._environ, "MALLARD_METRICS_BIND": ""}
         self._parts[part] = subprocess.Popen(
-            [sys.executable, "-m", "server", part], env=environ, preexec_fn=die_with_parent
+            [sys.executable, "-m", "commands", part], env=environ, preexec_fn=die_with_parent
         )
 
     def _goes_on(self) -> bool:

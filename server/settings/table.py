@@ -1,24 +1,32 @@
-"""Every setting: its name, its type, its default and what it is for.
+"""The table of settings: the name of each, its type, its default and what it is for.
 
-A setting comes from the environment (`MALLARD_<NAME>`), else from the TOML file that `MALLARD_CONFIG` names
-(keys in lower case), else from its default. All are checked at start; `mallard config` prints what is in force.
+`server.settings.loading` reads them; `mallard config` prints what is in force.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import ipaddress
 import os
-import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from network.pwned import API as PWNED_API
 from security.profile import ProfileRules
 from security.secrets import DEFAULT_OLD_CIPHER, OLD_CIPHERS, KeyRing, KeyRings
+from server.settings.readers import (
+    choice,
+    host_and_port,
+    host_and_port_or_none,
+    http_url,
+    lines,
+    networks,
+    service,
+    some_of,
+    switch,
+    whole_number,
+    words,
+)
 
 DEFAULT_SECRET = "a secret cat"
 _PROFILE = ProfileRules()
@@ -30,99 +38,8 @@ class SettingsError(Exception):
     """A setting has a value that cannot be used; the text names it and says what to do."""
 
 
-def _setting(default: Any, read: Callable[[Any], Any], help: str, secret: bool = False) -> Any:
+def _setting(default: Any, read: Callable[[Any], Any], help: str, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"read": read, "help": help, "secret": secret})
-
-
-def _switch(value: Any) -> bool:
-    words = {
-        "on": True,
-        "true": True,
-        "yes": True,
-        "1": True,
-        "off": False,
-        "false": False,
-        "no": False,
-        "0": False,
-    }
-    try:
-        return words[str(value).lower()]
-    except KeyError:
-        raise ValueError("is neither `on` nor `off`") from None
-
-
-def _whole_number(least: int, most: int | None = None) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        number = int(value)
-        if number < least:
-            raise ValueError(f"is less than {least}")
-        if most is not None and number > most:
-            raise ValueError(f"is more than {most}")
-        return number
-
-    return read
-
-
-def _choice(*choices: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if value not in choices:
-            raise ValueError(f"is none of {', '.join(choices)}")
-        return str(value)
-
-    return read
-
-
-def _host_and_port(value: Any) -> str:
-    host, colon, port = str(value).rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError("is not host:port, like 127.0.0.1:8080 or [::1]:8080")
-    return str(value)
-
-
-def _host_and_port_or_none(value: Any) -> str:
-    return _host_and_port(value) if value else ""
-
-
-def _networks(value: Any) -> tuple[str, ...]:
-    return tuple(str(ipaddress.ip_network(word)) for word in _words(value))
-
-
-def _http_url(value: Any) -> str:
-    parts = urlsplit(str(value))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("is no http:// or https:// address")
-    return str(value)
-
-
-def _service(scheme: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        parts = urlsplit(str(value))
-        if parts.scheme not in (scheme, f"{scheme}s") or not parts.hostname or not parts.port:
-            raise ValueError(f"is not {scheme}s://host:port, or {scheme}://host:port for no TLS at first")
-        return str(value)
-
-    return read
-
-
-def _words(value: Any) -> tuple[str, ...]:
-    return tuple(value) if isinstance(value, list) else tuple(str(value).replace(",", " ").split())
-
-
-def _some_of(*choices: str) -> Callable[[Any], tuple[str, ...]]:
-    def read(value: Any) -> tuple[str, ...]:
-        words = _words(value)
-        if words == ("none",):
-            return ()
-        if unknown := set(words) - set(choices):
-            raise ValueError(f"has {', '.join(sorted(unknown))}, which is none of {', '.join(choices)}")
-        return words
-
-    return read
-
-
-def _lines(value: Any) -> tuple[str, ...]:
-    """Texts that may have blanks: a list in the file, lines in the environment."""
-    return tuple(filter(None, value if isinstance(value, list) else str(value).splitlines()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,16 +56,16 @@ class Settings:
     users_database: str = _setting("", str, "Database of the accounts. Empty: the main database.")
     gridfs_database: str = _setting("", str, "Database of attachments and files. Empty: the main database.")
     sender_database: str = _setting("", str, "Database of the outbound queue. Empty: the main database.")
-    mongo_cache: int = _setting(256, _whole_number(256), "Cache of our own mongod, in MiB.")
+    mongo_cache: int = _setting(256, whole_number(256), "Cache of our own mongod, in MiB.")
     state_dir: Path = _setting(
         Path("~/.local/state/mallard").expanduser(),
         lambda value: Path(value).expanduser().absolute(),
         "Folder of what one machine keeps: the data of our own mongod, its keys, its log.",
     )
-    bind: str = _setting("127.0.0.1:8080", _host_and_port, "Where the API listens, host:port.")
+    bind: str = _setting("127.0.0.1:8080", host_and_port, "Where the API listens, host:port.")
     tls: bool = _setting(
         False,
-        _switch,
+        switch,
         "`on`: the API speaks TLS, with the certificates stored by `POST /certs`, by the name that a client asks for.",
     )
     tls_certificate: str = _setting(
@@ -159,14 +76,14 @@ class Settings:
     )
     tls_key: str = _setting("", str, "PEM file of the private key of MALLARD_TLS_CERTIFICATE.")
     workers: int = _setting(
-        min(os.cpu_count() or 1, 4), _whole_number(1), "API processes; each serves many requests at once."
+        min(os.cpu_count() or 1, 4), whole_number(1), "API processes; each serves many requests at once."
     )
     lmtp_bind: str = _setting(
-        "127.0.0.1:2424", _host_and_port, "Where mail comes in by LMTP, host:port. Only for your own MTA."
+        "127.0.0.1:2424", host_and_port, "Where mail comes in by LMTP, host:port. Only for your own MTA."
     )
     relay: str = _setting(
         "",
-        _host_and_port_or_none,
+        host_and_port_or_none,
         "Smart host that all mail goes out through, host:port; port 465 is TLS from the start. Empty: by the mail "
         "exchangers of each domain, and to accounts of this very store by way of MALLARD_LMTP_BIND.",
     )
@@ -174,7 +91,7 @@ class Settings:
     relay_password: str = _setting("", str, "Password at the smart host.", secret=True)
     relay_tls: str = _setting(
         "opportunistic",
-        _choice("opportunistic", "required", "verified"),
+        choice("opportunistic", "required", "verified"),
         "TLS of mail that goes out. `opportunistic`: where it is offered, but with a valid certificate wherever a "
         "password is to be sent. `required`: always, whatever the certificate. `verified`: always, with a valid one.",
     )
@@ -182,46 +99,46 @@ class Settings:
         "", str, "What the relay calls itself in EHLO and in reports to senders. Empty: the name of the host."
     )
     relay_connections: int = _setting(
-        20, _whole_number(1, most=500), "Connections that a relay process has at once."
+        20, whole_number(1, maximum=500), "Connections that a relay process has at once."
     )
     relay_connections_per_domain: int = _setting(
-        5, _whole_number(1, most=100), "How many of them to one domain, or to the smart host."
+        5, whole_number(1, maximum=100), "How many of them to one domain, or to the smart host."
     )
     relay_timeout: int = _setting(
         120,
-        _whole_number(1, most=3600),
+        whole_number(1, maximum=3600),
         "Seconds that another server may take for each step; a quarter to connect, five times as long for a whole "
         "message.",
     )
     relay_lease: int = _setting(
         120,
-        _whole_number(2, most=3600),
+        whole_number(2, maximum=3600),
         "Seconds after which another relay takes over what a dead one was at.",
     )
     send: bool = _setting(
-        True, _switch, "`off`: `mallard serve` leaves the queue to a ZoneMTA on the same database."
+        True, switch, "`off`: `mallard serve` leaves the queue to a ZoneMTA on the same database."
     )
     allow_private_targets: bool = _setting(
         False,
-        _switch,
+        switch,
         "`on`: forwards, accounts' own relays, webhooks and mail exchangers may be on loopback and private addresses. "
         "The smart host may be anyway.",
     )
     lmtp_name: str = _setting("", str, "Name of the LMTP server in its greeting. Empty: the host's name.")
     lmtp_max_size: int = _setting(
-        _LARGEST_MAIL, _whole_number(1024, most=_LARGEST_MAIL), "Largest message that LMTP takes, in bytes."
+        _LARGEST_MAIL, whole_number(1024, maximum=_LARGEST_MAIL), "Largest message that LMTP takes, in bytes."
     )
     lmtp_threads: int = _setting(
-        8, _whole_number(1, most=256), "How many deliveries the LMTP server makes at once."
+        8, whole_number(1, maximum=256), "How many deliveries the LMTP server makes at once."
     )
     lmtp_checks: tuple[str, ...] = _setting(
         _LMTP_CHECKS,
-        _some_of(*_LMTP_CHECKS),
+        some_of(*_LMTP_CHECKS),
         "What LMTP refuses a recipient for: `disabled` accounts, a full `quota`, a `rate` above the account's "
         "`receivedMax`, or 60, in a minute. An MTA may check these itself. `none`: nothing.",
     )
     verify_mail: bool = _setting(
-        True, _switch, "`on`: check SPF, DKIM and DMARC of mail that comes in. Asks the DNS."
+        True, switch, "`on`: check SPF, DKIM and DMARC of mail that comes in. Asks the DNS."
     )
     authserv_id: str = _setting(
         "",
@@ -231,7 +148,7 @@ class Settings:
     )
     spam_headers: tuple[str, ...] = _setting(
         ("X-Spam-Flag", "X-Spam-Status", "X-Spam", "X-Spam-Action", "X-Rspamd-Action"),
-        _words,
+        words,
         "Header fields in which your spam filter says what it thinks: yes, or an action as rspamd names them.",
     )
     loop_secret: str = _setting(
@@ -243,7 +160,7 @@ class Settings:
     )
     access_control: bool = _setting(
         False,
-        _switch,
+        switch,
         "`on`: every request needs an access token. `off` is only allowed on a loopback address.",
     )
     token: str = _setting(
@@ -251,15 +168,15 @@ class Settings:
     )
     secret: str = _setting(DEFAULT_SECRET, str, "Key that signs the records of access tokens.", secret=True)
     token_ttl: int = _setting(
-        1_209_600, _whole_number(60), "Seconds after its last use until a user's access token ends."
+        1_209_600, whole_number(60), "Seconds after its last use until a user's access token ends."
     )
     token_lifetime: int = _setting(
         15_552_000,
-        _whole_number(60),
+        whole_number(60),
         "Seconds after its issue until a user's access token ends, used or not.",
     )
     cors_origins: tuple[str, ...] = _setting(
-        ("*",), _words, "Origins whose pages may call the API; each may have one `*`. Separated by blanks."
+        ("*",), words, "Origins whose pages may call the API; each may have one `*`. Separated by blanks."
     )
     email_domain: str = _setting(
         "", str, "Domain of the address that a user without one gets. Empty: the host's name."
@@ -270,7 +187,7 @@ class Settings:
         "Folder with templates of the messages that a new account finds. Empty: none.",
     )
     password_hash: str = _setting(
-        "argon2id", _choice("argon2id", "bcrypt"), "Format of new password hashes. WildDuck verifies both."
+        "argon2id", choice("argon2id", "bcrypt"), "Format of new password hashes. WildDuck verifies both."
     )
     encryption_secret: str = _setting(
         "",
@@ -281,14 +198,14 @@ class Settings:
     )
     encryption_old_secrets: tuple[str, ...] = _setting(
         (),
-        _lines,
+        lines,
         "Earlier keys, one a line; what they encrypted is read. `mallard secrets rotate` puts it under the present "
         "one.",
         secret=True,
     )
     encryption_old_cipher: str = _setting(
         DEFAULT_OLD_CIPHER,
-        _choice(*OLD_CIPHERS),
+        choice(*OLD_CIPHERS),
         "Cipher of values that old WildDucks encrypted, WildDuck's totp.cipher. New ones are AES-256-GCM.",
     )
     totp_secret: str = _setting(
@@ -307,50 +224,50 @@ class Settings:
         secret=True,
     )
     totp_window: int = _setting(
-        6, _whole_number(0, most=20), "Steps of 30 seconds before and after now whose TOTP codes are right."
+        6, whole_number(0, maximum=20), "Steps of 30 seconds before and after now whose TOTP codes are right."
     )
     strict_2fa: bool = _setting(
         True,
-        _switch,
+        switch,
         "`on`: with a second factor, the access token comes from the second step. `off`: from the password already, "
         "for clients of before WildDuck 1.50 that do the second step by themselves.",
     )
     confirm_2fa: bool = _setting(
         False,
-        _switch,
+        switch,
         "`on`: a user's own token sets up or switches off a second factor only with the password or a code.",
     )
     auth_ip_failures: int = _setting(
         100,
-        _whole_number(0),
+        whole_number(0),
         "Failed log-ins within five minutes after which a client address is refused, 0 for any number. It is the "
         "`ip` of requests that counts, from callers with another role than `user`; of IPv6 the whole /64.",
     )
     auth_free_networks: tuple[str, ...] = _setting(
-        (), _networks, "Client addresses, 192.0.2.1 or 2001:db8::/32, whose log-ins have no limit."
+        (), networks, "Client addresses, 192.0.2.1 or 2001:db8::/32, whose log-ins have no limit."
     )
     pwned_check: str = _setting(
         "none",
-        _choice("none", "softfail", "fail", "hardfail"),
+        choice("none", "softfail", "fail", "hardfail"),
         "Whether a log-in asks if the password is known from a breach, once in 14 days. `softfail` only tells, `fail` "
         "refuses such a password, `hardfail` also any password while the service cannot be asked.",
     )
     pwned_url: str = _setting(
-        PWNED_API, _http_url, "Service of breached passwords; the first five digits of the SHA-1 are added."
+        PWNED_API, http_url, "Service of breached passwords; the first five digits of the SHA-1 are added."
     )
     imap_server: str = _setting(
         "imaps://localhost:9993",
-        _service("imap"),
+        service("imap"),
         "Where mail programs find IMAP, for configuration profiles.",
     )
     pop3_server: str = _setting(
         "pop3s://localhost:9995",
-        _service("pop3"),
+        service("pop3"),
         "Where mail programs find POP3, for configuration profiles.",
     )
     smtp_server: str = _setting(
         "smtp://localhost:2587",
-        _service("smtp"),
+        service("smtp"),
         "Where mail programs submit mail, for configuration profiles.",
     )
     profile_identifier: str = _setting(
@@ -387,11 +304,11 @@ class Settings:
         secret=True,
     )
     sweep: bool = _setting(
-        True, _switch, "`off`: leave expired messages to the task runner of a WildDuck on the same database."
+        True, switch, "`off`: leave expired messages to the task runner of a WildDuck on the same database."
     )
     metrics_bind: str = _setting(
         "",
-        lambda value: _host_and_port(value) if value else "",
+        lambda value: host_and_port(value) if value else "",
         "Address, host:port, where GET /metrics answers everyone, in Prometheus' format. Empty: nowhere.",
     )
     metrics_token: str = _setting(
@@ -402,7 +319,7 @@ class Settings:
     )
     slow_ms: int = _setting(
         500,
-        _whole_number(0),
+        whole_number(0),
         "Milliseconds from which the log tells of a database operation, without its values. 0: never.",
     )
     webhook_secret: str = _setting(
@@ -413,15 +330,15 @@ class Settings:
         secret=True,
     )
     log_format: str = _setting(
-        "auto", _choice("auto", "console", "json"), "`auto`: console on a terminal, JSON otherwise."
+        "auto", choice("auto", "console", "json"), "`auto`: console on a terminal, JSON otherwise."
     )
     log_level: str = _setting(
-        "info", _choice("debug", "info", "warning", "error"), "The least that is logged."
+        "info", choice("debug", "info", "warning", "error"), "The least that is logged."
     )
     validate_responses: bool = _setting(
-        False, _switch, "`on`: check every answer against the contract and answer 500 where it does not hold."
+        False, switch, "`on`: check every answer against the contract and answer 500 where it does not hold."
     )
-    graceful_timeout: int = _setting(30, _whole_number(1), "Seconds that a stop gives to requests in flight.")
+    graceful_timeout: int = _setting(30, whole_number(1), "Seconds that a stop gives to requests in flight.")
 
     @property
     def host(self) -> str:
@@ -453,67 +370,9 @@ class Settings:
         older = (*([self.encryption_secret] if own else []), *self.encryption_old_secrets)
         return KeyRing(own or self.encryption_secret, older, self.encryption_old_cipher)
 
-    @classmethod
-    def load(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read, convert and check all settings. Raises SettingsError with the text to show."""
-        file = _read_file(environ.get("MALLARD_CONFIG", ""))
-        unknown = set(file) - {f.name for f in fields(cls)}
-        if unknown:
-            raise SettingsError(f"The settings file has unknown settings: {', '.join(sorted(unknown))}")
-        settings = cls(**{f.name: _value(f, environ, file) for f in fields(cls)})
-        settings._check()
-        return settings
-
-    def _check(self) -> None:
-        if not self.needs_token and not _is_loopback(self.host):
-            raise SettingsError(
-                f"MALLARD_BIND is {self.bind}, which other machines reach, and access control is off: anyone could "
-                "read all mail. Set MALLARD_ACCESS_CONTROL=on (then `mallard token provision` makes tokens) or "
-                "MALLARD_TOKEN, or bind to 127.0.0.1."
-            )
-        if self.redis_url and importlib.util.find_spec("redis") is None:
-            raise SettingsError("MALLARD_REDIS_URL is set without its library: pip install 'mallard[redis]'")
-        if self.access_control and self.secret == DEFAULT_SECRET and not _is_loopback(self.host):
-            raise SettingsError(
-                "Access control is on with the default secret. Set MALLARD_SECRET to a random text."
-            )
-        if bool(self.tls_key) != bool(self.tls_certificate):
-            raise SettingsError("MALLARD_TLS_KEY and MALLARD_TLS_CERTIFICATE need each other.")
-        if bool(self.profile_key) != bool(self.profile_certificate):
-            raise SettingsError("MALLARD_PROFILE_KEY and MALLARD_PROFILE_CERTIFICATE need each other.")
-
-    def shown(self) -> dict[str, Any]:
+    def masked(self) -> Mapping[str, Any]:
         """All settings for people to read, secrets masked."""
         return {
             f.name: "***" if f.metadata["secret"] and getattr(self, f.name) else getattr(self, f.name)
             for f in fields(self)
         }
-
-
-def _read_file(path: str) -> dict[str, Any]:
-    if not path:
-        return {}
-    try:
-        return tomllib.loads(Path(path).expanduser().read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"MALLARD_CONFIG names a file that cannot be read: {error}") from error
-
-
-def _value(setting: Any, environ: Mapping[str, str], file: Mapping[str, Any]) -> Any:
-    name = f"MALLARD_{setting.name.upper()}"
-    given = environ.get(name, file.get(setting.name, MISSING))
-    if given is MISSING:
-        return setting.default
-    try:
-        return setting.metadata["read"](given)
-    except (ValueError, TypeError) as error:
-        raise SettingsError(f"{name} {error}. It is for: {setting.metadata['help']}") from error
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-STARTS_SERVER = re.compile(r'"server", "(serve|api)"')
+STARTS_SERVER = re.compile(r'"commands", "(serve|api)"')
 MAKES_APP = re.compile(r"\bcreate_app\(")
 
 
@@ -33,4 +33,4 @@ def test_one_without_the_check_is_found() -> None:
     made = 'app = create_app(Settings(log_level="error"), store)'
     assert list(unchecked(made)) == ["Settings(log_level='error')"]
     assert list(unchecked(made.replace("log_level", "validate_responses=True, log_level"))) == []
-    assert list(unchecked('Popen([python, "-m", "server", "serve"])')) != []
+    assert list(unchecked('Popen([python, "-m", "commands", "serve"])')) != []

@@ -44,7 +44,7 @@ class Served:
     def launch(self) -> subprocess.Popen[str]:
         """Start the command; its errors can be read from the process."""
         return subprocess.Popen(
-            [sys.executable, "-m", "server", "serve"],
+            [sys.executable, "-m", "commands", "serve"],
             env=self.environ,
             stderr=subprocess.PIPE,
             text=True,

@@ -35,7 +35,7 @@ def jobs(mongod: Mongod, store: Store) -> Iterator[Callable[[], subprocess.Popen
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "server", "jobs"]
+        command = [sys.executable, "-m", "commands", "jobs"]
         started.append(subprocess.Popen(command, env={**clean, **own}))
         return started[-1]
 

@@ -24,8 +24,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from commands.main import main
 from security.roles import ROLES
-from server.cli import main
 from server.metrics.counters import Metrics
 from server.processes.mongod import Mongod
 from server.settings.table import Settings
@@ -46,14 +46,14 @@ _MALLARD = """#!/bin/bash
 case "$*" in
   serve|api|jobs)
     if [ "$1" != jobs ]; then stop-services; fi
-    {python} -m server "$@" </dev/null >>{log} 2>&1 & echo $! >> {pids}
+    {python} -m commands "$@" </dev/null >>{log} 2>&1 & echo $! >> {pids}
     if [ "$1" = jobs ]; then exit 0; fi
     for _ in $(seq 300); do
       curl --silent --fail --output /dev/null http://127.0.0.1:{port}/ready && exit 0
       sleep 0.2
     done
     cat {log} >&2; exit 1;;
-  *) exec {python} -m server "$@";;
+  *) exec {python} -m commands "$@";;
 esac
 """
 _STOP = """#!/bin/bash

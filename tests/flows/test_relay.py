@@ -144,7 +144,7 @@ def relay(mongod: Mongod, store: Store, server: Sink, **settings: str) -> subpro
         "MALLARD_RELAY_CONNECTIONS_PER_DOMAIN": str(CONNECTIONS),
         "MALLARD_LOG_LEVEL": "error",
     }
-    return subprocess.Popen([sys.executable, "-m", "server", "relay"], env={**clean, **own, **settings})
+    return subprocess.Popen([sys.executable, "-m", "commands", "relay"], env={**clean, **own, **settings})
 
 
 def test_kill_9_in_the_middle_of_the_queue(mongod: Mongod, store: Store, sink: Callable[..., Sink]) -> None:

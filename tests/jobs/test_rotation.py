@@ -187,7 +187,7 @@ def test_killed_half_way(seen: Seen, mongod: Mongod, tmp_path: Path) -> None:
         "MALLARD_STATE_DIR": str(tmp_path),
         "MALLARD_ENCRYPTION_SECRET": NEW,
     }
-    command = [sys.executable, "-m", "server", "secrets", "rotate", "--json"]
+    command = [sys.executable, "-m", "commands", "secrets", "rotate", "--json"]
     first = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while _encrypted(store) < 3:

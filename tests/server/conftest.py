@@ -5,32 +5,13 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 import structlog
-from click.testing import CliRunner, Result
-from flask import Flask
 
-from server.cli import main
 from server.processes import logging as logs
-from server.processes.mongod import Mongod
-from server.settings.table import Settings
-from storage.store import Store
-from tests.conftest import AppOf
-
-
-@pytest.fixture
-def make_app(store: Store, settings: Settings, app_of: AppOf) -> Callable[..., Flask]:
-    """`make_app(access_control=True)`: the whole application with some settings of its own."""
-
-    def make(**own: Any) -> Flask:
-        return app_of(replace(settings, **own), store)
-
-    return make
 
 
 class Log:
@@ -65,24 +46,3 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Log]]:
     yield start
     monkeypatch.undo()
     logs.configure("json", "error")
-
-
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, mongod: Mongod, store: Store, tmp_path: Path
-) -> Callable[..., Result]:
-    """`run("token", "list", MALLARD_SECRET="x")` over the database of the test."""
-    own = {
-        "MALLARD_MONGO_URI": mongod.uri,
-        "MALLARD_DATABASE": "test",
-        "MALLARD_STATE_DIR": str(tmp_path / "state"),
-        "MALLARD_LOG_LEVEL": "error",
-    }
-
-    def invoke(*words: str, **settings: str) -> Result:
-        with monkeypatch.context() as patch:
-            for name, value in {**own, **settings}.items():
-                patch.setenv(name, value)
-            return CliRunner().invoke(main, list(words))
-
-    return invoke

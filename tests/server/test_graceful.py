@@ -42,7 +42,7 @@ class Api:
             "MALLARD_VALIDATE_RESPONSES": "on",
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "server", "api"], env={**clean, **own}, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "commands", "api"], env={**clean, **own}, stderr=subprocess.PIPE, text=True
         )
         self.errors = ""
 

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from security.profile import Server, make_signer
 from server.http.rules import rules_of
-from server.settings.table import Settings, SettingsError
+from server.settings.loading import load_settings
+from server.settings.table import SettingsError
 
 
 def test_what_stands_in_the_environment_arrives(tmp_path: Path) -> None:
@@ -26,7 +27,7 @@ def test_what_stands_in_the_environment_arrives(tmp_path: Path) -> None:
         "MALLARD_PROFILE_KEY": str(key),
         "MALLARD_PROFILE_CERTIFICATE": str(certificate),
     }
-    rules = rules_of(Settings.load(environ))
+    rules = rules_of(load_settings(environ))
     assert rules.free_networks == (ip_network("192.0.2.1/32"), ip_network("2001:db8::/32"))
     assert rules.profile.imap == Server("imap.example.com", 993, True)
     assert rules.profile.smtp == Server("2001:db8::1", 587, False)
@@ -51,4 +52,4 @@ def test_what_stands_in_the_environment_arrives(tmp_path: Path) -> None:
 )
 def test_a_wrong_value_is_named(environ: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=next(iter(environ))):
-        rules_of(Settings.load(environ))
+        rules_of(load_settings(environ))

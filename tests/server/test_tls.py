@@ -25,7 +25,8 @@ from pymongo.errors import AutoReconnect
 from security.secrets import KeyRing, KeyRings
 from server.http.tls import Contexts, default_context, make_context, read_hello
 from server.processes.mongod import Mongod
-from server.settings.table import Settings, SettingsError
+from server.settings.loading import load_settings
+from server.settings.table import SettingsError
 from storage.base.database import DatabaseNames
 from storage.keys.certs import Certs
 from storage.store import Store
@@ -216,19 +217,19 @@ def test_the_default_certificate_is_a_pair_of_files(tmp_path: Path) -> None:
     key.write_text(DEFAULT.key_pem)
     chain.write_text(f"{DEFAULT.pem}\n{BETWEEN.pem}")
     environ = {"MALLARD_TLS": "on", "MALLARD_TLS_KEY": str(key), "MALLARD_TLS_CERTIFICATE": str(chain)}
-    assert shown_by(default_context(Settings.load(environ))) == DEFAULT.certificate.serial_number
-    assert default_context(Settings.load({"MALLARD_TLS": "on"})) is None
+    assert shown_by(default_context(load_settings(environ))) == DEFAULT.certificate.serial_number
+    assert default_context(load_settings({"MALLARD_TLS": "on"})) is None
     key.write_text(issue(HOST).key_pem)
     with pytest.raises(SettingsError, match="cannot be used"):
-        default_context(Settings.load(environ))
+        default_context(load_settings(environ))
     del environ["MALLARD_TLS_KEY"]
     with pytest.raises(SettingsError, match="need each other"):
-        Settings.load(environ)
+        load_settings(environ)
 
 
 def test_the_address_says_how_to_speak() -> None:
-    assert Settings.load({}).url == "http://127.0.0.1:8080"
-    assert Settings.load({"MALLARD_TLS": "on"}).url == "https://127.0.0.1:8080"
+    assert load_settings({}).url == "http://127.0.0.1:8080"
+    assert load_settings({"MALLARD_TLS": "on"}).url == "https://127.0.0.1:8080"
 
 
 class Api:
@@ -253,7 +254,7 @@ class Api:
             "MALLARD_VALIDATE_RESPONSES": "on",
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "server", "api"], env={**clean, **own}, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "commands", "api"], env={**clean, **own}, stderr=subprocess.PIPE, text=True
         )
         self.errors = ""
 

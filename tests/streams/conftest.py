@@ -47,7 +47,7 @@ def start_api(uri: str, database: str, **more: str) -> Api:
         "MALLARD_WORKERS": "1", "MALLARD_TOKEN": TOKEN, "MALLARD_LOG_LEVEL": "error",
         "MALLARD_VALIDATE_RESPONSES": "on", **more,
     }  # fmt: skip
-    api = Api(port, subprocess.Popen([sys.executable, "-m", "server", "api"], env={**clean, **own}))
+    api = Api(port, subprocess.Popen([sys.executable, "-m", "commands", "api"], env={**clean, **own}))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

@@ -52,7 +52,7 @@ def served(state: Path, environ: dict[str, str]) -> Iterator[str]:
         "MALLARD_WORKERS": "1",
         "MALLARD_VALIDATE_RESPONSES": "on",
     }
-    server = subprocess.Popen([sys.executable, "-m", "server", "serve"], env={**environ, **own}, cwd=ROOT)
+    server = subprocess.Popen([sys.executable, "-m", "commands", "serve"], env={**environ, **own}, cwd=ROOT)
     try:
         wait_for(f"http://127.0.0.1:{api}/openapi.json", server)
         yield f"http://127.0.0.1:{api}"

@@ -33,7 +33,7 @@ def start(mongod: Mongod, store: Store) -> Iterator[Start]:
     processes: list[subprocess.Popen[bytes]] = []
 
     def run() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "server", "jobs"]
+        command = [sys.executable, "-m", "commands", "jobs"]
         process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **own}, stderr=subprocess.DEVNULL)
         processes.append(process)
         return process

@@ -10,8 +10,10 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+import click
 import orjson
 
+from commands.shared import settings_in_force
 from server.settings.table import Settings
 
 _SECONDS = 30
@@ -42,7 +44,17 @@ class _Api:
             ) from error
 
 
-def make_demo(settings: Settings, address: str) -> str:
+@click.command()
+@click.option("--address", default="grace@example.com", show_default=True, help="Address of the account.")
+def demo(address: str) -> None:
+    """Make an account with a few real messages in the running server, and print the lines to look at it."""
+    try:
+        click.echo(_make_demo(settings_in_force(), address))
+    except DemoError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _make_demo(settings: Settings, address: str) -> str:
     """Make the account and its messages; returns the lines to look at them. Raises DemoError."""
     api = _Api(settings.url, settings.token)
     name, password = address.partition("@")[0].lower(), secrets.token_urlsafe(9)

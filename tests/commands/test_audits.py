@@ -9,49 +9,38 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from click.testing import CliRunner
 
-from server.cli import main
-from server.processes.mongod import Mongod
 from storage.audits.audits import Actor, Span
 from storage.store import Store
 
 LATER = datetime(2099, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def mallard(mongod: Mongod, store: Store, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs the command on the database of the test."""
-    monkeypatch.setenv("MALLARD_MONGO_URI", mongod.uri)
-    monkeypatch.setenv("MALLARD_DATABASE", store.databases.names.main)
-    return lambda *words: CliRunner().invoke(main, words)
-
-
-def test_what_was_done_by_whom(mallard: Any, store: Store, make_user: Callable[..., ObjectId]) -> None:
+def test_what_was_done_by_whom(run: Any, store: Store, make_user: Callable[..., ObjectId]) -> None:
     user = make_user()
     audit = store.audits.create(user, Span(), LATER, "Case 12", {"a": 1}, Actor("root", "root"))
     store.audits.note(audit, "export", Actor("lawyer", "auditclient", "s1", "192.0.2.1"))
     line = f"{audit}  {user}  queued  0 copied  0 failed  2099-01-01T00:00:00.000Z"
-    assert mallard("audits", "list").stdout == f"{line}\n"
-    shown = mallard("audits", "show", str(audit))
+    assert run("audits", "list").stdout == f"{line}\n"
+    shown = run("audits", "show", str(audit))
     assert shown.exit_code == 0
     first, created, exported = shown.stdout.splitlines()
     assert first == line
     assert created.endswith("Z  create  by root (root)")
     assert exported.endswith("Z  export  by lawyer (auditclient)  ip 192.0.2.1  sess s1")
-    row = json.loads(mallard("audits", "show", str(audit), "--json").stdout)
+    row = json.loads(run("audits", "show", str(audit), "--json").stdout)
     assert (row["id"], row["notes"], row["meta"]) == (str(audit), "Case 12", {"a": 1})
     assert [entry["action"] for entry in row["history"]] == ["create", "export"]
-    (listed,) = json.loads(mallard("audits", "list", "--json").stdout)
+    (listed,) = json.loads(run("audits", "list", "--json").stdout)
     assert listed == {name: value for name, value in row.items() if name != "meta"}
 
 
 @pytest.mark.parametrize("audit", ["nonsense", "5d48a1f5fd1a4d1be0d4a1ff"])
-def test_an_audit_that_is_not_there(mallard: Any, audit: str) -> None:
-    shown = mallard("audits", "show", audit)
+def test_an_audit_that_is_not_there(run: Any, audit: str) -> None:
+    shown = run("audits", "show", audit)
     assert (shown.exit_code, shown.stdout) == (1, "")
 
 
-def test_no_audits(mallard: Any) -> None:
-    assert mallard("audits", "list").stdout.strip() == ""
-    assert json.loads(mallard("audits", "list", "--json").stdout) == []
+def test_no_audits(run: Any) -> None:
+    assert run("audits", "list").stdout.strip() == ""
+    assert json.loads(run("audits", "list", "--json").stdout) == []

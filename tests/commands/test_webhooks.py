@@ -8,14 +8,11 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from click.testing import CliRunner
 
 from jobs.webhooks.delivery import Delivery
 from network.post import PostFailed
 from security.webhooks import hook_secret
-from server.cli import main
 from server.pages.events import page
-from server.processes.mongod import Mongod
 from storage.events.catalogue import CATALOGUE
 from storage.store import Store
 
@@ -32,14 +29,6 @@ class Refusing:
         if not self._status:
             raise PostFailed("No answer in time")
         return self._status
-
-
-@pytest.fixture
-def mallard(mongod: Mongod, store: Store, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs the command on the database of the test."""
-    monkeypatch.setenv("MALLARD_MONGO_URI", mongod.uri)
-    monkeypatch.setenv("MALLARD_DATABASE", store.databases.names.main)
-    return lambda *words: CliRunner().invoke(main, ["webhooks", *words])
 
 
 def attempt(store: Store, status: int, times: int = 1) -> None:
@@ -60,14 +49,14 @@ def hook(store: Store) -> ObjectId:
     return hook
 
 
-def test_hooks_and_what_waits_for_them(mallard: Any, store: Store, hook: ObjectId) -> None:
+def test_hooks_and_what_waits_for_them(run: Any, store: Store, hook: ObjectId) -> None:
     attempt(store, 0)
-    (row,) = json.loads(mallard("list", "--json").stdout)
+    (row,) = json.loads(run("webhooks", "list", "--json").stdout)
     assert {name: value for name, value in row.items() if name not in ("oldest", "next")} == {
         "id": str(hook), "user": None, "type": ["mailbox.*", "user.*"], "url": "https://u:***@hooks.example.com/x",
         "waiting": 1, "failures": 1, "error": "No answer in time",
     }  # fmt: skip
-    line = mallard("list").stdout
+    line = run("webhooks", "list").stdout
     assert line.startswith(
         f"{hook}  https://u:***@hooks.example.com/x  mailbox.*,user.*  all accounts  1 waiting"
     )
@@ -75,14 +64,14 @@ def test_hooks_and_what_waits_for_them(mallard: Any, store: Store, hook: ObjectI
     assert "No answer in time" in line
 
 
-def test_nothing_to_show(mallard: Any) -> None:
-    assert mallard("list").stdout.strip() == ""
-    assert json.loads(mallard("dead", "--json").stdout) == []
+def test_nothing_to_show(run: Any) -> None:
+    assert run("webhooks", "list").stdout.strip() == ""
+    assert json.loads(run("webhooks", "dead", "--json").stdout) == []
 
 
-def test_a_dead_event_is_seen_and_sent_again(mallard: Any, store: Store, hook: ObjectId) -> None:
+def test_a_dead_event_is_seen_and_sent_again(run: Any, store: Store, hook: ObjectId) -> None:
     attempt(store, 400, times=10)
-    (row,) = json.loads(mallard("dead", "--json").stdout)
+    (row,) = json.loads(run("webhooks", "dead", "--json").stdout)
     event = row["id"]
     assert (row["hook"], row["type"], row["attempts"], row["error"]) == (
         str(hook),
@@ -91,37 +80,37 @@ def test_a_dead_event_is_seen_and_sent_again(mallard: Any, store: Store, hook: O
         "HTTP 400",
     )
     assert row["body"]["path"] == "Work"
-    line = mallard("dead", str(hook)).stdout
+    line = run("webhooks", "dead", str(hook)).stdout
     assert line.split()[:4] == [event, str(hook), "mailbox.created", "a" * 24]
-    assert mallard("dead", str(ObjectId())).stdout.strip() == ""
-    again = mallard("retry", event)
+    assert run("webhooks", "dead", str(ObjectId())).stdout.strip() == ""
+    again = run("webhooks", "retry", event)
     assert (again.exit_code, again.stderr) == (0, "1 events queued again\n")
-    assert mallard("retry", event).exit_code == 1
+    assert run("webhooks", "retry", event).exit_code == 1
     attempt(store, 400, times=10)
-    assert mallard("retry", "--all").stderr == "1 events queued again\n"
-    assert mallard("retry", "--all").exit_code == 1
+    assert run("webhooks", "retry", "--all").stderr == "1 events queued again\n"
+    assert run("webhooks", "retry", "--all").exit_code == 1
     attempt(store, 200)
-    assert json.loads(mallard("list", "--json").stdout)[0]["waiting"] == 0
+    assert json.loads(run("webhooks", "list", "--json").stdout)[0]["waiting"] == 0
 
 
 @pytest.mark.parametrize(
     "words", [("retry",), ("retry", "a" * 24, "--all"), ("retry", "x"), ("dead", "x"), ("secret",)]
 )
-def test_what_makes_no_sense(mallard: Any, words: tuple[str, ...]) -> None:
-    assert mallard(*words).exit_code == 2
+def test_what_makes_no_sense(run: Any, words: tuple[str, ...]) -> None:
+    assert run("webhooks", *words).exit_code == 2
 
 
-def test_the_secret_of_a_hook(mallard: Any, hook: ObjectId, monkeypatch: pytest.MonkeyPatch) -> None:
-    unset = mallard("secret", str(hook))
+def test_the_secret_of_a_hook(run: Any, hook: ObjectId, monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = run("webhooks", "secret", str(hook))
     assert unset.exit_code == 1
     assert "MALLARD_WEBHOOK_SECRET is not set" in unset.stderr
     monkeypatch.setenv("MALLARD_WEBHOOK_SECRET", "s")
-    assert mallard("secret", str(hook)).stdout.strip() == hook_secret("s", str(hook))
-    assert mallard("secret", "b" * 24).exit_code == 1
+    assert run("webhooks", "secret", str(hook)).stdout.strip() == hook_secret("s", str(hook))
+    assert run("webhooks", "secret", "b" * 24).exit_code == 1
 
 
-def test_the_page_about_events_is_current() -> None:
+def test_the_page_about_events_is_current(run: Any) -> None:
     """`make docs` writes it."""
     assert (ROOT / "docs" / "events.md").read_text("utf-8") == page()
-    assert CliRunner().invoke(main, ["webhooks", "events"]).stdout == page()
+    assert run("webhooks", "events").stdout == page()
     assert all(f"\n## `{kind}`\n" in page() for kind in CATALOGUE)

@@ -1,4 +1,4 @@
-"""`mallard check`: is all there that it needs, and what is to be done where it is not?"""
+"""`mallard check`: whether everything is there that Mallard needs, and what to do about what is missing."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import resource
 import shutil
 import socket
 import ssl
+import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import click
 from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from commands.shared import json_option, print_json, settings_in_force
 from problems import summary
 from server.contract.operations import Contract
 from server.processes.mongod import MongodError, find_mongod
 from server.processes.store import database_names
 from server.settings.table import DEFAULT_SECRET, Settings
-from storage.base.database import Databases
+from storage.base.database import Databases, Document
 from storage.base.indexes import missing_indexes
 
 _SELECTION_MS = 5000
@@ -32,6 +35,7 @@ _OLDEST_WIRE_VERSION = 9  # MongoDB 4.4
 _MOST_SECONDS_APART = 5.0
 _FEWEST_FILES = 4096
 _PROBE = "health"
+_Client: TypeAlias = MongoClient[Document]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,26 @@ class Result:
     advice: str = ""
 
 
-def run_checks(settings: Settings) -> Iterator[Result]:
+@click.command()
+@json_option
+def check(as_json: bool) -> None:
+    """Check everything that Mallard needs, and say what to do about what is missing. Exit status 1 if something is."""
+    results = list(_run_checks(settings_in_force()))
+    fine = all(result.fine for result in results)
+    if as_json:
+        print_json({"fine": fine, "checks": [asdict(result) for result in results]})
+    else:
+        click.echo("\n".join(line for result in results for line in _lines(result)))
+    sys.exit(0 if fine else 1)
+
+
+def _lines(result: Result) -> Iterator[str]:
+    yield f"{'ok  ' if result.fine else 'FAIL'}  {result.what}: {result.detail}"
+    if result.advice:
+        yield f"      {result.advice}"
+
+
+def _run_checks(settings: Settings) -> Iterator[Result]:
     """Look at everything; a failure of one does not hide the others."""
     yield Result("contract", True, f"{len(Contract().operations)} operations")
     if settings.mongo_uri:
@@ -75,9 +98,7 @@ def _try_writing(folder: Path) -> None:
 
 
 def _database(settings: Settings) -> Iterator[Result]:
-    client: MongoClient[dict[str, Any]] = MongoClient(
-        settings.mongo_uri, serverSelectionTimeoutMS=_SELECTION_MS
-    )
+    client: _Client = MongoClient(settings.mongo_uri, serverSelectionTimeoutMS=_SELECTION_MS)
     try:
         hello = client.admin.command("hello")
         version = client.server_info()["version"]
@@ -97,7 +118,7 @@ def _database(settings: Settings) -> Iterator[Result]:
         client.close()
 
 
-def _kind(settings: Settings, hello: dict[str, Any], version: str) -> Result:
+def _kind(settings: Settings, hello: Mapping[str, Any], version: str) -> Result:
     kind = "replica set" if "setName" in hello else "sharded cluster" if hello.get("msg") else "lone mongod"
     detail = f"MongoDB {version}, {kind}, database {settings.database}"
     if hello["maxWireVersion"] < _OLDEST_WIRE_VERSION:
@@ -115,7 +136,7 @@ def _clock(theirs: datetime) -> Result:
     return Result("clock", fine, f"{apart:.1f} s apart from the database's", advice)
 
 
-def _rights(settings: Settings, client: MongoClient[dict[str, Any]]) -> Iterator[Result]:
+def _rights(settings: Settings, client: _Client) -> Iterator[Result]:
     names = {settings.database, settings.users_database, settings.gridfs_database, settings.sender_database}
     for name in sorted(names - {""}):
         probe = {"_id": ObjectId(), "check": datetime.now(UTC)}
@@ -129,7 +150,7 @@ def _rights(settings: Settings, client: MongoClient[dict[str, Any]]) -> Iterator
             yield Result("rights", True, f"{name} can be written")
 
 
-def _indexes(settings: Settings, client: MongoClient[dict[str, Any]]) -> Result:
+def _indexes(settings: Settings, client: _Client) -> Result:
     """A database that is new has none, and lacks nothing that a start would not make."""
     try:
         missing = missing_indexes(Databases(client, database_names(settings)))
@@ -151,14 +172,14 @@ def _address(settings: Settings) -> Result:
             attempt.bind((host, port))
         return Result("address", True, f"{settings.bind} is free")
     except OSError as error:
-        if _answers(settings.url):
+        if _is_mallard(settings.url):
             return Result("address", True, f"Mallard answers on {settings.bind}")
         advice = "Stop the program that has it, or set MALLARD_BIND to an address of this machine"
         return Result("address", False, f"{settings.bind}: {error.strerror}", advice)
 
 
-def _answers(url: str) -> bool:
-    """Whether it is a Mallard; its certificate is for another name than that of the address, so nobody looks at it."""
+def _is_mallard(url: str) -> bool:
+    """Return whether Mallard answers there. The certificate names another host than the address: it is not checked."""
     url = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     try:
         with urlopen(f"{url}/health", timeout=2, context=ssl._create_unverified_context()) as answer:
