@@ -1,4 +1,4 @@
-"""Encrypting bytes for the owner of a public key: OpenPGP through gpg, CMS (RFC 5652, 5083) through openssl.
+"""Encrypting for the owner of a public key: OpenPGP through gpg, CMS (RFC 5652, 5083) through openssl.
 
 Both run as processes of their own with a throw-away folder, so they belong into a thread and not on an event loop.
 """
@@ -8,10 +8,16 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import gnupg
+
+from mail.encrypted import wrap_pgp, wrap_smime
+from mail.listing import is_encrypted
+from mail.mime_tree import normalise, parse
+from mail.rewrite import split
 
 _ARMOR_HEADER = re.compile(r"^(-----BEGIN PGP PUBLIC KEY BLOCK-----)\n(?!\n|[A-Za-z]+: )")
 _SECONDS = 60
@@ -23,13 +29,41 @@ class EncryptionFailed(Exception):
     """Nothing could be encrypted with the key; the text says why."""
 
 
+def has_key(owner: Mapping[str, Any]) -> bool:
+    """Return whether an account or an address has what to encrypt with: certificates (S/MIME) or a PGP key."""
+    return bool(owner.get("smimeCerts") or owner.get("pubKey"))
+
+
+def encrypt_for_owner(raw: bytes, owner: Mapping[str, Any]) -> bytes:
+    """Return a message as only its owner can read it, or `raw` itself where it is encrypted already.
+
+    The owner is an account or an address that has a key; certificates come before a PGP key. What a listing needs of
+    the header stays outside. Raises EncryptionFailed.
+    """
+    if is_encrypted(_outer_header(raw)):
+        return raw
+    message = normalise(raw)
+    if certificates := owner.get("smimeCerts"):
+        cipher = owner.get("smimeCipher") or "AES-CBC"
+        transport = owner.get("smimeKeyTransport") or "PKCS#1 v1.5"
+        cms = encrypt_smime(message, certificates, cipher, transport)
+        return wrap_smime(message, cms, authenticated=cipher == "AES-GCM")
+    return wrap_pgp(message, encrypt_pgp(message, owner["pubKey"]))
+
+
+def _outer_header(raw: bytes) -> Mapping[str, Any]:
+    """The parsed header of a message, which tells whether it is encrypted."""
+    header: Mapping[str, Any] = parse(split(normalise(raw))[0] + b"\r\n").root["parsedHeader"]
+    return header
+
+
 def repaired_armor(key: str) -> str:
     """An armored key with the empty line after its first line, which people lose."""
     return _ARMOR_HEADER.sub(r"\1\n\n", key.replace("\r\n", "\n").strip())
 
 
 def encrypt_pgp(data: bytes, key: str) -> bytes:
-    """`data` encrypted for an armored public key, armored with LF line ends. Raises MessageNotEncrypted."""
+    """`data` encrypted for an armored public key, armored with LF line ends. Raises EncryptionFailed."""
     with tempfile.TemporaryDirectory(prefix="mallard-gpg-") as home:
         gpg = gnupg.GPG(gnupghome=home)
         imported = gpg.import_keys(repaired_armor(key))
@@ -42,7 +76,7 @@ def encrypt_pgp(data: bytes, key: str) -> bytes:
 
 
 def encrypt_smime(data: bytes, certificates: Sequence[str], cipher: str, key_transport: str) -> bytes:
-    """`data` as CMS in DER, readable with the key of any of the certificates (PEM). Raises MessageNotEncrypted.
+    """`data` as CMS in DER, readable with the key of any of the certificates (PEM). Raises EncryptionFailed.
 
     `cipher` is AES-CBC (EnvelopedData) or AES-GCM (AuthEnvelopedData); `key_transport` PKCS#1 v1.5 or OAEP, which
     matters to RSA keys only.

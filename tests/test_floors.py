@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "jobs": {"jobs", *LOWER},
     "mail": {"mail", "problems"},
     "network": {"network", "security", "problems"},
-    "security": {"security", "problems"},
+    "security": {"security", "mail", "problems"},
     "storage": {"storage", "mail", "security", "problems"},
 }
 FILES = [file for floor in MAY_IMPORT for file in sorted((ROOT / floor).rglob("*.py"))]

@@ -18,13 +18,12 @@ from delivery.sending.limits import counted_forwards
 from delivery.sending.queue import Queueing, Submission, queueing
 from delivery.sending.targets import deliveries
 from mail.compose import ascii_address
-from mail.listing import is_encrypted
 from problems import RateLimited
+from security.encryption import encrypt_for_owner, has_key
 from security.targets import same_target
 from storage.accounts.documents import Target
 from storage.addresses.documents import Owner
 from storage.addresses.targets import own_targets
-from storage.messages.encrypting import encrypt_message, outer_headers
 from storage.queue.outbound import Delivery
 from storage.store import Store
 
@@ -117,7 +116,6 @@ def _fact(target: Target, delivery: Delivery, recipient: str) -> Fact:
 
 def _for_target(raw: bytes, owner: Owner) -> bytes:
     """Encrypted, where the account wants what is forwarded to be readable for itself alone."""
-    wanted = owner.get("encryptForwarded") and (owner.get("smimeCerts") or owner.get("pubKey"))
-    if not wanted or is_encrypted(outer_headers(raw)):
-        return raw
-    return encrypt_message(raw, owner)
+    if owner.get("encryptForwarded") and has_key(owner):
+        return encrypt_for_owner(raw, owner)
+    return raw

@@ -5,12 +5,11 @@ from __future__ import annotations
 from delivery.inbound.arrival import Arrival, delivery_fields
 from delivery.inbound.decision import classification_lines
 from delivery.inbound.recipients import Recipient
-from mail.listing import is_encrypted
 from mail.rewrite import split
 from problems import MessageNotEncrypted
-from security.encryption import EncryptionFailed
+from security.encryption import EncryptionFailed, encrypt_for_owner
 from storage.mailboxes.documents import Mailbox
-from storage.messages.encrypting import encrypt_message, outer_headers, wants_encryption
+from storage.messages.encrypting import wants_encryption
 
 
 def sealed(raw: bytes, mailbox: Mailbox, arrival: Arrival, recipient: Recipient) -> bytes:
@@ -20,12 +19,14 @@ def sealed(raw: bytes, mailbox: Mailbox, arrival: Arrival, recipient: Recipient)
     Raises MessageNotEncrypted: what should be secret is not stored in clear.
     """
     account = recipient.user
-    if not wants_encryption(account, mailbox) or is_encrypted(outer_headers(raw)):
+    if not wants_encryption(account, mailbox):
         return raw
     try:
-        encrypted = encrypt_message(raw, account)
+        encrypted = encrypt_for_owner(raw, account)
     except EncryptionFailed as error:
         raise MessageNotEncrypted from error
+    if encrypted is raw:
+        return raw
     header, body = split(encrypted)
     trace = delivery_fields(recipient.address, arrival.envelope.sender)
     return trace + header + classification_lines(raw) + b"\r\n" + body

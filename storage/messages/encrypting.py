@@ -6,15 +6,11 @@ import structlog
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 
-from mail.encrypted import wrap_pgp, wrap_smime
 from mail.listing import is_encrypted
 from mail.message import Indexed, index
-from mail.mime_tree import normalise, parse
-from mail.rewrite import split
 from problems import MessageNotEncrypted, summary
-from security.encryption import EncryptionFailed, encrypt_pgp, encrypt_smime
+from security.encryption import EncryptionFailed, encrypt_for_owner, has_key
 from storage.accounts.documents import User
-from storage.addresses.documents import Owner
 from storage.base.database import Document, may_be_committed
 from storage.base.offload import Offload, run_here
 from storage.mailboxes.documents import Mailbox
@@ -80,32 +76,16 @@ def encrypted_at_rest(user: User, mailbox: Mailbox, raw: bytes, offload: Offload
 
     Raises MessageNotEncrypted: a message that should be secret is not stored in clear.
     """
-    if not wants_encryption(user, mailbox) or is_encrypted(outer_headers(raw)):
+    if not wants_encryption(user, mailbox):
         return raw
     try:
-        return offload(encrypt_message, normalise(raw), user)
+        return offload(encrypt_for_owner, raw, user)
     except EncryptionFailed as error:
         log.warning("a message was not encrypted", user=str(user["_id"]), reason=summary(error))
         raise MessageNotEncrypted from error
 
 
 def wants_encryption(user: User, mailbox: Mailbox) -> bool:
-    """Whether account or mailbox ask for it and the account has a key to do it with."""
+    """Return whether account or mailbox ask for it and the account has a key to do it with."""
     asked = user.get("encryptMessages") or mailbox.get("encryptMessages")
-    return bool(asked and (user.get("smimeCerts") or user.get("pubKey")))
-
-
-def encrypt_message(raw: bytes, user: Owner) -> bytes:
-    """The encrypted form of a message; certificates come before a PGP key. Raises MessageNotEncrypted."""
-    if certificates := user.get("smimeCerts"):
-        cipher = user.get("smimeCipher") or "AES-CBC"
-        transport = user.get("smimeKeyTransport") or "PKCS#1 v1.5"
-        cms = encrypt_smime(raw, certificates, cipher, transport)
-        return wrap_smime(raw, cms, authenticated=cipher == "AES-GCM")
-    return wrap_pgp(raw, encrypt_pgp(raw, user["pubKey"]))
-
-
-def outer_headers(raw: bytes) -> Document:
-    """The parsed header of a message, which tells whether it is encrypted."""
-    headers: Document = parse(split(normalise(raw))[0] + b"\r\n").root["parsedHeader"]
-    return headers
+    return bool(asked and has_key(user))

@@ -19,7 +19,7 @@ from mail.encrypted import wrap_pgp, wrap_smime
 from mail.listing import is_encrypted
 from mail.message import index
 from mail.mime_tree import parse
-from security.encryption import EncryptionFailed, encrypt_pgp, encrypt_smime
+from security.encryption import EncryptionFailed, encrypt_for_owner, encrypt_pgp, encrypt_smime, has_key
 
 RAW = (
     b"Received: from a by b\r\nFrom: Grace <grace@example.com>\r\nTo: ada@example.com\r\nCc: c@example.com\r\n"
@@ -126,3 +126,18 @@ def test_what_is_no_certificate() -> None:
         encrypt_smime(
             RAW, ["-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"], "AES-CBC", "OAEP"
         )
+
+
+def test_a_message_is_encrypted_for_its_owner_once(
+    certificate: Callable[[Any], tuple[str, Path]], tmp_path: Path
+) -> None:
+    pem, own = certificate(ec.generate_private_key(ec.SECP256R1()))
+    owner = {"smimeCerts": [pem], "pubKey": "no key: certificates come first"}
+    message = encrypt_for_owner(RAW.replace(b"\r\n", b"\n"), owner)
+    assert is_encrypted(outside(message))
+    (tmp_path / "in.eml").write_bytes(message)
+    command = ["openssl", "cms", "-decrypt", "-binary", "-in", str(tmp_path / "in.eml"), "-recip", str(own)]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == RAW
+    assert encrypt_for_owner(message, owner) is message
+    assert has_key(owner)
+    assert not has_key({"smimeCerts": [], "pubKey": ""})
