@@ -146,6 +146,12 @@ class Contract:
                 yield status, inline(self.document, media["schema"])
 
 
+def examples_of(media: Mapping[str, Any]) -> list[Any]:
+    """Return every example of an inlined media type, those with names first."""
+    named = [example["value"] for example in media.get("examples", {}).values()]
+    return [*named, media["example"]] if "example" in media else named
+
+
 def _access(raw: Mapping[str, Any]) -> Access:
     return Access(
         resource=raw.get("resource"),

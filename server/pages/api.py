@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from problems import all_problems
 from security.roles import ROLES, permits
-from server.contract.operations import Contract, Operation
+from server.contract.operations import Contract, Operation, examples_of
 from server.contract.schemas import inline, resolve
 from server.pages.field_words import Row, row, rows
 from server.pages.guides import anchor
@@ -106,7 +106,7 @@ class Described:
         if method not in ("GET", "POST") or (method == "POST" and not self.body):
             words[0] = words[0].replace("-s", f"-s -X {method}")
         if self.operation.has_body:
-            body = self.operation.content_types[_JSON]["example"]
+            body = examples_of(self.operation.content_types[_JSON])[0]
             words.append(f"-H 'Content-Type: {_JSON}' -d {shlex.quote(pretty(body))}")
         return " \\\n  ".join(words)
 
@@ -123,8 +123,8 @@ class Described:
 
     @property
     def shown(self) -> str | None:
-        """The example of the answer, if there is one."""
-        example = next(iter(self._done.values())).get("example")
+        """The first example of the answer, if it has any."""
+        example = next(iter(examples_of(next(iter(self._done.values())))), None)
         return example if isinstance(example, str | None) else pretty(example)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -14,22 +15,19 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
-from problems import all_problems
+from problems import InvalidInput, Problem, ServerFault, all_problems
 from server.contract.formats import FORMATS
-from server.contract.operations import PATH, Contract, Operation
-from server.contract.schemas import compile_schema, to_json_schema
+from server.contract.operations import PATH, Contract, Operation, examples_of
+from server.contract.schemas import compile_schema, inline, resolve, to_json_schema
 from server.http.inputs import InputReader
+from tests.contract.conftest import codes_of
 
 PINNED = Path(__file__).with_name("operations.txt").read_text("ascii").splitlines()
 SEED_CHECK = Path(__file__).resolve().parents[3] / "shared" / "contract" / "check_contract.py"
 AN_ID = "5d48a1f5fd1a4d1be0d4a1c1"
 FROM_THE_ROUTER = {"MethodNotAllowed", "ResourceNotFound"}
+SUFFIXES = ("Request", "Response", "Result")
 CREDENTIALS = [{"accessToken": []}, {"bearer": []}, {"accessTokenQuery": []}, {}]
-
-
-def examples_of(media: dict[str, Any]) -> list[Any]:
-    named = [example["value"] for example in media.get("examples", {}).values()]
-    return [*named, media["example"]] if "example" in media else named
 
 
 def faults(schema: dict[str, Any], value: Any, *, close: bool = False) -> list[str]:
@@ -78,8 +76,83 @@ def test_every_operation_says_what_it_does_and_who_may(document: Any) -> None:
         assert operation["summary"], name
         assert not operation["summary"].endswith("."), name
         assert operation["description"].endswith("."), name
-        assert operation["security"] == CREDENTIALS, name
+        assert "security" not in operation, f"{name}: it stands once, at the top"
         assert operation["x-access"]["possession"] in ("any", "own", "listing", "token"), name
+
+
+def test_every_operation_takes_the_same_credentials(document: Any) -> None:
+    assert document.raw["security"] == CREDENTIALS
+
+
+def test_every_extension_is_explained_in_the_head(document: Any) -> None:
+    explained = re.findall(r"^\| `(x-[a-z-]+)` \|", document.raw["info"]["description"], re.MULTILINE)
+    assert explained == sorted(extensions(document.raw))
+
+
+def extensions(part: Any) -> set[str]:
+    """The keys that begin with `x-`, at any depth."""
+    if isinstance(part, list):
+        return set().union(*map(extensions, part))
+    if not isinstance(part, dict):
+        return set()
+    return {name for name in part if name.startswith("x-")}.union(*map(extensions, part.values()))
+
+
+@pytest.mark.parametrize("kind", ["parameters", "examples", "responses", "schemas"])
+def test_components_stand_in_the_order_that_the_head_says(document: Any, kind: str) -> None:
+    components = document.raw["components"][kind]
+    groups = [group(kind, name, component) for name, component in components.items()]
+    assert list(components) == [
+        name for _, name in sorted(zip(groups, components, strict=True), key=in_order)
+    ]
+
+
+def in_order(entry: tuple[int, str]) -> tuple[int, str]:
+    place, name = entry
+    return place, name.lower()
+
+
+def group(kind: str, name: str, component: dict[str, Any]) -> int:
+    """Examples of failures come last; schemas by their suffix, those without one last."""
+    if kind == "examples":
+        return int(is_failure(component))
+    endings = [place for place, suffix in enumerate(SUFFIXES) if name.endswith(suffix)]
+    return (endings or [len(SUFFIXES)])[0] if kind == "schemas" else 0
+
+
+def is_failure(example: dict[str, Any]) -> bool:
+    return "error" in example["value"]
+
+
+def test_what_is_used_twice_stands_once(document: Any) -> None:
+    """Parameters, and the examples of bodies and answers."""
+    written = [
+        json.dumps(part)
+        for _, _, operation in document.operations()
+        for part in [*operation.get("parameters", ()), *written_examples(operation)]
+        if "$ref" not in part
+    ]
+    assert [part for part, count in Counter(written).items() if count > 1] == []
+
+
+def written_examples(part: Any) -> Iterator[Any]:
+    """The examples of media types below, as they are written."""
+    if isinstance(part, list):
+        for item in part:
+            yield from written_examples(item)
+    elif isinstance(part, dict):
+        if "schema" in part and "in" not in part:
+            yield from part.get("examples", {}).values()
+            yield from [part["example"]] if "example" in part else []
+        for item in part.values():
+            yield from written_examples(item)
+
+
+def test_every_component_is_used(document: Any) -> None:
+    used = set(re.findall(r"#/(components/\w+/\w+)", PATH.read_text("utf-8")))
+    components = document.raw["components"]
+    kinds = components.keys() - {"securitySchemes"}
+    assert used == {f"components/{kind}/{name}" for kind in kinds for name in components[kind]}
 
 
 def test_every_parameter_and_field_of_a_path_is_described(document: Any) -> None:
@@ -226,6 +299,35 @@ def test_every_failure_has_an_example_with_its_code(document: Any) -> None:
         assert example["message"] == example["error"], code
 
 
+def test_the_example_of_a_failure_says_what_its_class_says(document: Any) -> None:
+    shown = {name: e for name, e in document.raw["components"]["examples"].items() if is_failure(e)}
+    classes = {kind.__name__: kind for kind in all_problems() if kind.code not in FROM_THE_ROUTER}
+    assert shown.keys() == classes.keys()
+    for name, kind in classes.items():
+        value = shown[name]["value"]
+        assert (value["code"], value["error"]) == (kind.code, text_of(kind, value))
+
+
+def text_of(kind: type[Problem], value: dict[str, Any]) -> str:
+    """The text of an answer to a problem of this class that gives none of its own."""
+    if kind is InvalidInput:
+        return InvalidInput(value["details"]).text
+    request_id = f". Request id: {value['requestId']}" if issubclass(kind, ServerFault) else ""
+    return kind.default_text + request_id
+
+
+def test_every_failure_shows_the_example_of_its_class(document: Any) -> None:
+    classes = {(str(kind.status), kind.code): kind.__name__ for kind in all_problems()}
+    for _, _, operation in document.operations():
+        for status, response in operation["responses"].items():
+            if status != "200":
+                media = resolve(document.raw, response["$ref"])["content"]["application/json"]
+                assert media["examples"] == {
+                    code: {"$ref": f"#/components/examples/{classes[status, code]}"}
+                    for code in codes_of(media["schema"])
+                }
+
+
 def test_every_code_is_documented(document: Any) -> None:
     documented = {code for _, _, code, _ in document.failures()}
     raised = {kind.code for kind in all_problems()}
@@ -259,17 +361,18 @@ def test_every_link_leads_somewhere(contract: Contract) -> None:
         target = operations[link["operationId"]]
         assert link["parameters"].keys() == {p["name"] for p in target.parameters if p["in"] == "path"}
         for expression in link["parameters"].values():
-            assert is_there(operation, expression), f"{operation.operation_id} {expression}"
+            assert is_there(contract, operation, expression), f"{operation.operation_id} {expression}"
 
 
-def is_there(operation: Operation, expression: str) -> bool:
+def is_there(contract: Contract, operation: Operation, expression: str) -> bool:
     """Whether a runtime expression finds something in the request or in the example of the answer."""
     if expression.startswith("$request.path."):
         name = expression.removeprefix("$request.path.")
         return any(p["name"] == name and p["in"] == "path" for p in operation.parameters)
     if expression.startswith("$request.body#/"):
         return expression.removeprefix("$request.body#/") in operation.body_properties
-    found: Any = examples_of(operation.responses["200"]["content"]["application/json"])[0]
+    answer = inline(contract.document, operation.responses["200"])
+    found: Any = examples_of(answer["content"]["application/json"])[0]
     for part in expression.removeprefix("$response.body#/").split("/"):
         found = found[int(part)] if isinstance(found, list) else found.get(part, {})
     return found != {}

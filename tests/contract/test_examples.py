@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from server.contract.operations import Contract
+from server.contract.operations import Contract, examples_of
 from tests.contract.masks import masked
-from tests.contract.world import Names, Request, World, examples_of
+from tests.contract.world import Names, Request, World
 
 Outcome = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from server.contract.operations import Operation
+from server.contract.operations import Operation, examples_of
 
 AN_ID = "5d48a1f5fd1a4d1be0d4a1c1"
 
@@ -32,5 +32,5 @@ def _value(parameter: dict[str, Any], user: str) -> str:
 
 
 def _body(operation: Operation, user: str) -> Any:
-    body = operation.content_types["application/json"]["example"]
+    body = examples_of(operation.content_types["application/json"])[0]
     return {**body, "user": user} if "user" in operation.body_properties else body

@@ -13,7 +13,7 @@ import pyotp
 from bson import ObjectId
 from pymongo import MongoClient
 
-from server.contract.operations import Contract, Operation
+from server.contract.operations import Contract, Operation, examples_of
 from server.http.app import create_app
 from server.processes import logging as logs
 from server.settings.table import Settings
@@ -140,12 +140,6 @@ def path_value(parameter: Document, names: Names) -> Any:
     if isinstance(example, str) and not is_id(example) and is_id(names.get(name)):
         return example  # a name, which a thing has beside its id
     return names.get(name, example)
-
-
-def examples_of(media: Document) -> list[Any]:
-    """All examples of a media type."""
-    named = [example["value"] for example in media.get("examples", {}).values()]
-    return [*named, media["example"]] if "example" in media else named
 
 
 def renamed(example: Any, names: Names) -> Any:
