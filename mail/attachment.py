@@ -18,7 +18,7 @@ _SHORTEST_LINE = 76
 _PIECE = 256 * 1024
 
 
-def encode(content: bytes, line_length: int) -> bytes:
+def encode(content: Buffer, line_length: int) -> bytes:
     """base64 with a CRLF after every `line_length` characters and none at the end."""
     text = b64encode(content)
     if len(text) <= line_length:

@@ -110,7 +110,11 @@ def untrue(operation: str, answer: Any) -> Iterator[str]:
     schema = {**ANSWERS["answers"].get(operation, {}), "components": ANSWERS["components"]}
     for error in jsonschema_rs.Draft202012Validator(schema).iter_errors(answer):
         path = ["*" if isinstance(part, int) else part for part in error.instance_path]
-        missing = [error.kind.property] if error.kind.name == "required" else []
+        missing = (
+            [error.kind.property]
+            if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Required)
+            else []
+        )
         if not (error.instance in (False, None) and path[-1] in NOTHING):
             yield ".".join([*path, *missing])
 

@@ -210,7 +210,7 @@ def test_an_answer_again_after_the_interval(lmtp: Any, inboxes: Any, store: Stor
     lmtp.send(message(number=2), "ada@example.com", sender="GRACE@example.org")
     assert len(answers(inboxes)) == 1
     memory = store.databases.main["answered"]
-    expires = memory.find_one()["expires"]  # type: ignore[index]
+    expires = memory.find_one()["expires"]
     assert timedelta(hours=3.9) < expires - store.clock() <= timedelta(hours=4)
     memory.update_many({}, {"$set": {"expires": store.clock()}})
     lmtp.send(message(number=3), "ada@example.com")

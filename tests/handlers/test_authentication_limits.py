@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bson import ObjectId
@@ -18,6 +18,7 @@ from handlers.call import Call
 from problems import Problem
 from security.asps import selector
 from security.passwords import hash_password, verify_password
+from storage.base.offload import Offload
 from storage.store import Store
 
 PASSWORD = "correct horse battery"
@@ -206,6 +207,6 @@ def test_unknown_shut_and_known_accounts_cost_the_same_hashes(
 
         body = {"username": name, "password": password, "scope": scope, "protocol": "API"}
         with pytest.raises(Problem, match="AuthFailed"):
-            authenticate(call=Call(store=store, offload=count), body=body)
+            authenticate(call=Call(store=store, offload=cast(Offload, count)), body=body)
         counts[name] = hashed
     assert set(map(tuple, counts.values())) == {(verify_password.__name__,)}, counts

@@ -337,7 +337,7 @@ def test_who_may(
     client: Any, app: Any, as_role: Any, ada: str, make_user: Any, method: str, path: str
 ) -> None:
     where = "filters" + path.format(filter=made(client, ada))
-    bodies = {"POST": {"json": {"query": {}, "action": {}}}, "PUT": {"json": {"name": "x"}}}
+    bodies: dict[str, Any] = {"POST": {"json": {"query": {}, "action": {}}}, "PUT": {"json": {"name": "x"}}}
     body = bodies.get(method, {})
     bob = str(make_user("bob"))
     for caller, code in (

@@ -136,7 +136,7 @@ def test_bad_input_names_the_fields(client: Any, box: Box, query: dict[str, Any]
 
 def test_unknown_fields_and_empty_ones_are_passed_over(client: Any, box: Box, put: Put) -> None:
     put()
-    query = {
+    query: dict[str, Any] = {
         "foo": 1,
         "limit": "",
         "next": "",

@@ -364,5 +364,5 @@ def test_a_sent_copy_reads_as_mail(client: Any, box: Callable[[str], str], draft
     uid = client.post(f"{draft(html='<b>Hello</b>')}/submit", json={}).json["message"]["id"]
     source = client.get(f"{box('Sent Mail')}/messages/{uid}/message.eml").data
     mail = message_from_bytes(source, policy=policy.default)
-    assert (mail["Subject"], mail.get_body(("plain",)).get_content().strip()) == ("Plan", "Hello")  # type: ignore[union-attr]
+    assert (mail["Subject"], mail.get_body(("plain",)).get_content().strip()) == ("Plan", "Hello")
     assert isinstance(mail["Date"].datetime, datetime)

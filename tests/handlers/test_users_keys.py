@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import gnupg
 import pytest
 from bson import ObjectId
 
-from security import keys
 from storage.store import Store
 
 BROKEN_KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nbroken"
@@ -25,7 +25,7 @@ def test_a_key_that_wildduck_stored_is_looked_at_once(
     write(store, ada, pubKey=pgp_key)
     info = client.get(f"/users/{ada}").json["keyInfo"]
     assert (info["name"], info["address"], len(info["fingerprint"])) == ("Ada", "ada@example.com", 40)
-    monkeypatch.setattr(keys.gnupg, "GPG", None)
+    monkeypatch.setattr(gnupg, "GPG", None)
     assert client.get(f"/users/{ada}").json["keyInfo"] == info
 
 

@@ -179,7 +179,7 @@ def test_a_job_that_dies_after_any_step_is_carried_to_the_end(
                 raise Crash
         return removed
 
-    user_delete._remove = dying
+    user_delete._remove = dying  # type: ignore[assignment]
     try:
         for _ in range(20):
             moment += timedelta(minutes=11)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -78,7 +78,7 @@ def test_what_is_restored_and_deleted_meanwhile_is_found(
     def delete(row: dict[str, Any]) -> None:
         store.messages.delete(user, row["mailbox"], row["uid"])
 
-    moves = iter(
+    moves: Iterator[Callable[[], Any]] = iter(
         [partial(store.messages.restore, user, rows[0]["_id"]), *(partial(delete, row) for row in rows[1:])]
     )
 

@@ -28,7 +28,7 @@ from tests.storage.profiler import assert_indexed, profiled
 OLD, NEW = "an old cat", "a new cat"
 SEED = "IZEFIWRTORVUS22QJ5FDCVBXMJXUCZDB"
 FORMS = (OLD, NEW, "clear", "lost")
-Seen = Callable[[str, str], Store]
+Seen = Callable[..., Store]
 
 
 class Stop(Exception):

@@ -46,13 +46,13 @@ def _as_binaries(value: Any) -> Any:
 @given(MESSAGES)
 def test_bytes_are_kept(raw: bytes) -> None:
     indexed = index(raw, NOW)
-    bodies = {
+    bodies: dict[str, bytes | memoryview] = {
         body.id: attachment.encode(body.content, body.line_length) if body.line_length else body.content
         for body in indexed.bodies
     }
     for document in stored_forms(indexed):
         layout = document["mallard"].get("layout")
-        pieces = source.stream(document["mimeTree"], layout, lambda body_id: [bodies[body_id]])
+        pieces = source.stream(document["mimeTree"], layout, lambda body_id: [bytes(bodies[body_id])])
         assert b"".join(pieces) == normalise(raw)
 
 

@@ -58,7 +58,7 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
-def plain(part: EmailMessage) -> str:
+def plain(part: Any) -> str:
     """The text of a part as it was given; how its lines end is the business of the message."""
     return str(part.get_content()).replace("\r\n", "\n").rstrip("\n")
 
@@ -166,7 +166,7 @@ def test_no_field_adds_one(fields: dict[str, Any]) -> None:
         assert "bcc" not in names
         assert names.count("cc") <= ("cc" in fields)
     assert "evil@example.net" not in [p.addr_spec for p in found["To"].addresses]
-    assert words(found.get_body(("plain",)).get_content()) == "Dear Grace"  # type: ignore[union-attr]
+    assert words(found.get_body(("plain",)).get_content()) == "Dear Grace"
 
 
 @pytest.mark.parametrize("name", ["X Own", "X:Own", "X\r\nBcc", "", "Ünicode", "X" * 101])

@@ -22,11 +22,13 @@ LARGEST_DOCUMENT = 16 * 1024 * 1024
 def rebuilt(indexed: Indexed) -> bytes:
     """The source from what is stored: the document through BSON, the bodies as the bucket gives them back."""
     stored = bson.decode(bson.encode(indexed.document))
-    bodies = {
+    bodies: dict[str, bytes | memoryview] = {
         body.id: attachment.encode(body.content, body.line_length) if body.line_length else body.content
         for body in indexed.bodies
     }
-    return b"".join(source.stream(stored["mimeTree"], indexed.layout, lambda body_id: [bodies[body_id]]))
+    return b"".join(
+        source.stream(stored["mimeTree"], indexed.layout, lambda body_id: [bytes(bodies[body_id])])
+    )
 
 
 def check(raw: bytes) -> Indexed:

@@ -25,7 +25,7 @@ def reader(contract: Contract) -> Any:
     return make
 
 
-def details(reader: InputReader, *sources: Any) -> dict[str, str]:
+def details(reader: Any, *sources: Any) -> dict[str, str]:
     with pytest.raises(InvalidInput) as caught:
         reader.read(*sources, None)
     found: dict[str, str] = caught.value.extra["details"]

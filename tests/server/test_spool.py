@@ -11,6 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 from flask import Request
+from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from problems import Problem
@@ -21,7 +22,7 @@ LIMIT = 4 * LARGE
 
 def request(data: bytes, **headers: str) -> Request:
     """A request whose length nobody announced."""
-    builder = EnvironBuilder(method="POST", headers={"Transfer-Encoding": "chunked", **headers})
+    builder = EnvironBuilder(method="POST", headers=Headers({"Transfer-Encoding": "chunked"} | headers))
     return Request({**builder.get_environ(), "wsgi.input": io.BytesIO(data), "wsgi.input_terminated": True})
 
 

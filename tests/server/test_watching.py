@@ -116,7 +116,7 @@ def test_a_slow_operation_is_told_with_its_shape_and_no_value(
 ) -> None:
     metrics = Metrics()
     store = make_store(slow_ms=1, metrics=metrics)
-    store.databases.watch._slow = 0.0  # type: ignore[union-attr]
+    store.databases.watch._slow = 0.0  # type: ignore[attr-defined]
     log = logged("json")
     monkeypatch.setattr(watching, "log", structlog.get_logger())
     user = a_days_work(Client(create_app(settings, store, contract)))

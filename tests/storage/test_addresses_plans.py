@@ -100,7 +100,7 @@ def test_the_register_stops_when_it_has_enough(store: Store, ada: Account) -> No
     ]
     register.insert_many(rows)
     for query, most in (("x.example", 20), ("n77@", 1), ("nobody", 0)):
-        found = plans(store, lambda query=query: store.address_register.search(ada.id, query, 20))  # type: ignore[misc]
+        found = plans(store, lambda query=query: store.address_register.search(ada.id, query, 20))
         assert [indexes(plan) for plan in found] == [{"completion"}] * 2
         assert sum(map(examined, found)) == most
 

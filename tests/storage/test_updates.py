@@ -122,7 +122,7 @@ class Reader:
 
     def __init__(self, store: Store) -> None:
         self.ready = False
-        self._news = Feed(store.databases).follow(self._set)
+        self._news: Any = Feed(store.databases).follow(self._set)
         while not self.ready:
             next(self._news)
 

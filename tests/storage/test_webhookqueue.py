@@ -310,7 +310,7 @@ def test_listings_of_hooks_are_led_by_an_index(own: Store) -> None:
     ]
     own.databases.users["webhooks"].insert_many(rows)
     for kind, of in (("user.*", None), (None, user), ("user.*", user)):
-        for plan in plans(own, lambda kind=kind, of=of: own.webhooks.page(kind, of, Paging(limit=5))):  # type: ignore[misc]
+        for plan in plans(own, lambda kind=kind, of=of: own.webhooks.page(kind, of, Paging(limit=5))):
             indexes(plan)
             if "find" in plan["command"]:
                 assert examined(plan) <= 12, (kind, of)

@@ -274,9 +274,10 @@ def test_it_ends_with_the_right_to_it(
     client = listen(user["_id"], token=token).read(lambda c: bool(c.comments))
     other = listen(user["_id"]).read(lambda c: bool(c.comments))
     path = f"http://127.0.0.1:{api.port}/users/{user['_id']}"
-    change: dict[str, Any] = {
+    changes: dict[str, dict[str, Any]] = {
         "disabled": {"disabled": True}, "suspended": {"suspended": True}, "password": {"password": "new one"},
-    }.get(reason, {})  # fmt: skip
+    }  # fmt: skip
+    change = changes.get(reason)
     if reason == "deleted":
         store.users.discard(user["_id"])
     elif change:

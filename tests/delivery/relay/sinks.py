@@ -125,7 +125,9 @@ class _Controller(Controller):
         return (_Lmtp if sink.lmtp else _Smtp)(sink, **options)
 
 
-class _Counting:
+class _Counting(SMTP):
+    """Counts the connections of a server and keeps what it says."""
+
     def __init__(self, sink: Sink, **options: Any) -> None:
         self.sink = sink
         super().__init__(sink, **options)
@@ -144,7 +146,7 @@ class _Counting:
         await super().push(status)
 
 
-class _Smtp(_Counting, SMTP):
+class _Smtp(_Counting):
     pass
 
 

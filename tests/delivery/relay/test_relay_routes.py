@@ -70,7 +70,7 @@ def test_a_required_protection_holds_for_targets() -> None:
 
 
 def test_by_http() -> None:
-    options = {"http": True, "targetUrl": "https://example.net/in"}
+    options: dict[str, Any] = {"http": True, "targetUrl": "https://example.net/in"}
     found = routes(smart_host=SmartHost(host="x", port=25)).of(entry(**options))
     assert found == Post("https://example.net/in")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from delivery.relay.replies import Failure
-from delivery.relay.routes import SmartHost, Tls
+from delivery.relay.routes import Route, SmartHost, Tls
 from delivery.relay.session import Timeouts
 from tests.delivery.relay.conftest import RAW, Certificate, entry, make_carrier, message, to_sinks
 from tests.delivery.relay.sinks import FakeDns, Sink
@@ -89,6 +89,7 @@ def test_no_address_can_say_more_than_itself(sink: Start, address: str) -> None:
     server = sink()
     carrier = to_sinks(server)
     route = carrier.routes.of(entry())
+    assert isinstance(route, Route)
     with pytest.raises(Failure) as caught:
         carrier.sessions.send(route, address, message())
     assert caught.value.reply.status == "5.1.3"
@@ -325,7 +326,11 @@ class TestLogin:
     def test_a_server_of_a_forward(self, guarded: Sink, certificate: Certificate) -> None:
         carrier = make_carrier(FakeDns({}), context=certificate.trusting)
         exchange = {"priority": 0, "mx": True, "exchange": "127.0.0.1", "A": ["127.0.0.1"], "AAAA": []}
-        options = {"mx": [exchange], "mxPort": str(guarded.port), "mxAuth": {"user": "ada", "pass": "secret"}}
+        options: dict[str, Any] = {
+            "mx": [exchange],
+            "mxPort": str(guarded.port),
+            "mxAuth": {"user": "ada", "pass": "secret"},
+        }
         carrier.carry(entry(**options), message())
         assert guarded.recipients == ["grace@example.org"]
 

@@ -63,6 +63,7 @@ def receive() -> Iterator[Callable[[], Receiver]]:
 
     def start() -> Receiver:
         lock = threading.Lock()
+        receiver: Receiver
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
