@@ -28,6 +28,7 @@ from server.processes.mongod import Mongod
 from server.settings.table import Settings
 from storage.base.database import DatabaseNames
 from storage.store import Store
+from tests.rows import Row
 
 # The same examples each time where nobody looks at a new one that fails; others look for more.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
@@ -104,7 +105,7 @@ def make_user(call: Call) -> Callable[..., ObjectId]:
 
 
 @pytest.fixture
-def user(store: Store, make_user: Callable[..., ObjectId]) -> dict[str, Any]:
+def user(store: Store, make_user: Callable[..., ObjectId]) -> Row:
     """The document of one account."""
     return store.users.get(make_user())
 

@@ -8,11 +8,12 @@ from bench.filling import RARE, fill, make_user
 from bench.listing import measure, works
 from storage.messages.intake import NewMessage
 from storage.store import Store
+from tests.rows import Row
 
 
 def test_a_filled_mailbox_is_like_one_that_was_filled_by_uploads(store: Store) -> None:
     user = make_user(store, "ada")
-    box = fill(store, user, 100)
+    box: Row = fill(store, user, 100)
     rows = list(store.databases.main["messages"].find({"mailbox": box["_id"]}).sort("uid", 1))
     raw = b"From: grace@example.com\r\nSubject: Hello\r\n\r\nDear Ada"
     own = store.intake.add(NewMessage(user=store.users.get(user), mailbox=box, raw=raw))

@@ -224,7 +224,7 @@ class World:
         self._accounts = [self._account(name) for name in ("ada", "bob")]
         self.ada, self.bob = (str(account["_id"]) for account in self._accounts)
 
-    def _account(self, name: str) -> Document:
+    def _account(self, name: str) -> Any:
         body = {"username": name, "password": "correct horse", "address": f"{name}@example.net"}
         return self.store.users.get(ObjectId(create_user(call=Call(store=self.store), body=body)["id"]))
 

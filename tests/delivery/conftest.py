@@ -20,8 +20,7 @@ from delivery.inbound.service import Service
 from server.processes.lmtp import make_service
 from server.settings.table import Settings
 from storage.store import Store
-
-Document = dict[str, Any]
+from tests.rows import Row
 
 
 class Records:
@@ -128,16 +127,16 @@ class Inboxes:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def messages(self, user: ObjectId, path: str | None = None) -> list[Document]:
-        wanted: Document = {"user": user}
+    def messages(self, user: ObjectId, path: str | None = None) -> list[Row]:
+        wanted: Row = {"user": user}
         if path:
             wanted["mailbox"] = self.store.mailboxes.by_path(user, path)["_id"]
         return list(self.store.databases.main["messages"].find(wanted).sort("_id", 1))
 
-    def source(self, message: Document) -> bytes:
+    def source(self, message: Row) -> bytes:
         return b"".join(self.store.messages.source(message))
 
-    def queued(self) -> list[Document]:
+    def queued(self) -> list[Row]:
         """The queue's entries, each with its envelope as `data` and its bytes as `raw`."""
         sender = self.store.databases.sender
         entries = list(sender["zone-queue"].find().sort([("id", 1), ("seq", 1)]))

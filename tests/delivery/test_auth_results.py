@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from delivery.inbound.verification import from_fields
+from tests.rows import Row
 
 
-def found(*texts: str, own: str = "mx.example.net") -> dict[str, Any] | None:
+def found(*texts: str, own: str = "mx.example.net") -> Row | None:
     return from_fields([("authentication-results", text) for text in texts], own)
 
 

@@ -16,8 +16,8 @@ from handlers.autoreplies import update_autoreply
 from handlers.call import Call
 from handlers.filters import create_filter
 from storage.store import Store
+from tests.rows import Row
 
-Document = dict[str, Any]
 MakeUser = Callable[..., ObjectId]
 SENDER = "grace@example.org"
 
@@ -37,7 +37,7 @@ def ada(call: Call, make_user: MakeUser) -> ObjectId:
     return user
 
 
-def answers(inboxes: Any) -> list[Document]:
+def answers(inboxes: Any) -> list[Row]:
     return [entry for entry in inboxes.queued() if entry["data"]["reason"] == "autoreply"]
 
 
@@ -162,7 +162,7 @@ def test_who_is_forged_gets_none(lmtp: Any, inboxes: Any, ada: ObjectId, policy:
     ],
 )
 def test_dates_and_switch(
-    lmtp: Any, inboxes: Any, call: Call, ada: ObjectId, fields: Document, count: int
+    lmtp: Any, inboxes: Any, call: Call, ada: ObjectId, fields: Row, count: int
 ) -> None:
     now = datetime.now(UTC)
     dated = {name: now + value if isinstance(value, timedelta) else value for name, value in fields.items()}
@@ -186,7 +186,7 @@ def test_account_and_document_must_both_be_on(
 @pytest.mark.parametrize(
     ("action", "count"), [({"delete": True}, 0), ({"spam": True}, 0), ({"seen": True}, 1)]
 )
-def test_filters(lmtp: Any, inboxes: Any, call: Call, ada: ObjectId, action: Document, count: int) -> None:
+def test_filters(lmtp: Any, inboxes: Any, call: Call, ada: ObjectId, action: Row, count: int) -> None:
     create_filter(call=call, user=ada, body={"query": {"from": "grace"}, "action": action})
     lmtp.send(message(), "ada@example.com")
     assert len(answers(inboxes)) == count

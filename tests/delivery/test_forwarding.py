@@ -17,8 +17,8 @@ from handlers.filters import create_filter
 from handlers.users import update_user
 from server.settings.table import Settings
 from storage.store import Store
+from tests.rows import Row
 
-Document = dict[str, Any]
 MakeUser = Callable[..., ObjectId]
 RAW = b"From: Grace <grace@example.org>\r\nTo: ada@example.com\r\nSubject: Hello\r\n\r\nDear Ada\r\n"
 
@@ -73,7 +73,7 @@ Marks = Callable[..., dict[str, Any]]
 def marks(lmtp: Any, inboxes: Any, make_user: MakeUser) -> Marks:
     """`marks("bounces@list.example", {name: text of its TXT record})`: what the relay is told of a forward."""
 
-    def forward(sender: str, records: dict[str, str]) -> dict[str, Any]:
+    def forward(sender: str, records: dict[str, str]) -> Row:
         forwarding(make_user, "x@y.example")
         lmtp.dns.records.update({(name, "TXT"): [text] for name, text in records.items()})
         received = f"Received: from mx.{sender.partition('@')[2]} ([192.0.2.1]) by mx.example.net; now\r\n"

@@ -14,9 +14,9 @@ from handlers.call import Call
 from handlers.domain_access import create_allowed_domain, create_blocked_domain
 from handlers.filters import create_filter
 from storage.store import Store
+from tests.rows import Row
 from tests.storage.conftest import with_attachment
 
-Document = dict[str, Any]
 MakeUser = Callable[..., ObjectId]
 HEAD = (
     "From: Grace Hopper <grace@example.org>\r\nTo: ada@example.com\r\nCc: bob@example.com\r\n"
@@ -40,7 +40,7 @@ class Ada:
         self.paths = {box["_id"]: box["path"] for box in boxes}
         self.uses = {box.get("specialUse") or "INBOX": box["_id"] for box in boxes}
 
-    def filter(self, query: Document | None = None, **action: Any) -> ObjectId:
+    def filter(self, query: Row | None = None, **action: Any) -> ObjectId:
         body = {"query": query or {}, "action": action}
         return ObjectId(create_filter(call=self.call, user=self.id, body=body)["id"])
 
@@ -49,11 +49,11 @@ class Ada:
         return str(reply)
 
     @property
-    def messages(self) -> list[Document]:
+    def messages(self) -> list[Row]:
         return list(self.inboxes.messages(self.id))
 
     @property
-    def only(self) -> Document:
+    def only(self) -> Row:
         (found,) = self.messages
         return found
 
@@ -100,7 +100,7 @@ def ada(call: Call, make_user: MakeUser, lmtp: Any, inboxes: Any) -> Ada:
         ({"from": "nobody", "to": "bob"}, RAW, False),
     ],
 )  # fmt: skip
-def test_each_key_of_a_query(ada: Ada, query: Document, raw: bytes, hits: bool) -> None:
+def test_each_key_of_a_query(ada: Ada, query: Row, raw: bytes, hits: bool) -> None:
     made = ada.filter(query, flag=True)
     ada.gets(raw, "ada+list@example.com")
     assert (ada.only["flags"], ada.only["filters"]) == ((["\\Flagged"], [made]) if hits else ([], []))
@@ -135,7 +135,7 @@ OUT = {"targets": ["boss@elsewhere.example"]}
     ],
 )  # fmt: skip
 def test_each_action(
-    ada: Ada, inboxes: Any, actions: list[Document], place: str | None, flags: list[str], forwards: int
+    ada: Ada, inboxes: Any, actions: list[Row], place: str | None, flags: list[str], forwards: int
 ) -> None:
     made = [
         ada.filter({"from": "grace"}, **{k: ada.uses[v] if k == "mailbox" else v for k, v in action.items()})
@@ -155,7 +155,7 @@ def test_each_action(
 
 
 def test_a_filter_that_is_disabled_or_of_somebody_else_does_nothing(ada: Ada, make_user: MakeUser) -> None:
-    body: Document = {"query": {"from": "grace"}, "action": {"delete": True}}
+    body: Row = {"query": {"from": "grace"}, "action": {"delete": True}}
     create_filter(call=ada.call, user=make_user("bob"), body=body)
     create_filter(call=ada.call, user=ada.id, body={**body, "disabled": True})
     ada.gets(RAW)
@@ -176,7 +176,7 @@ def test_without_junk_spam_is_in_inbox(ada: Ada, store: Store) -> None:
     assert ada.where() == "INBOX"
 
 
-def classification(message: Document) -> tuple[Any, Any]:
+def classification(message: Row) -> tuple[Any, Any]:
     headers = message["mimeTree"]["parsedHeader"]
     name = "wd-mail-classification"
     return headers.get(name), headers.get(f"{name}-source")
@@ -218,7 +218,7 @@ def test_the_spam_level(
     ],
 )
 def test_who_decides_about_spam(
-    ada: Ada, lists: str, actions: list[Document], more: str, place: str, source: str
+    ada: Ada, lists: str, actions: list[Row], more: str, place: str, source: str
 ) -> None:
     entries: list[str] = []
     for tag, name in zip(("customers", "CUSTOMERS"), lists.split(), strict=False):

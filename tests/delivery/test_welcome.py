@@ -15,6 +15,7 @@ from server.http.app import create_app
 from server.settings.table import Settings
 from storage.store import Store
 from tests.conftest import Client
+from tests.rows import Row
 
 ACCOUNT = {"username": "ada", "password": "", "address": "ada@example.com", "name": "Ada <b> King"}
 
@@ -36,7 +37,7 @@ def put(folder: Path, name: str, **template: Any) -> None:
     (folder / f"{name}.json").write_text(json.dumps(template), "utf-8")
 
 
-def found(client: Client, store: Store, **account: Any) -> list[tuple[dict[str, Any], dict[str, Any], str]]:
+def found(client: Client, store: Store, **account: Any) -> list[tuple[dict[str, Any], Row, str]]:
     """(message, mailbox, source) of all messages of a new account, in the order they came."""
     answer = client.post("/users", json={**ACCOUNT, **account})
     assert answer.status_code == 200, answer.json

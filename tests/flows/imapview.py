@@ -16,6 +16,8 @@ from gridfs import GridFSBucket
 from gridfs.errors import NoFile
 from pymongo.database import Database
 
+from tests.rows import Row
+
 Node = dict[str, Any]
 CRLF = b"\r\n"
 CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
@@ -24,7 +26,7 @@ CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 class ImapView:
     """The items of FETCH for one document of `messages`."""
 
-    def __init__(self, document: dict[str, Any], database: Database[dict[str, Any]]) -> None:
+    def __init__(self, document: Row, database: Database[dict[str, Any]]) -> None:
         self.document = document
         self.root: Node = document["mimeTree"]
         self._bucket = GridFSBucket(database, "attachments")

@@ -22,8 +22,8 @@ from tests.flows.imapview import ImapView, leaf_structures, shape, wire
 from tests.flows.storedform import CHUNK, check_entry, check_fields, check_file, check_form
 from tests.mail.messages import MESSAGES
 from tests.mail.sanemessages import SANE
+from tests.rows import Row
 
-User = dict[str, Any]
 MANY = settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
@@ -31,7 +31,7 @@ EMBEDDED = "message/rfc822"
 BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
-def viewed(store: Store, user: User, raw: bytes) -> ImapView:
+def viewed(store: Store, user: Row, raw: bytes) -> ImapView:
     inbox = store.mailboxes.by_path(user["_id"], "INBOX")
     uid = store.intake.add(NewMessage(user=user, mailbox=inbox, raw=raw))["uid"]
     found = store.databases.main["messages"].find_one({"mailbox": inbox["_id"], "uid": uid})
@@ -63,8 +63,8 @@ def text_of(part: Message) -> bytes:
 def content_of(part: Message) -> bytes:
     """The decoded body, of an embedded message its text. Line breaks around it depend on who reads."""
     if part.is_multipart():
-        return b"".join(one.as_bytes() for one in part.get_payload()).strip()  # type: ignore[union-attr]
-    return part.get_payload(decode=True).strip()  # type: ignore[union-attr]
+        return b"".join(one.as_bytes() for one in part.get_payload()).strip()
+    return part.get_payload(decode=True).strip()
 
 
 def expected_shape(message: Message) -> Any:
@@ -167,7 +167,7 @@ DIFFERENT = {
 }
 
 
-def test_the_corpus(store: Store, user: User, corpus: list[Path]) -> None:
+def test_the_corpus(store: Store, user: Row, corpus: list[Path]) -> None:
     """All of it must be consistent and have the same parts; what may be described otherwise is named above."""
     for file in corpus:
         raw = file.read_bytes()
@@ -194,7 +194,7 @@ def check_bucket(store: Store) -> None:
     assert not lengths
 
 
-def test_state(store: Store, user: User) -> None:
+def test_state(store: Store, user: Row) -> None:
     """What IMAP says of a message follows each change, and who asks for what has changed since hears of it."""
     inbox = store.mailboxes.by_path(user["_id"], "INBOX")
     date = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -220,7 +220,7 @@ def test_state(store: Store, user: User) -> None:
         check_entry(entry)
 
 
-def states(store: Store, box: User, *, above: int) -> list[str]:
+def states(store: Store, box: Row, *, above: int) -> list[str]:
     """FETCH 1:* (CHANGEDSINCE above), and that the boolean fields that SEARCH goes by say the same."""
     rows = list(
         store.databases.main["messages"]
@@ -232,7 +232,7 @@ def states(store: Store, box: User, *, above: int) -> list[str]:
     return [ImapView(row, store.databases.gridfs).state() for row in rows]
 
 
-def test_messages_of_mail_programs(store: Store, user: User) -> None:
+def test_messages_of_mail_programs(store: Store, user: Row) -> None:
     """Structure, parts, sizes and content, exactly."""
 
     @settings(MANY, max_examples=120)
@@ -248,7 +248,7 @@ def test_messages_of_mail_programs(store: Store, user: User) -> None:
     check()
 
 
-def test_odd_messages(store: Store, user: User) -> None:
+def test_odd_messages(store: Store, user: Row) -> None:
     @settings(MANY, max_examples=100)
     @given(MESSAGES)
     def check(raw: bytes) -> None:

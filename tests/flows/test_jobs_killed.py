@@ -17,6 +17,7 @@ from bson import ObjectId
 from server.processes.mongod import Mongod
 from storage.messages.intake import NewMessage
 from storage.store import Store
+from tests.rows import Row
 
 Make = Callable[..., ObjectId]
 
@@ -46,9 +47,7 @@ def jobs(mongod: Mongod, store: Store) -> Iterator[Callable[[], subprocess.Popen
         process.wait(60)
 
 
-def killed_after(
-    store: Store, task: ObjectId, least: int, process: subprocess.Popen[bytes]
-) -> dict[str, Any]:
+def killed_after(store: Store, task: ObjectId, least: int, process: subprocess.Popen[bytes]) -> Row:
     """Kill the process once that much is done; the task as it was left."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
@@ -74,7 +73,7 @@ def ten_minutes_later(store: Store, task: ObjectId) -> None:
     assert changed.matched_count == 1
 
 
-def finished(store: Store, task: ObjectId) -> dict[str, Any]:
+def finished(store: Store, task: ObjectId) -> Row:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         row = store.tasks.find(task)
@@ -126,10 +125,12 @@ def test_killed_during_a_recalculation_of_quotas(
 ) -> None:
     template, count = store.users.get(make_user()), 6000
     box = store.mailboxes.by_path(template["_id"], "INBOX")
-    users = [{**template, "_id": ObjectId(), "username": f"u{n}", "unameview": f"u{n}", "storageUsed": n * 7 % 5}
-             for n in range(count)]  # fmt: skip
-    boxes = [{**box, "_id": ObjectId(), "user": user["_id"]} for user in users]
-    messages = [{"user": b["user"], "mailbox": b["_id"], "uid": u, "size": n + u}
+    users: list[Row] = [
+        {**template, "_id": ObjectId(), "username": f"u{n}", "unameview": f"u{n}", "storageUsed": n * 7 % 5}
+        for n in range(count)
+    ]
+    boxes: list[Row] = [{**box, "_id": ObjectId(), "user": user["_id"]} for user in users]
+    messages: list[Row] = [{"user": b["user"], "mailbox": b["_id"], "uid": u, "size": n + u}
                 for n, b in enumerate(boxes) for u in range(n % 3)]  # fmt: skip
     store.databases.users["users"].insert_many(users)
     store.databases.main["mailboxes"].insert_many(boxes)
@@ -155,5 +156,5 @@ def test_killed_during_a_recalculation_of_quotas(
     assert used == {**sums, template["_id"]: 0}
 
 
-def right(user: dict[str, Any], messages: list[dict[str, Any]]) -> int:
+def right(user: Row, messages: list[Row]) -> int:
     return sum(message["size"] for message in messages if message["user"] == user["_id"])

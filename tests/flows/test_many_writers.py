@@ -22,6 +22,7 @@ from server.settings.table import Settings
 from storage.base.database import DatabaseNames
 from storage.store import Store
 from tests.conftest import Client
+from tests.rows import Row
 
 WRITERS, ROUNDS, INSTANCES = 16, 12, 3
 RAW = {"Content-Type": "message/rfc822"}
@@ -31,7 +32,6 @@ FILE = (
     + b"QUJD" * 19
     + b"\r\n--b--\r\n"
 )
-Document = dict[str, Any]
 Seen = dict[int, list[str] | None]
 
 
@@ -44,7 +44,7 @@ def clients(
     contract: Contract,
 ) -> Iterator[list[Client]]:
     """A client of each instance; instances share the database and nothing else."""
-    connections: list[MongoClient[Document]] = [MongoClient(mongod.uri) for _ in range(INSTANCES)]
+    connections: list[MongoClient[dict[str, Any]]] = [MongoClient(mongod.uri) for _ in range(INSTANCES)]
     stores = [Store(connection, databases) for connection in connections]
     for store in stores:
         if request.param == "lone server":
@@ -164,7 +164,7 @@ class Follower:
             self.take(row)
             self.modseq = row["modseq"]
 
-    def take(self, row: Document) -> None:
+    def take(self, row: Row) -> None:
         """A UID comes once, changes only while it is there, and goes once."""
         uid = row["uid"]
         if row["command"] == "EXISTS":

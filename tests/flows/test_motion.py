@@ -16,6 +16,7 @@ import requests
 from tests.delivery.relay.sinks import Sink
 from tests.flows.conftest import Serve
 from tests.flows.test_relay import wait_for
+from tests.rows import Row
 
 PASSWORD = "correct horse battery"
 DELIVERIES = 20
@@ -41,7 +42,7 @@ class Site:
         self.smart_host.mails.clear()
         self.other.mails.clear()
 
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Row:
         answer = requests.request(method, self.served.base + path, json=body, timeout=60)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())

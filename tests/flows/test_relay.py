@@ -23,6 +23,7 @@ from storage.store import Store
 from tests.delivery.relay.conftest import put, rows
 from tests.delivery.relay.sinks import Sink, sinks
 from tests.flows.conftest import Serve, Served
+from tests.rows import Row
 
 PASSWORD = "correct horse battery"
 MESSAGES, RECIPIENTS = 120, 2
@@ -80,7 +81,7 @@ class TestServe:
         made = requests.post(f"{served.base}/users", json=body, timeout=30).json()
         return f"{served.base}/users/{made['id']}"
 
-    def submit(self, api: str, to: str, **fields: Any) -> dict[str, Any]:
+    def submit(self, api: str, to: str, **fields: Any) -> Row:
         body = {"to": [{"address": to}], "subject": "Hello", "text": "Dear Grace", **fields}
         answer = requests.post(f"{api}/submit", json=body, timeout=30)
         assert answer.status_code == 200, answer.text

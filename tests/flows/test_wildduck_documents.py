@@ -20,8 +20,8 @@ from tests.conftest import Client
 from tests.flows.imapview import ImapView
 from tests.flows.originals import KINDS, PDF, Kind, raw, top
 from tests.flows.wildduck import MAGIC, File, Original, Stored, leaf, lines
+from tests.rows import Row
 
-Document = dict[str, Any]
 FLAGS = ("seen", "flagged", "draft", "answered", "deleted")
 
 
@@ -44,15 +44,15 @@ class Account:
     def messages(self, box: Any) -> str:
         return f"/users/{self.user}/mailboxes/{box}/messages"
 
-    def get(self, path: str, **query: Any) -> Document:
+    def get(self, path: str, **query: Any) -> Row:
         return self.ask("GET", path, query_string=query)
 
-    def ask(self, method: str, path: str, **options: Any) -> Document:
+    def ask(self, method: str, path: str, **options: Any) -> Row:
         answer = self.client.request(method, path, **options)
         assert answer.status_code == 200, answer.json
         return dict(answer.json)
 
-    def rows(self, collection: str) -> list[Document]:
+    def rows(self, collection: str) -> list[Row]:
         return list(self.store.databases.main[collection].find({"user": self.user}).sort("_id", 1))
 
     def files(self) -> dict[Any, tuple[int, int]]:
@@ -65,7 +65,7 @@ class Account:
 
 
 @pytest.fixture(scope="module")
-def client(mongo: MongoClient[Document], databases: DatabaseNames, contract: Contract) -> Client:
+def client(mongo: MongoClient[dict[str, Any]], databases: DatabaseNames, contract: Contract) -> Client:
     """One app for all of these tests: making one takes longer than any of them."""
     settings = Settings(validate_responses=True, log_level="error", mongo_uri="mongodb://unused")
     return Client(create_app(settings, Store(mongo, databases), contract))
@@ -79,7 +79,7 @@ def theirs(
     return Account(client, store, make_user(), KINDS[request.param])
 
 
-def check_shown(theirs: Account, path: str, **changed: bool) -> Document:
+def check_shown(theirs: Account, path: str, **changed: bool) -> Row:
     """The message in full, with flags as they were but for `changed`."""
     kind, shown = theirs.kind, theirs.get(path)
     assert {name for name in FLAGS if shown[name]} == {
@@ -168,7 +168,7 @@ def test_moved(theirs: Account) -> None:
     assert theirs.client.get(theirs.path).status_code == 404
 
 
-def without(document: Document, names: set[str]) -> Document:
+def without(document: Row, names: set[str]) -> Row:
     return {name: value for name, value in document.items() if name not in names}
 
 

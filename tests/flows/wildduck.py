@@ -18,7 +18,8 @@ from typing import Any
 from bson import Binary, ObjectId
 from pymongo.database import Database
 
-Document = dict[str, Any]
+from tests.rows import Row
+
 Node = dict[str, Any]
 
 ADDRESSES = {"from", "sender", "reply-to", "to", "cc", "bcc"}
@@ -37,11 +38,11 @@ class File:
     lines: int | None = 76
     id: Any = None
 
-    def put(self, bucket: Database[Document], magic: int) -> Any:
+    def put(self, bucket: Database[dict[str, Any]], magic: int) -> Any:
         """Store it; returns its id."""
         file_id = self.id or Binary(sha256(self.encoded).digest())
         data = b64decode(self.encoded) if self.lines else self.encoded
-        metadata: Document = {"m": magic, "c": 1, "cu": CAME, "esize": len(self.encoded)}
+        metadata: Row = {"m": magic, "c": 1, "cu": CAME, "esize": len(self.encoded)}
         metadata["transferEncoding"] = self.encoding
         if self.lines:
             metadata |= {"decoded": True, "lineLen": self.lines}
@@ -61,7 +62,7 @@ class Stored:
 
     tree: Node
     files: dict[str, File] = field(default_factory=dict)
-    fields: Document = field(default_factory=dict)
+    fields: Row = field(default_factory=dict)
     absent: Sequence[str] = ()
 
 
@@ -95,9 +96,9 @@ def branch(header: Sequence[str], *children: Node, preamble: bytes = b"") -> Nod
     }
 
 
-def parsed(header: Sequence[str]) -> Document:
+def parsed(header: Sequence[str]) -> Row:
     """The fields by name, in the shapes of the original."""
-    values: Document = {}
+    values: Row = {}
     for line in header:
         name, _, value = line.partition(":")
         value = " ".join(value.encode("latin-1").decode().split())
@@ -115,18 +116,18 @@ def parsed(header: Sequence[str]) -> Document:
     return values
 
 
-def structured(text: str) -> Document:
+def structured(text: str) -> Row:
     message = Message()
     message["Content-Type"] = text
     (value, _), *params = message.get_params() or [(text, "")]
     kind, _, subtype = value.partition("/")
-    found: Document = {"value": value, "type": kind.lower(), "subtype": subtype, "params": dict(params)}
+    found: Row = {"value": value, "type": kind.lower(), "subtype": subtype, "params": dict(params)}
     return found | ({"hasParams": True} if params else {})
 
 
 def attachment(
     number: int, filename: str, file: File, *, related: bool = False, cid: str | None = None
-) -> Document:
+) -> Row:
     """An entry of `attachments`."""
     return {
         "id": f"ATT{number:05d}",
@@ -160,11 +161,11 @@ def _lengths(node: Node) -> list[int]:
 class Original:
     """Stores as the original does: a UID and a sequence first, then the message, then the journal."""
 
-    def __init__(self, main: Database[Document], bucket: Database[Document]) -> None:
+    def __init__(self, main: Database[dict[str, Any]], bucket: Database[dict[str, Any]]) -> None:
         self.main = main
         self.bucket = bucket
 
-    def add(self, user: ObjectId, mailbox: ObjectId, stored: Stored) -> Document:
+    def add(self, user: ObjectId, mailbox: ObjectId, stored: Stored) -> Row:
         """Store a message; returns its document."""
         tree = {**stored.tree, "attachmentMap": {}}
         for name, file in stored.files.items():
@@ -187,7 +188,7 @@ class Original:
         self.main["journal"].insert_one({**entry, **more})
         return document
 
-    def _document(self, user: ObjectId, mailbox: ObjectId, tree: Node, fields: Document) -> Document:
+    def _document(self, user: ObjectId, mailbox: ObjectId, tree: Node, fields: Row) -> Row:
         headers, message_id = tree["parsedHeader"], ObjectId()
         flags = fields.get("flags", [])
         related = [entry["related"] for entry in fields.get("attachments") or ()]
@@ -205,14 +206,14 @@ class Original:
             **fields,
         }  # fmt: skip
 
-    def _thread(self, user: ObjectId, fields: Document) -> ObjectId:
+    def _thread(self, user: ObjectId, fields: Row) -> ObjectId:
         thread = fields.get("thread") or ObjectId()
         row = {"user": user, "subject": fields["subject"], "ids": ["x" * 27], "updated": CAME}
         self.main["threads"].update_one({"_id": thread}, {"$setOnInsert": row}, upsert=True)
         return ObjectId(thread)
 
 
-def indexed(headers: Document) -> list[Document]:
+def indexed(headers: Row) -> list[Row]:
     """The headers that searches go by, in lower case."""
     people = {
         name: ", ".join(f"{one['name']} <{one['address']}>" for one in headers[name])
@@ -222,7 +223,7 @@ def indexed(headers: Document) -> list[Document]:
     return [{"key": name, "value": value.lower()} for name, value in {**people, **plain}.items()]
 
 
-def envelope(headers: Document, subject: str) -> list[Any]:
+def envelope(headers: Row, subject: str) -> list[Any]:
     """ENVELOPE with Binary for what may be no ASCII."""
 
     def people(name: str) -> list[Any] | None:

@@ -15,6 +15,7 @@ from handlers.call import Call
 from problems import Problem
 from storage.store import Store
 from tests.conftest import Client
+from tests.rows import Row
 
 TARGETS = ["Ada+x@Example.com", "smtps://u:p%40ss@10.0.0.1:465", "https://hook.example.com/in?x=a@b"]
 SILENT = {"status": False, "name": "", "subject": "", "text": "", "html": ""}
@@ -29,7 +30,7 @@ def path_of(answer: Any) -> str:
     return f"/addresses/forwarded/{answer.json['id']}"
 
 
-def document(store: Store, path: str) -> dict[str, Any]:
+def document(store: Store, path: str) -> Row:
     return store.addresses.by_id(ObjectId(path.rpartition("/")[2]))
 
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from handlers.addresses import get_addresses
 from handlers.call import Call
 from problems import Problem
-from storage.base.database import Document
 from storage.base.paging import Paging
 from storage.store import Store
 from tests.conftest import Client
+from tests.rows import Row
 
 
 @pytest.fixture
@@ -192,9 +192,9 @@ class Crowd:
         self._insert(self._come[number % 3 :: 2])
 
 
-def pages(call: Call, crowd: Crowd, limit: int, *, start: str | None, back: bool) -> list[Document]:
+def pages(call: Call, crowd: Crowd, limit: int, *, start: str | None, back: bool) -> list[Row]:
     """Pages in one direction until there is no further one."""
-    found: list[Document] = []
+    found: list[Row] = []
     cursor: Any = start
     while not found or cursor:
         paging = Paging(limit, **({"previous" if back else "next": cursor} if cursor else {}))
@@ -221,7 +221,7 @@ def test_paging_visits_all_that_stay_once(store: Store, stay: list[str], come: l
         assert staying(list(reversed(again)), crowd) + behind == crowd.stay
 
 
-def staying(found: list[Document], crowd: Crowd) -> list[str]:
+def staying(found: list[Row], crowd: Crowd) -> list[str]:
     """The staying addresses on pages, in their order, each as often as it was shown."""
     return [row["address"] for page in found for row in page["results"] if row["address"] in crowd.stay]
 

@@ -19,6 +19,7 @@ from problems import Problem
 from security.asps import selector
 from security.passwords import verify_password
 from storage.store import Store
+from tests.rows import Row
 from tests.storage.conftest import together
 
 ASP = "owmlfwonfelqvewd"
@@ -185,7 +186,7 @@ def test_who_may(client: Any, store: Store, ada: str, make_user: Any, method: st
     assert answer.status_code == 200
 
 
-def verified(signed: bytes, certificate: bytes, folder: Path) -> dict[str, Any]:
+def verified(signed: bytes, certificate: bytes, folder: Path) -> Row:
     """The profile that a real OpenSSL finds in it, if it trusts the certificate."""
     (folder / "signed").write_bytes(signed)
     (folder / "trusted.pem").write_bytes(certificate)

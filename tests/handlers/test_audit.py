@@ -14,6 +14,7 @@ from jobs.runner import Runner
 from storage.store import Store
 from tests.conftest import Client
 from tests.mail.mboxrd import count_of_python, read
+from tests.rows import Row
 
 LATER = "2099-01-01T00:00:00.000Z"
 AN_ID = "5d48a1f5fd1a4d1be0d4a1c1"
@@ -32,7 +33,7 @@ def start(client: Client, ada: str) -> Callable[..., str]:
     return make
 
 
-def on_disk(store: Store, path: str) -> dict[str, Any]:
+def on_disk(store: Store, path: str) -> Row:
     return store.audits.get(ObjectId(path.removeprefix("/audit/")))
 
 

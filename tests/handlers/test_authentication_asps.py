@@ -11,6 +11,7 @@ from bson import ObjectId
 from security.passwords import hash_password
 from storage.store import Store
 from tests.handlers.test_authentication_limits import add_asp
+from tests.rows import Row
 
 ASP = "owmlfwonfelqvewd"
 
@@ -20,7 +21,7 @@ def login(client: Any, password: str = ASP, scope: str = "imap", **fields: Any) 
     return client.post("/authenticate", json=body)
 
 
-def last_event(store: Store) -> dict[str, Any]:
+def last_event(store: Store) -> Row:
     return dict(store.databases.users["authlog"].find_one({"action": "authentication"}, sort=[("_id", -1)]))
 
 

@@ -12,6 +12,7 @@ from handlers.autoreplies import delete_autoreply, update_autoreply
 from handlers.call import Call
 from storage.store import Store
 from tests.conftest import Client
+from tests.rows import Row
 from tests.storage.conftest import together
 
 NONE = {
@@ -25,7 +26,7 @@ def path(ada: str) -> str:
     return f"/users/{ada}/autoreply"
 
 
-def documents(store: Store) -> list[dict[str, Any]]:
+def documents(store: Store) -> list[Row]:
     return list(store.databases.main["autoreplies"].find())
 
 

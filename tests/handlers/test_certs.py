@@ -22,6 +22,7 @@ from storage.base.database import utc_now
 from storage.store import Store
 from tests.authority import BETWEEN, KINDS, NOW, ROOT, Issued, issue, new_key, pem
 from tests.conftest import Client
+from tests.rows import Row
 
 HOST = "mail.example.com"
 ADA = issue(HOST, "*.example.com", by=BETWEEN)
@@ -47,7 +48,7 @@ def refusal(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json["code"]
 
 
-def stored(store: Store) -> list[dict[str, Any]]:
+def stored(store: Store) -> list[Row]:
     return list(store.databases.main["certs"].find().sort("servername", 1))
 
 

@@ -30,6 +30,7 @@ from server.settings.table import Settings
 from storage.base.database import utc_now
 from storage.store import Store
 from tests.conftest import Client
+from tests.rows import Row
 
 SEED = b64encode(b"\x07" * 32).decode()
 PUBLIC = "6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw="
@@ -58,7 +59,7 @@ def refusal(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json["code"]
 
 
-def stored(store: Store) -> list[dict[str, Any]]:
+def stored(store: Store) -> list[Row]:
     return list(store.databases.main["dkim"].find().sort("domain", 1))
 
 

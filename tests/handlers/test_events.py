@@ -23,9 +23,9 @@ from storage.events.catalogue import CATALOGUE, DATE, ID, NUMBER, OBJECT, PEOPLE
 from storage.messages.intake import NewMessage
 from storage.store import Store
 from tests.authority import BETWEEN, issue
+from tests.rows import Row
 
-Document = dict[str, Any]
-Told = Callable[[], list[Document]]
+Told = Callable[[], list[Row]]
 HEX = re.compile(r"[0-9a-f]{24}")
 BY_MAIL = {"message.received"}
 _SEEN: set[str] = set()
@@ -47,7 +47,7 @@ FITS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def flat(value: Document, kind: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(value: Row, kind: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted name, value) of all that the catalogue names as a field of its own."""
     for name, part in value.items():
         path = prefix + name
@@ -57,7 +57,7 @@ def flat(value: Document, kind: str, prefix: str = "") -> Iterator[tuple[str, An
             yield path, part
 
 
-def check(body: Document) -> None:
+def check(body: Row) -> None:
     """Hold a body against the catalogue: no field is missing, none is unknown, each has its type."""
     kind, (first, second, third, *_) = body["ev"], body
     assert (first, second, third) == ("id", "time", "ev")
@@ -97,7 +97,7 @@ def told(store: Store, app: Application) -> Told:
     tellers = Tellers(store)
     app.departures.append(tellers.answered)
 
-    def read() -> list[Document]:
+    def read() -> list[Row]:
         entries = store.databases.main["webhookqueue"]
         tellers.note()
         bodies = [row["body"] for row in entries.find({}).sort([("user", 1), ("n", 1)])]
@@ -111,7 +111,7 @@ def told(store: Store, app: Application) -> Told:
     return read
 
 
-def one(told: Told) -> Document:
+def one(told: Told) -> Row:
     bodies = told()
     assert len(bodies) == 1, bodies
     return bodies[0]
@@ -352,7 +352,7 @@ def stored(client: Any, ann: str, boxes: dict[str, str]) -> int:
     return int(answer.json["message"]["id"])
 
 
-def marked(client: Any, kind: str, ann: str, box: str, uid: int) -> Document:
+def marked(client: Any, kind: str, ann: str, box: str, uid: int) -> Row:
     """The event about a message as it stands."""
     shown = client.get(f"/users/{ann}/mailboxes/{box}/messages/{uid}").json
     return {
@@ -391,7 +391,7 @@ def test_spam_and_no_spam_by_moving(
 
 @pytest.mark.parametrize("change", [{"markHam": True}, {"markHam": True, "seen": True}, {"flagged": True}])
 def test_no_spam_by_an_update(
-    client: Any, told: Told, ann: str, boxes: dict[str, str], stored: int, change: Document
+    client: Any, told: Told, ann: str, boxes: dict[str, str], stored: int, change: Row
 ) -> None:
     path = f"/users/{ann}/mailboxes/{boxes['inbox']}/messages/{stored}"
     assert client.put(path, json=change).json["updated"] == 1

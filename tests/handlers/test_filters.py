@@ -12,6 +12,7 @@ from handlers.filters import create_filter, update_filter
 from problems import Problem
 from storage.store import Store
 from tests.conftest import Client
+from tests.rows import Row
 from tests.storage.conftest import together
 
 QUERY = {"from": " Grace\t Hopper ", "listId": "<l.example>", "text": "a OR b", "ha": "no", "size": "-100"}
@@ -42,7 +43,7 @@ def details(answer: Any) -> set[str]:
     return set(answer.json["details"])
 
 
-def logged(store: Store, user: str) -> list[dict[str, Any]]:
+def logged(store: Store, user: str) -> list[Row]:
     rows = store.databases.users["authlog"].find({"user": ObjectId(user), "filter": {"$exists": True}})
     return list(rows.sort("_id", 1))
 
@@ -235,7 +236,7 @@ def test_a_change_does_not_come_to_delete_all_mail(client: Any, ada: str) -> Non
     assert client.put(f"{path}/{one}", json={"query": {"from": "", "ha": False}}).status_code == 200
 
 
-def test_two_changes_at_once_do_not_come_to_delete_all_mail(store: Store, user: dict[str, Any]) -> None:
+def test_two_changes_at_once_do_not_come_to_delete_all_mail(store: Store, user: Row) -> None:
     call = Call(store=store)
     changes: list[dict[str, Any]] = [{"query": {"from": ""}}, {"action": {"delete": True}}]
     for _ in range(20):

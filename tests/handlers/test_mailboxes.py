@@ -14,9 +14,9 @@ from handlers.mailboxes import create_mailbox
 from jobs.runner import Runner
 from problems import Problem
 from storage.store import Store
+from tests.rows import Row
 
 MONTH = 2_592_000_000
-Document = dict[str, Any]
 Make = Callable[..., str]
 
 
@@ -32,13 +32,13 @@ def make(client: Any, ada: str) -> Make:
     return create
 
 
-def on_disk(store: Store, path: str) -> Document:
+def on_disk(store: Store, path: str) -> Row:
     found = store.databases.main["mailboxes"].find_one({"_id": ObjectId(path.rpartition("/")[2])})
     assert found
     return dict(found)
 
 
-def journal(store: Store) -> list[Document]:
+def journal(store: Store) -> list[Row]:
     rows = store.databases.main["journal"].find().sort("_id", 1)
     return [{k: v for k, v in row.items() if k not in ("_id", "created")} for row in rows]
 
@@ -121,7 +121,7 @@ def test_what_is_written_of_a_new_one(client: Any, store: Store, ada: str, make:
     ("given", "kept"), [({}, MONTH), ({"retention": 0}, 0), ({"retention": "5e3"}, 5000)]
 )
 def test_the_retention_of_a_new_one(
-    client: Any, store: Store, make_user: Callable[..., ObjectId], given: Document, kept: int
+    client: Any, store: Store, make_user: Callable[..., ObjectId], given: Row, kept: int
 ) -> None:
     user = make_user("bob", retention=MONTH)
     answer = client.post(f"/users/{user}/mailboxes", json={"path": "Work", **given})
@@ -153,7 +153,7 @@ def test_bad_paths_name_the_field(client: Any, ada: str, make: Make, path: Any) 
     ],
 )  # fmt: skip
 def test_bad_input_names_the_fields(
-    client: Any, ada: str, make: Make, fields: Document, at_fault: set[str]
+    client: Any, ada: str, make: Make, fields: Row, at_fault: set[str]
 ) -> None:
     other = make("Work")
     assert details(client.post(f"/users/{ada}/mailboxes", json={"path": "New", **fields})) == at_fault
@@ -243,7 +243,7 @@ def test_settings_are_changed_without_a_word_in_the_journal(client: Any, store: 
 
 
 @pytest.mark.parametrize("body", [{}, {"sess": "s", "ip": "127.0.0.1"}, {"retention": ""}, {"hidden": ""}])
-def test_nothing_to_change(client: Any, store: Store, make: Make, body: Document) -> None:
+def test_nothing_to_change(client: Any, store: Store, make: Make, body: Row) -> None:
     work = make("Work")
     before = on_disk(store, work)
     assert failure(client.put(work, json=body)) == (400, "NoUpdates")
@@ -334,7 +334,7 @@ def test_unknown_accounts_and_ids(client: Any, ada: str) -> None:
 
 
 def test_who_may(as_caller: Callable[..., Any], ada: str) -> None:
-    requests: list[tuple[str, str, Document]] = [
+    requests: list[tuple[str, str, Row]] = [
         ("GET", f"/users/{ada}/mailboxes", {}),
         ("POST", f"/users/{ada}/mailboxes", {"json": {"path": "Work"}}),
         ("GET", f"/users/{ada}/mailboxes/resolve?path=INBOX", {}),

@@ -12,6 +12,7 @@ from bson import ObjectId
 from storage.store import Store
 from tests.conftest import Client
 from tests.handlers.conftest import RAW
+from tests.rows import Row
 
 Box = Callable[[str], str]
 Put = Callable[..., int]
@@ -21,11 +22,11 @@ def failure(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json["code"]
 
 
-def rows(store: Store, **wanted: Any) -> list[dict[str, Any]]:
+def rows(store: Store, **wanted: Any) -> list[Row]:
     return list(store.databases.main["messages"].find(wanted).sort("uid", 1))
 
 
-def journal(store: Store, command: str) -> list[dict[str, Any]]:
+def journal(store: Store, command: str) -> list[Row]:
     return list(store.databases.main["journal"].find({"command": command}).sort("_id", 1))
 
 

@@ -9,6 +9,7 @@ import pytest
 from bson import ObjectId
 
 from storage.store import Store
+from tests.rows import Row
 
 CERTIFIED = {
     "type": "authority",
@@ -21,7 +22,7 @@ IMAGE = "data:image/svg+xml;base64,PHN2Zy8+"
 
 
 @pytest.fixture
-def with_logo(store: Store, put: Callable[..., int]) -> Callable[[dict[str, Any]], int]:
+def with_logo(store: Store, put: Callable[..., int]) -> Callable[[Row], int]:
     """Stores a message whose sender has this logo."""
 
     def make(logo: dict[str, Any]) -> int:

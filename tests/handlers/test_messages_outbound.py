@@ -13,16 +13,17 @@ from bson import ObjectId
 from pymongo.errors import WriteError
 
 from storage.store import Store
+from tests.rows import Row
 
 GRACE = {"name": "Grace", "address": "grace@example.org"}
 PDF = {"content": "JVBERi0=", "filename": "a.pdf", "contentType": "application/pdf"}
 
 
-def queue(store: Store) -> list[dict[str, Any]]:
+def queue(store: Store) -> list[Row]:
     return list(store.databases.sender["zone-queue"].find().sort([("id", 1), ("seq", 1)]))
 
 
-def envelope(store: Store, queue_id: str) -> dict[str, Any]:
+def envelope(store: Store, queue_id: str) -> Row:
     file = store.databases.sender["mail.files"].find_one({"filename": f"message {queue_id}"})
     assert file
     return dict(file["metadata"]["data"])

@@ -14,6 +14,7 @@ from bson import Binary, ObjectId
 from storage.store import Store
 from tests.conftest import Client
 from tests.handlers.conftest import RAW
+from tests.rows import Row
 
 Box = Callable[[str], str]
 Put = Callable[..., int]
@@ -36,7 +37,7 @@ def parsed(client: Any, box: Box, answer: Any) -> Any:
     return message_from_bytes(source(client, box, answer), policy=policy.default)
 
 
-def last(store: Store) -> dict[str, Any]:
+def last(store: Store) -> Row:
     return next(iter(store.databases.main["messages"].find().sort("_id", -1)))
 
 

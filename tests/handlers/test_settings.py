@@ -11,6 +11,7 @@ from server.contract.operations import Contract
 from storage.base.setting_keys import DEFAULTS, SETTINGS
 from storage.store import Store
 from tests.conftest import Client
+from tests.rows import Row
 
 KEY = "const:max:storage"
 TIMES, SWITCH, BATCH = "const:sender:defer_times", "const:domaincache:enabled", "const:max:bulk_batch_size"
@@ -21,12 +22,12 @@ def put(client: Any, key: str, value: Any, **more: Any) -> Any:
     return client.post(f"/settings/{key}", json={"value": value, **more})
 
 
-def shown(client: Any, **query: str) -> dict[str, Any]:
+def shown(client: Any, **query: str) -> Row:
     rows = client.get("/settings", query_string=query).json["settings"]
     return {row["key"]: row for row in rows}
 
 
-def rows(store: Store) -> list[dict[str, Any]]:
+def rows(store: Store) -> list[Row]:
     return list(store.databases.main["settings"].find({}, {"_id": 0}))
 
 

@@ -21,6 +21,7 @@ from mail.textual import from_base64, from_hex
 from problems import Problem
 from storage.messages.files import Files
 from storage.store import Store
+from tests.rows import Row
 
 CHUNK = 261_120
 
@@ -29,7 +30,7 @@ def keep(client: Any, user: str, **fields: Any) -> Any:
     return client.post(f"/users/{user}/storage", json={"content": "hello", **fields})
 
 
-def stored(store: Store, file: str) -> dict[str, Any]:
+def stored(store: Store, file: str) -> Row:
     found = store.databases.gridfs["storage.files"].find_one({"_id": ObjectId(file)})
     assert found
     return found

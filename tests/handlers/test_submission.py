@@ -14,6 +14,7 @@ from bson import ObjectId
 from dkim.canonicalization import Relaxed
 
 from storage.store import Store
+from tests.rows import Row
 
 GRACE = {"name": "Grace", "address": "grace@example.org"}
 
@@ -26,11 +27,11 @@ def submit(client: Any, ada: str) -> Callable[..., Any]:
     return send
 
 
-def queue(store: Store) -> list[dict[str, Any]]:
+def queue(store: Store) -> list[Row]:
     return list(store.databases.sender["zone-queue"].find())
 
 
-def envelope(store: Store, queue_id: str) -> dict[str, Any]:
+def envelope(store: Store, queue_id: str) -> Row:
     file = store.databases.sender["mail.files"].find_one({"filename": f"message {queue_id}"})
     assert file
     assert file["contentType"] == "message/rfc822"

@@ -14,6 +14,7 @@ from handlers.users import get_users
 from storage.accounts.user_fields import listing_filter
 from storage.base.paging import Paging
 from storage.store import Store
+from tests.rows import Row
 
 ACTIONS = st.lists(
     st.tuples(st.sampled_from(["insert", "delete first", "delete last", "none"]), st.integers(0, 30)),
@@ -21,7 +22,7 @@ ACTIONS = st.lists(
 )
 
 
-def row(number: int) -> dict[str, Any]:
+def row(number: int) -> Row:
     """An account with ids that leave room in between, so that others can come before and after it."""
     return {"_id": oid(number), "username": f"u{number}", "unameview": f"u{number}"}
 

@@ -21,6 +21,7 @@ from server.settings.table import Settings
 from storage.events.wildduck import WildDuck
 from storage.store import Store
 from tests.conftest import PASSWORD, Client
+from tests.rows import Row
 
 
 class FakeRedis:
@@ -221,7 +222,7 @@ def test_a_temporary_password(client: Any, app: Any, store: Store, ada: str) -> 
     assert re.fullmatch("[A-Za-z0-9]{12}", answer["password"])
     valid_after = datetime.fromisoformat(answer["validAfter"])
     assert abs(valid_after - datetime.now(UTC)) < timedelta(minutes=1)
-    temporary = store.users.get(ObjectId(ada))["tempPassword"]
+    temporary: Row = store.users.get(ObjectId(ada))["tempPassword"]
     assert temporary.keys() == {"validAfter", "password", "created"}
     assert temporary["validAfter"] == temporary["created"] == valid_after
     assert Client(app, token).get("/users/me").json["code"] == "InvalidToken"
@@ -236,6 +237,7 @@ def test_a_temporary_password_for_later_counts_its_day_from_then(client: Any, st
     later = (datetime.now(UTC) + timedelta(days=3)).replace(microsecond=0)
     answer = client.post(f"/users/{ada}/password/reset", json={"validAfter": later.isoformat()}).json
     assert datetime.fromisoformat(answer["validAfter"]) == later
-    assert store.users.get(ObjectId(ada))["tempPassword"]["created"] == later
+    account: Row = store.users.get(ObjectId(ada))
+    assert account["tempPassword"]["created"] == later
     early = client.post("/authenticate", json={"username": "ada", "password": answer["password"]})
     assert (early.status_code, early.json["code"]) == (403, "TempPasswordNotYetValid")

@@ -14,6 +14,7 @@ from server.http.app import create_app
 from server.settings.table import Settings
 from storage.store import Store
 from tests.conftest import Client
+from tests.rows import Row
 
 URL = "https://hooks.example.com/in?x=1"
 NOBODY = "5d48a1f5fd1a4d1be0d4a1c1"
@@ -23,7 +24,7 @@ def create(client: Any, *types: str, **fields: Any) -> Any:
     return client.post("/webhooks", json={"type": list(types) or ["*"], "url": URL, **fields})
 
 
-def rows(store: Store) -> list[dict[str, Any]]:
+def rows(store: Store) -> list[Row]:
     return list(store.databases.users["webhooks"].find({}).sort("_id", 1))
 
 

@@ -15,6 +15,7 @@ from storage.base.database import DatabaseNames
 from storage.messages.intake import NewMessage
 from storage.store import Store
 from tests.conftest import emptied
+from tests.rows import Row
 
 
 class HandClock:
@@ -62,7 +63,7 @@ def die_before_step(store: Store, monkeypatch: pytest.MonkeyPatch, number: int) 
         Runner(store).run_one()
 
 
-def add(store: Store, user: ObjectId, number: int, path: str = "INBOX") -> dict[str, Any]:
+def add(store: Store, user: ObjectId, number: int, path: str = "INBOX") -> Row:
     """Store a message with a subject and a size of its own."""
     raw = f"From: <a@example.com>\r\nSubject: No {number}\r\n\r\n{'x' * number}".encode()
     return store.intake.add(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -16,9 +15,9 @@ from storage.messages.uid_set import UidSet
 from storage.store import Store
 from tests.jobs.conftest import HandClock
 from tests.jobs.test_sweep import with_files
+from tests.rows import Row
 
 Make = Callable[..., ObjectId]
-Document = dict[str, Any]
 SHARED, OWN = "c2hhcmVk", "b3du"
 
 
@@ -29,20 +28,20 @@ class Mail:
         self.store = store
         self.user = user
 
-    def box(self, path: str = "INBOX") -> Document:
+    def box(self, path: str = "INBOX") -> Row:
         return self.store.mailboxes.by_path(self.user, path)
 
-    def upload(self, *contents: str) -> Document:
+    def upload(self, *contents: str) -> Row:
         return self.store.intake.add(
             NewMessage(user=self.store.users.get(self.user), mailbox=self.box(), raw=with_files(*contents))
         )
 
-    def here(self, path: str = "INBOX") -> list[Document]:
+    def here(self, path: str = "INBOX") -> list[Row]:
         return list(
             self.store.databases.main["messages"].find({"mailbox": self.box(path)["_id"]}).sort("uid", 1)
         )
 
-    def copy_as_wildduck_does(self, message: Document) -> Document:
+    def copy_as_wildduck_does(self, message: Row) -> Row:
         """IMAP COPY: references first, then the copy under an id of its own with the same `magic`."""
         files = message["mimeTree"]["attachmentMap"].values()
         for file, times in Counter(map(bytes, files)).items():

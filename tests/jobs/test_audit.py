@@ -17,6 +17,7 @@ from storage.base.database import DatabaseError
 from storage.base.tasks import LEASE
 from storage.store import Store
 from tests.jobs.conftest import HandClock, add, die_before_step
+from tests.rows import Row
 
 Make = Callable[..., ObjectId]
 
@@ -75,7 +76,7 @@ def test_what_is_restored_and_deleted_meanwhile_is_found(
     audit = begin(store, user, clock)
     advance = store.tasks.advance
 
-    def delete(row: dict[str, Any]) -> None:
+    def delete(row: Row) -> None:
         store.messages.delete(user, row["mailbox"], row["uid"])
 
     moves: Iterator[Callable[[], Any]] = iter(

@@ -19,6 +19,7 @@ from storage.messages import expiring as messages_expire
 from storage.messages.intake import NewMessage
 from storage.store import Store
 from tests.jobs.conftest import HandClock
+from tests.rows import Row
 
 Make = Callable[..., ObjectId]
 HOUR = 3_600_000
@@ -49,7 +50,7 @@ def user(store: Store, make_user: Make) -> ObjectId:
     return user
 
 
-def inbox(store: Store, user: ObjectId) -> dict[str, Any]:
+def inbox(store: Store, user: ObjectId) -> Row:
     return store.mailboxes.by_path(user, "INBOX")
 
 
@@ -61,7 +62,7 @@ def retentions(store: Store) -> list[int]:
     return [row["retention"] for row in store.databases.main["messages"].find().sort("uid", 1)]
 
 
-def tasks(store: Store) -> list[dict[str, Any]]:
+def tasks(store: Store) -> list[Row]:
     return list(store.databases.main["tasks"].find({"task": "mailbox-retention"}))
 
 

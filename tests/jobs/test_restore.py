@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -12,12 +11,13 @@ from jobs.runner import Runner
 from storage.base.tasks import LEASE
 from storage.store import Store
 from tests.jobs.conftest import HandClock, add, die_before_step
+from tests.rows import Row
 from tests.storage.plans import examined, indexes, plans
 
 Make = Callable[..., ObjectId]
 
 
-def archive(store: Store, user: ObjectId, clock: HandClock, count: int) -> list[dict[str, Any]]:
+def archive(store: Store, user: ObjectId, clock: HandClock, count: int) -> list[Row]:
     rows = [add(store, user, number) for number in range(count)]
     for row in rows:
         store.messages.delete(user, row["mailbox"], row["uid"])

@@ -23,6 +23,7 @@ from security.secrets import KeyRing, KeyRings
 from server.processes.mongod import Mongod
 from storage.keys.sealed import Place
 from storage.store import Store
+from tests.rows import Row
 from tests.storage.profiler import assert_indexed, profiled
 
 OLD, NEW = "an old cat", "a new cat"
@@ -302,7 +303,7 @@ def test_a_user_can_log_in_with_totp_before_and_after(seen: Seen) -> None:
         }
     )
     rotate(store.sealed)
-    row: dict[str, Any] | None = store.databases.users["users"].find_one({"_id": user.inserted_id})
+    row: Row | None = store.databases.users["users"].find_one({"_id": user.inserted_id})
     assert row
     assert KeyRing(NEW).open(row["seed"]).text == SEED
     assert not KeyRing(NEW).open(row["seed"]).is_outdated

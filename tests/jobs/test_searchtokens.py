@@ -22,7 +22,6 @@ from tests.jobs.conftest import HandClock
 from tests.storage.plans import examined, indexes, plans, values
 
 Make = Callable[..., ObjectId]
-Document = dict[str, Any]
 SENDERS = ("grace", "bob", "zoe")
 
 

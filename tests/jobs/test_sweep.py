@@ -13,6 +13,7 @@ from storage.mailboxes.retention import milliseconds
 from storage.messages.intake import NewMessage
 from storage.store import Store
 from tests.jobs.conftest import HandClock
+from tests.rows import Row
 
 Make = Callable[..., ObjectId]
 PDF = "Content-Type: application/pdf; name=a.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"
@@ -24,13 +25,13 @@ def with_files(*contents: str) -> bytes:
     return f"{head}--b\r\nContent-Type: text/plain\r\n\r\nSee\r\n{parts}--b--\r\n".encode()
 
 
-def add(store: Store, user: ObjectId, *contents: str, flags: tuple[str, ...] = ()) -> dict[str, Any]:
+def add(store: Store, user: ObjectId, *contents: str, flags: tuple[str, ...] = ()) -> Row:
     box = store.mailboxes.by_path(user, "INBOX")
     raw = with_files(*(contents or ("aGVsbG8=",)))
     return store.intake.add(NewMessage(user=store.users.get(user), mailbox=box, raw=raw, flags=flags))
 
 
-def change(store: Store, message: dict[str, Any], collection: str = "messages", **fields: Any) -> None:
+def change(store: Store, message: Row, collection: str = "messages", **fields: Any) -> None:
     store.databases.main[collection].update_one({"_id": message["_id"]}, {"$set": fields})
 
 

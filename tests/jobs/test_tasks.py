@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -13,6 +12,7 @@ from problems import Problem
 from storage.base.tasks import LEASE, MOST_ATTEMPTS, LeaseLost, Task
 from storage.store import Store
 from tests.jobs.conftest import HandClock
+from tests.rows import Row
 
 KINDS = {"quota", "user-delete"}
 
@@ -23,7 +23,7 @@ def claim(store: Store) -> Task:
     return task
 
 
-def on_disk(store: Store, task: ObjectId) -> dict[str, Any]:
+def on_disk(store: Store, task: ObjectId) -> Row:
     return store.databases.main["tasks"].find_one({"_id": task}) or {}
 
 

@@ -16,6 +16,7 @@ from storage.messages.base import own_fields
 from storage.store import Store
 from tests.conftest import Client
 from tests.mail.messages import MESSAGES
+from tests.rows import Row
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ODD_ONES = settings(
@@ -23,7 +24,7 @@ ODD_ONES = settings(
 )
 
 
-def stored_forms(indexed: Indexed) -> list[dict[str, Any]]:
+def stored_forms(indexed: Indexed) -> list[Row]:
     """The document through BSON: as we store bytes (subtype 0), and with each of them as a Binary of subtype 2."""
     document = {**indexed.document, "mallard": own_fields(indexed)}
     encoded = bson.encode(document)
@@ -56,7 +57,7 @@ def test_bytes_are_kept(raw: bytes) -> None:
         assert b"".join(pieces) == normalise(raw)
 
 
-def test_bytes_are_kept_by_the_service(store: Store, client: Client, user: dict[str, Any]) -> None:
+def test_bytes_are_kept_by_the_service(store: Store, client: Client, user: Row) -> None:
     """The same with the document in the database and the attachments in GridFS, in and out through the API."""
     inbox = store.mailboxes.by_path(user["_id"], "INBOX")
     messages = f"/users/{user['_id']}/mailboxes/{inbox['_id']}/messages"

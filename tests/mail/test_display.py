@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mail.display import sanitise, shown
+from tests.rows import Row
 
 HARMFUL = re.compile(
     r"<\s*(?:script|style|svg|math|iframe|object|embed|form|input|button|meta|link|base|template|frame|video|audio)\b"
@@ -92,7 +93,7 @@ def test_a_recipient_in_the_form_that_addresses_are_compared_in(recipient: str, 
     assert envelope["rcpt"] == [{"value": recipient, "formatted": formatted}]
 
 
-def message(headers: dict[str, Any]) -> dict[str, Any]:
+def message(headers: dict[str, Any]) -> Row:
     fields = dict.fromkeys(("uid", "mailbox", "thread", "user", "msgid", "size"), 1)
     return {**fields, "mimeTree": {"parsedHeader": headers}}
 

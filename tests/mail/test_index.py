@@ -14,6 +14,7 @@ from mail.html import html_to_text, text_to_html
 from mail.message import index
 from mail.parameters import file_name, parse
 from mail.threads import normalise_subject, thread_ids
+from tests.rows import Row
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -51,7 +52,7 @@ pdf
 
 
 @pytest.fixture(scope="module")
-def mixed() -> dict[str, Any]:
+def mixed() -> Row:
     return index(MIXED, NOW).document
 
 

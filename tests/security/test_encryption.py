@@ -20,6 +20,7 @@ from mail.listing import is_encrypted
 from mail.message import index
 from mail.mime_tree import parse
 from security.encryption import EncryptionFailed, encrypt_for_owner, encrypt_pgp, encrypt_smime, has_key
+from tests.rows import Row
 
 RAW = (
     b"Received: from a by b\r\nFrom: Grace <grace@example.com>\r\nTo: ada@example.com\r\nCc: c@example.com\r\n"
@@ -38,7 +39,7 @@ def keyring(tmp_path_factory: pytest.TempPathFactory) -> tuple[gnupg.GPG, str]:
     return gpg, str(gpg.export_keys(gpg.gen_key(wanted).fingerprint))
 
 
-def outside(raw: bytes) -> dict[str, Any]:
+def outside(raw: bytes) -> Row:
     return dict(parse(raw).root["parsedHeader"])
 
 

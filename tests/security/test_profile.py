@@ -26,13 +26,14 @@ from security.profile import (
     sign,
     to_pem,
 )
+from tests.rows import Row
 
 NOW = datetime.now(UTC)
 ACCOUNT = Account("5d48a1f5fd1a4d1be0d4a1c1", "Ada <&> {email} $&", "ada@example.com", "owmlfwonfelqvewd")
 RULES = ProfileRules(imap=Server("imap.example.com", 993, True), smtp=Server("smtp.example.com", 465, True))
 
 
-def contents(scopes: list[str], title: str = "Phone") -> dict[str, Any]:
+def contents(scopes: list[str], title: str = "Phone") -> Row:
     return dict(plistlib.loads(build(RULES, ACCOUNT, scopes, title)))
 
 

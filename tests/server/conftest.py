@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import orjson
 import pytest
 import structlog
 
 from server.processes import logging as logs
+from tests.rows import Row
 
 
 class Log:
@@ -25,7 +25,7 @@ class Log:
         return self._stream.getvalue()
 
     @property
-    def lines(self) -> list[dict[str, Any]]:
+    def lines(self) -> list[Row]:
         return [orjson.loads(line) for line in self.text.splitlines()]
 
 

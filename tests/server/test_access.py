@@ -10,6 +10,7 @@ from flask import Flask
 
 from server.settings.table import Settings
 from storage.store import Store
+from tests.rows import Row
 
 SECRET = Settings().secret
 INVALID = {
@@ -42,7 +43,7 @@ def closed(make_app: Callable[..., Flask]) -> Any:
     return make_app(access_control=True).test_client()
 
 
-def places(token: str) -> list[dict[str, Any]]:
+def places(token: str) -> list[Row]:
     return [
         {"query_string": {"accessToken": token}},
         {"headers": {"X-Access-Token": token}},

@@ -31,13 +31,14 @@ from storage.base.database import DatabaseNames
 from storage.keys.certs import Certs
 from storage.store import Store
 from tests.authority import BETWEEN, KINDS, ROOT, Issued, issue
+from tests.rows import Row
 
 DATABASE = "test_tls"
 HOST = "mail.example.com"
 DEFAULT = issue("default.example", by=BETWEEN)
 
 
-def fields(made: Issued, names: list[str] | None = None) -> dict[str, Any]:
+def fields(made: Issued, names: list[str] | None = None) -> Row:
     return {
         "privateKey": made.key_pem,
         "cert": f"{made.pem}\n{BETWEEN.pem}",

@@ -14,8 +14,8 @@ from pymongo import MongoClient
 from storage.base.database import DatabaseNames
 from storage.messages.intake import NewMessage
 from storage.store import Store
+from tests.rows import Row
 
-Document = dict[str, Any]
 _numbers = itertools.count(1)
 
 
@@ -28,19 +28,19 @@ class Account:
         store.mailboxes.create_defaults(self.id, None, {}, 0)
 
     @property
-    def document(self) -> Document:
+    def document(self) -> Row:
         return self.store.users.get(self.id)
 
-    def box(self, path: str = "INBOX") -> Document:
+    def box(self, path: str = "INBOX") -> Row:
         return self.store.mailboxes.by_path(self.id, path)
 
-    def add(self, raw: bytes | None = None, path: str = "INBOX", **options: Any) -> Document:
+    def add(self, raw: bytes | None = None, path: str = "INBOX", **options: Any) -> Row:
         raw = message() if raw is None else raw
         return self.store.intake.add(
             NewMessage(user=self.document, mailbox=self.box(path), raw=raw, **options)
         )
 
-    def all(self, collection: str, **wanted: Any) -> list[Document]:
+    def all(self, collection: str, **wanted: Any) -> list[Row]:
         """Documents of the account as they stand on disk, in the order they came."""
         return list(self.store.databases.main[collection].find({"user": self.id, **wanted}).sort("_id", 1))
 
@@ -88,7 +88,7 @@ def together(count: int, work: Callable[[int], Any]) -> list[Any]:
 
 
 @pytest.fixture(scope="session")
-def store(mongo: MongoClient[Document]) -> Iterator[Store]:
+def store(mongo: MongoClient[dict[str, Any]]) -> Iterator[Store]:
     """A store with all indexes, on a replica set."""
     name = "test_storage"
     store = Store(mongo, DatabaseNames(main=name))
@@ -98,7 +98,7 @@ def store(mongo: MongoClient[Document]) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="session")
-def lone_store(store: Store, mongo: MongoClient[Document]) -> Store:
+def lone_store(store: Store, mongo: MongoClient[dict[str, Any]]) -> Store:
     """The same database as on a server that has no transactions."""
     lone = Store(mongo, store.databases.names)
     lone.transactions.available = False

@@ -7,10 +7,10 @@ from typing import Any
 
 from pymongo.database import Database
 
-Document = dict[str, Any]
+from tests.rows import Row
 
 
-def entries(database: Database[Document], work: Callable[[], Any]) -> list[Document]:
+def entries(database: Database[dict[str, Any]], work: Callable[[], Any]) -> list[Row]:
     """All that the profiler saw while `work` ran."""
     database.command("profile", 2)
     try:
@@ -22,13 +22,13 @@ def entries(database: Database[Document], work: Callable[[], Any]) -> list[Docum
     return seen
 
 
-def profiled(database: Database[Document], collection: str, work: Callable[[], Any]) -> list[Document]:
+def profiled(database: Database[dict[str, Any]], collection: str, work: Callable[[], Any]) -> list[Row]:
     """What `work` did with a collection: `planSummary`, `docsExamined` and the like."""
     seen = entries(database, work)
     return [row for row in seen if row["ns"] == f"{database.name}.{collection}" and "planSummary" in row]
 
 
-def assert_indexed(entry: Document, most: int) -> None:
+def assert_indexed(entry: Row, most: int) -> None:
     """An index led to at most so many documents, in the order asked for."""
     assert "COLLSCAN" not in entry["planSummary"], entry
     assert not entry.get("hasSortStage"), entry

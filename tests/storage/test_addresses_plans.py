@@ -11,7 +11,8 @@ from bson import ObjectId
 from storage.addresses.listing import listing_filter
 from storage.base.paging import Paging
 from storage.store import Store
-from tests.storage.conftest import Account, Document
+from tests.rows import Row
+from tests.storage.conftest import Account
 from tests.storage.plans import examined, indexes, plans
 
 MANY = 2000
@@ -29,7 +30,7 @@ def crowd(store: Store) -> Iterator[Account]:
     collection.delete_many({"_id": {"$in": inserted}})
 
 
-def row(number: int, user: ObjectId) -> Document:
+def row(number: int, user: ObjectId) -> Row:
     address = f"n.{number:04}@crowd.example"
     common = {"address": address, "addrview": address.replace("n.", "n"), "created": user.generation_time}
     if number % 500 == 3:
@@ -38,7 +39,7 @@ def row(number: int, user: ObjectId) -> Document:
     return {**common, "user": user, **tags}
 
 
-def page(store: Store, fields: Document, own: ObjectId | None = None, **paging: Any) -> Any:
+def page(store: Store, fields: Row, own: ObjectId | None = None, **paging: Any) -> Any:
     return store.addresses.page(listing_filter(fields, own), Paging(5, **paging))
 
 
@@ -69,7 +70,7 @@ def test_so_does_a_page_in_the_middle(store: Store, crowd: Account, direction: s
     ],
 )
 def test_a_filter_reads_what_matches(
-    store: Store, crowd: Account, fields: Document, used: set[str], matching: int
+    store: Store, crowd: Account, fields: Row, used: set[str], matching: int
 ) -> None:
     found = plans(store, lambda: page(store, fields))
     assert page(store, fields)[1] == matching

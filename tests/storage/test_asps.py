@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -12,6 +11,7 @@ from bson import ObjectId
 from problems import Problem
 from storage.accounts.asps import Asps
 from storage.store import Store
+from tests.rows import Row
 from tests.storage.conftest import together
 
 FIELDS = {"description": "Phone", "scopes": ["*"], "password": "hash", "selector": "c"}
@@ -22,7 +22,7 @@ def user() -> ObjectId:
     return ObjectId()
 
 
-def rows(store: Store, user: ObjectId) -> list[dict[str, Any]]:
+def rows(store: Store, user: ObjectId) -> list[Row]:
     return list(store.databases.users["asps"].find({"user": user}).sort("_id", 1))
 
 

@@ -14,6 +14,7 @@ from storage.audits.audits import Actor, Span
 from storage.audits.copying import PLACES, AuditImport, AuditOver
 from storage.base.database import DatabaseError, utc_now
 from storage.store import Store
+from tests.rows import Row
 from tests.storage.conftest import Account, message, together, with_attachment
 from tests.storage.plans import examined, indexes, plans
 
@@ -37,7 +38,7 @@ def copies(account: Account, audit: ObjectId) -> list[tuple[str, bytes]]:
     return [(copy.mailbox, b"".join(copy.pieces)) for copy in account.store.audit_files.export(audit)]
 
 
-def files(account: Account) -> list[dict[str, Any]]:
+def files(account: Account) -> list[Row]:
     return list(account.store.databases.gridfs["audit.files"].find({}))
 
 

@@ -13,7 +13,8 @@ from storage.accounts.auth_log import AuthLog, event_key
 from storage.base.paging import Paging
 from storage.base.settings import Settings
 from storage.store import Store
-from tests.storage.conftest import Document, together
+from tests.rows import Row
+from tests.storage.conftest import together
 
 KEEP = "const:authlog:time"
 
@@ -25,7 +26,7 @@ def settings(store: Store) -> Iterator[Settings]:
     store.settings.delete(KEEP)
 
 
-def rows(store: Store, user: ObjectId) -> list[Document]:
+def rows(store: Store, user: ObjectId) -> list[Row]:
     return list(store.databases.users["authlog"].find({"user": user}).sort("created", 1))
 
 
@@ -126,7 +127,7 @@ def test_ids_are_in_the_order_of_events(store: Store) -> None:
         ({"ip": "192.0.2.1", "action": "reset"}, {"user_by_known_ip", "user_by_action"}),
     ],
 )
-def test_each_filter_has_an_index_that_is_in_order(store: Store, wanted: Document, indexes: set[str]) -> None:
+def test_each_filter_has_an_index_that_is_in_order(store: Store, wanted: Row, indexes: set[str]) -> None:
     user = ObjectId()
     for number in range(60):
         store.auth_log.write(user, f"action {number % 9}", ip=f"192.0.2.{number % 7}")

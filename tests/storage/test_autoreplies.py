@@ -6,11 +6,12 @@ import pytest
 from bson import ObjectId
 
 from problems import NoUpdates, Problem
-from tests.storage.conftest import Account, Document, together
+from tests.rows import Row
+from tests.storage.conftest import Account, together
 from tests.storage.plans import indexes, plans
 
 
-def accept(merged: Document) -> None:
+def accept(merged: Row) -> None:
     """Nothing is wrong with it."""
 
 
@@ -24,7 +25,7 @@ def test_many_at_once_make_one(account: Account) -> None:
 
 
 def test_what_is_refused_changes_nothing(account: Account) -> None:
-    def refuse(merged: Document) -> None:
+    def refuse(merged: Row) -> None:
         raise NoUpdates(str(merged["text"]))
 
     account.store.autoreplies.put(account.id, {"text": "a"}, accept)

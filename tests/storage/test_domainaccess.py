@@ -8,7 +8,8 @@ from bson import ObjectId
 from problems import Problem
 from storage.addresses.domain_access import ALLOW, BLOCK
 from storage.store import Store
-from tests.storage.conftest import Document, together
+from tests.rows import Row
+from tests.storage.conftest import together
 from tests.storage.profiler import assert_indexed, profiled
 
 
@@ -17,7 +18,7 @@ def tag() -> str:
     return f"Tag{ObjectId()}"
 
 
-def rows(store: Store, of: str) -> list[Document]:
+def rows(store: Store, of: str) -> list[Row]:
     return list(store.databases.main["domainaccess"].find({"tagview": of.lower()}))
 
 

@@ -14,7 +14,8 @@ from problems import Problem
 from server.processes.mongod import Mongod
 from storage.addresses.domain_rename import DomainRename, Renamed
 from storage.store import Store
-from tests.storage.conftest import Account, Document, together
+from tests.rows import Row
+from tests.storage.conftest import Account, together
 from tests.storage.plans import examined, indexes, plans
 
 
@@ -34,7 +35,7 @@ def fill(account: Account, here: str, count: int) -> None:
     account.store.databases.users["addresses"].insert_many(rows)
 
 
-def addresses_at(store: Store, here: str) -> list[Document]:
+def addresses_at(store: Store, here: str) -> list[Row]:
     return list(store.databases.users["addresses"].find({"addrview": {"$regex": f"@{here}$"}}))
 
 
@@ -59,13 +60,13 @@ class Stopped(DomainRename):
 
     after = 0
 
-    def _move(self, batch: list[Document], new: str) -> tuple[int, int]:
+    def _move(self, batch: list[Row], new: str) -> tuple[int, int]:
         if self.after == 0:
             self._stop(batch, new)
         self.after -= 1
         return super()._move(batch, new)
 
-    def _stop(self, batch: list[Document], new: str) -> None:
+    def _stop(self, batch: list[Row], new: str) -> None:
         if not self._transactions.available:
             self._move_main([row for row in batch if row.get("user")], new, None)
         raise AutoReconnect("gone")
@@ -99,9 +100,9 @@ def test_a_conflict_in_the_last_batch_leaves_the_first_alone(account: Account) -
 class Overtaken(DomainRename):
     """One where somebody makes an address of the new domain once the conflicts were looked for."""
 
-    made: Document | None = None
+    made: Row | None = None
 
-    def _move(self, batch: list[Document], new: str) -> tuple[int, int]:
+    def _move(self, batch: list[Row], new: str) -> tuple[int, int]:
         if self.made is None:
             self.made = {"user": ObjectId(), "address": f"n5@{new}", "addrview": f"n5@{new}"}
             self._addresses.insert_one(self.made)

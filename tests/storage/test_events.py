@@ -14,10 +14,10 @@ from pymongo import MongoClient
 from problems import MailboxNotFound, Problem
 from storage.events.webhooks import patterns_of
 from storage.store import Store
+from tests.rows import Row
 from tests.storage.conftest import Account, together
 from tests.storage.profiler import entries
 
-Document = dict[str, Any]
 URL = "https://hooks.example.com/"
 COLLECTIONS = ("webhookqueue", "webhooklanes", "eventorder", "webhooks")
 
@@ -31,7 +31,7 @@ def _empty(store: Store, lone_store: Store) -> Iterator[None]:
         one.webhooks._known = None
 
 
-def bodies(store: Store, **wanted: Any) -> list[Document]:
+def bodies(store: Store, **wanted: Any) -> list[Row]:
     rows = store.databases.main["webhookqueue"].find(wanted)
     return [row["body"] for row in rows.sort([("hook", 1), ("user", 1), ("n", 1)])]
 
@@ -225,7 +225,7 @@ def test_where_nobody_listens_nothing_is_written_for_it(store: Store, change: st
     assert not used & set(COLLECTIONS), "neither written nor looked up"
 
 
-def test_who_listens_is_known_for_five_seconds(mongo: MongoClient[Document], store: Store) -> None:
+def test_who_listens_is_known_for_five_seconds(mongo: MongoClient[dict[str, Any]], store: Store) -> None:
     moment = datetime.now(UTC)
     here = Store(mongo, store.databases.names, lambda: moment)
     ada = ObjectId()
@@ -242,7 +242,7 @@ def test_who_listens_is_known_for_five_seconds(mongo: MongoClient[Document], sto
 
 
 def test_a_hook_that_somebody_stored_wrongly_stops_nothing(ada: Account) -> None:
-    hooks: list[Document] = [
+    hooks: list[Row] = [
         {"user": None, "type": ["*"]},
         {"user": ada.id, "type": "*", "url": URL},
         {"user": ada.id, "type": [5, None], "url": URL},

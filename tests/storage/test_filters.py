@@ -11,7 +11,8 @@ from bson import ObjectId
 from problems import Problem
 from storage.base.paging import Paging
 from storage.store import Store
-from tests.storage.conftest import Account, Document
+from tests.rows import Row
+from tests.storage.conftest import Account
 from tests.storage.plans import examined, indexes, plans
 
 MANY = 2000
@@ -29,7 +30,7 @@ def crowd(store: Store) -> Iterator[Account]:
     collection.delete_many({"_id": {"$in": inserted}})
 
 
-def row(number: int, user: ObjectId, box: ObjectId) -> Document:
+def row(number: int, user: ObjectId, box: ObjectId) -> Row:
     targets = [{"id": ObjectId(), "type": "mail", "value": f"Rare{number}@x.example"}]
     action = {"targets": targets} if number % 500 == 0 else {"mailbox": box}
     return {
@@ -88,7 +89,7 @@ def test_rows_have_only_what_is_shown(store: Store, crowd: Account) -> None:
 
 
 def test_a_free_slot_is_taken_again(store: Store, ada: Account) -> None:
-    fields: Document = {"query": {"headers": {}}, "action": {}}
+    fields: Row = {"query": {"headers": {}}, "action": {}}
     ids = [store.filters.create(ada.id, fields, 3) for _ in range(3)]
     store.filters.delete(ada.id, ids[1])
     store.filters.create(ada.id, fields, 3)

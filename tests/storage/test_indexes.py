@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pymongo import MongoClient
 
-from storage.base.database import DatabaseNames, Databases, Document
+from storage.base.database import DatabaseNames, Databases
 from storage.base.indexes import ensure_indexes
 
 
 @pytest.fixture
-def databases(mongo: MongoClient[Document]) -> Iterator[Databases]:
+def databases(mongo: MongoClient[dict[str, Any]]) -> Iterator[Databases]:
     names = DatabaseNames(main="test_indexes", users="test_indexes_users")
     yield Databases(mongo, names)
     for name in (names.main, names.users):

@@ -13,7 +13,8 @@ from problems import Problem
 from storage.messages import changing as messages_change
 from storage.messages.uid_set import UidSet
 from storage.store import Store
-from tests.storage.conftest import Account, Document, message, together, with_attachment
+from tests.rows import Row
+from tests.storage.conftest import Account, message, together, with_attachment
 
 MIRRORS = ("unseen", "undeleted", "flagged", "draft", "searchable")
 
@@ -22,7 +23,7 @@ def uids(text: str) -> UidSet:
     return UidSet.parse(text)
 
 
-def entries(account: Account, command: str) -> list[Document]:
+def entries(account: Account, command: str) -> list[Row]:
     return account.all("journal", command=command)
 
 
@@ -40,7 +41,7 @@ def entries(account: Account, command: str) -> list[Document]:
     ],
 )
 def test_flags_and_their_mirrors_move_together(
-    account: Account, changes: Document, flags: list[str], mirrors: tuple[bool | None, ...]
+    account: Account, changes: Row, flags: list[str], mirrors: tuple[bool | None, ...]
 ) -> None:
     inbox = account.add(flags=["$Label"])["mailbox"]
     for _ in range(2):

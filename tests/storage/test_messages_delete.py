@@ -13,14 +13,15 @@ from problems import Problem
 from storage.messages import deleting as messages_delete
 from storage.messages.uid_set import UidSet
 from storage.store import Store
-from tests.storage.conftest import Account, Document, message, together, with_attachment
+from tests.rows import Row
+from tests.storage.conftest import Account, message, together, with_attachment
 
 
 def pdf() -> bytes:
     return with_attachment(content=ObjectId().binary.hex() + "AAAA")
 
 
-def references(account: Account, stored: Document) -> tuple[int, int]:
+def references(account: Account, stored: Row) -> tuple[int, int]:
     metadata = account.store.attachments.file(stored["mimeTree"]["attachmentMap"]["ATT00001"])["metadata"]
     return metadata["c"], metadata["m"]
 

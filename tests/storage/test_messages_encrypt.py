@@ -13,6 +13,7 @@ from pymongo.errors import OperationFailure
 from problems import Problem
 from storage.messages.uid_set import UidSet
 from storage.store import Store
+from tests.rows import Row
 from tests.storage.conftest import Account, message, with_attachment
 
 
@@ -32,7 +33,7 @@ def key(gpg: gnupg.GPG) -> str:
     return str(gpg.export_keys(gpg.list_keys()[0]["fingerprint"]))
 
 
-def source(account: Account, row: dict[str, Any]) -> bytes:
+def source(account: Account, row: Row) -> bytes:
     found = account.store.messages.find(account.id, row["mailbox"], row["uid"])
     return b"".join(account.store.messages.source(found))
 

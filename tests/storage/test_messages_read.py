@@ -17,7 +17,8 @@ from storage.messages.searching import search_order
 from storage.messages.uid_set import UidSet
 from storage.search.condition import condition
 from storage.store import Store
-from tests.storage.conftest import Account, Document, message, with_attachment
+from tests.rows import Row
+from tests.storage.conftest import Account, message, with_attachment
 from tests.storage.plans import explained, reads, values
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -178,32 +179,32 @@ def test_old_documents_have_no_map_of_attachments(ada: Account) -> None:
 
 
 @pytest.fixture
-def explain(store: Store) -> Callable[[Callable[[], Any]], list[Document]]:
+def explain(store: Store) -> Callable[[Callable[[], Any]], list[Row]]:
     """`explain(work)`: the plans of all reads that `work` makes, with those of the pipelines that they join in."""
 
-    def plan(command: Document) -> Document:
+    def plan(command: Row) -> Row:
         joined = [explained(store, join) for join in joins(command)]
         return {**explained(store, command), "joined": joined}
 
     return lambda work: [plan(command) for command in reads(store, work)]
 
 
-def joins(command: Document) -> list[Document]:
+def joins(command: Row) -> list[Row]:
     """The pipelines that a command joins in, each as a command of its own: `explain` does not show their indexes."""
     found = [stage["$lookup"] for stage in command.get("pipeline", ()) if "$lookup" in stage]
     alone = [join for join in found if "localField" not in join]
     return [{"aggregate": join["from"], "pipeline": join["pipeline"], "cursor": {}} for join in alone]
 
 
-def stages_of(plan: Document) -> set[str]:
+def stages_of(plan: Row) -> set[str]:
     return {str(stage) for stage in values(plan, "stage")}
 
 
-def examined(plan: Document) -> int:
+def examined(plan: Row) -> int:
     return sum(values(plan, "totalDocsExamined"), 0)
 
 
-def assert_indexed(plan: Document, most: int) -> None:
+def assert_indexed(plan: Row, most: int) -> None:
     assert "COLLSCAN" not in stages_of(plan), plan
     assert all(int(scans) == 0 for scans in values(plan, "collectionScans")), plan
     assert "IXSCAN" in stages_of(plan) or "IDHACK" in stages_of(plan) or list(values(plan, "indexesUsed")), (
@@ -212,9 +213,7 @@ def assert_indexed(plan: Document, most: int) -> None:
     assert examined(plan) <= most, plan
 
 
-def test_a_page_reads_as_many_messages_as_it_shows(
-    ada: Account, explain: Callable[..., list[Document]]
-) -> None:
+def test_a_page_reads_as_many_messages_as_it_shows(ada: Account, explain: Callable[..., list[Row]]) -> None:
     inbox = fill(ada, 30)
     plans = explain(lambda: page(ada, inbox, Paging(3)))
     assert len(plans) == 1, "one query: rows, mailbox and total"
@@ -227,15 +226,13 @@ def test_a_page_reads_as_many_messages_as_it_shows(
     assert_indexed(plan, most=8)
 
 
-def test_one_message_is_one_key(ada: Account, explain: Callable[..., list[Document]]) -> None:
+def test_one_message_is_one_key(ada: Account, explain: Callable[..., list[Row]]) -> None:
     inbox = fill(ada, 10)
     (plan,) = explain(lambda: ada.store.messages.find(ada.id, inbox, 5, SHOWN))
     assert_indexed(plan, most=1)
 
 
-def test_searches_stay_in_the_mailbox(
-    ada: Account, store: Store, explain: Callable[..., list[Document]]
-) -> None:
+def test_searches_stay_in_the_mailbox(ada: Account, store: Store, explain: Callable[..., list[Row]]) -> None:
     fill(Account(store), 30)
     inbox = fill(ada, 6)
     fill(ada, 6, path="Trash")
@@ -255,7 +252,7 @@ def test_searches_stay_in_the_mailbox(
             assert_indexed(plan, most=12)
 
 
-def test_counting_and_measuring_read_no_message(ada: Account, explain: Callable[..., list[Document]]) -> None:
+def test_counting_and_measuring_read_no_message(ada: Account, explain: Callable[..., list[Row]]) -> None:
     inbox = fill(ada, 10)
     ada.store.mailbox_counts.distrust(inbox)
     boxes = ada.store.mailboxes.of_user(ada.id)
@@ -268,7 +265,7 @@ def test_counting_and_measuring_read_no_message(ada: Account, explain: Callable[
         assert_indexed(plan, most=0)
 
 
-def test_changes_find_their_messages_by_index(ada: Account, explain: Callable[..., list[Document]]) -> None:
+def test_changes_find_their_messages_by_index(ada: Account, explain: Callable[..., list[Row]]) -> None:
     inbox = fill(ada, 10)
     plans = explain(lambda: ada.store.messages.update(ada.id, inbox, UidSet.parse("2,4:5"), {"seen": True}))
     assert plans
@@ -276,7 +273,7 @@ def test_changes_find_their_messages_by_index(ada: Account, explain: Callable[..
         assert_indexed(plan, most=3)
 
 
-def test_a_search_by_sender_reads_what_it_finds(ada: Account, explain: Callable[..., list[Document]]) -> None:
+def test_a_search_by_sender_reads_what_it_finds(ada: Account, explain: Callable[..., list[Row]]) -> None:
     fill(ada, 60)
     ada.add(message("One of many", sender="Zoë Unusual <zoe@rare.example>"))
     for fields in ({"from": "unusual"}, {"from": "rare.ex"}, {"q": "from:nusua subject:many"}):

@@ -15,6 +15,7 @@ from storage.messages.searching import search_order
 from storage.search.condition import condition
 from storage.search.plan import Places
 from storage.store import Store
+from tests.rows import Row
 from tests.storage.conftest import Account, message, with_attachment
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -134,7 +135,7 @@ def test_one_row_for_each_thread(ada: Account) -> None:
     assert ([row["uid"] for row in page.rows], total) == ([6], 1)
 
 
-def slow_search(ada: Account) -> list[dict[str, Any]]:
+def slow_search(ada: Account) -> list[Row]:
     """A search of INBOX that counts long for each message that has the field `slow`.
 
     Between messages the database looks at the clock. Scripts that sleep can be interrupted anywhere, and what it

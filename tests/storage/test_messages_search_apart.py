@@ -11,11 +11,11 @@ from bson import ObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.base.database import Document
 from storage.base.paging import Paging
 from storage.messages.searching import first_of, search_order
 from storage.search.condition import condition
 from storage.store import Store
+from tests.rows import Row
 from tests.storage.conftest import Account, message
 from tests.storage.plans import examined, indexes, plans, values
 
@@ -25,7 +25,7 @@ SENDERS = ("grace", "zoe", "bob")
 MESSAGES = 40
 
 
-def kinds(number: int) -> dict[str, Any]:
+def kinds(number: int) -> Row:
     """What a message of the collection is: its words, who sent it, whether it is starred, its thread."""
     return {
         "words": [word for place, word in enumerate(WORDS) if number % (place + 2) == 0],
@@ -53,7 +53,7 @@ def ada(store: Store) -> Account:
     return ada
 
 
-def wanted_by(store: Store, user: ObjectId, **fields: Any) -> list[Document]:
+def wanted_by(store: Store, user: ObjectId, **fields: Any) -> list[Row]:
     return condition(store.messages.places(user), user, fields)
 
 
@@ -122,10 +122,10 @@ def test_alternatives_find_what_a_look_at_every_message_finds(
 
 
 def pages(
-    ada: Account, wanted: list[Document], order: str | None, limit: int, collapse: bool
-) -> tuple[list[Document], set[int]]:
+    ada: Account, wanted: list[Row], order: str | None, limit: int, collapse: bool
+) -> tuple[list[Row], set[int]]:
     """All rows page by page, and the totals that the pages told."""
-    rows: list[Document] = []
+    rows: list[Row] = []
     totals: set[int] = set()
     cursor: Any = None
     while cursor is not False:
@@ -189,7 +189,7 @@ def test_a_job_goes_through_all_of_it_by_id(ada: Account) -> None:
     wanted = wanted_by(ada.store, ada.id, q="quokka or from:zoe")
     whole = ada.store.messages.matching(wanted, None, ObjectId("f" * 24), 100)
     assert [row["_id"] for row in whole] == sorted({row["_id"] for row in whole})
-    steps: list[Document] = []
+    steps: list[Row] = []
     while more := ada.store.messages.matching(
         wanted, steps[-1]["_id"] if steps else None, ObjectId("f" * 24), 3
     ):

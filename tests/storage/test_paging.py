@@ -13,7 +13,6 @@ from problems import InvalidInput
 from storage.base.listing import page_of
 from storage.base.paging import ASCENDING, DESCENDING, Order, Page, Paging, decode_cursor
 from storage.store import Store
-from tests.storage.conftest import Document
 
 ORDERS = [
     Order(),
@@ -35,7 +34,7 @@ def rows(store: Store) -> Any:
     collection.drop()
 
 
-def page(rows: Collection[Document], order: Order, **paging: Any) -> Page[Any]:
+def page(rows: Collection[dict[str, Any]], order: Order, **paging: Any) -> Page[Any]:
     return page_of(rows, {}, {}, Paging(3, **paging), order)[0]
 
 
@@ -47,12 +46,12 @@ def encoded(text: str) -> str:
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def delete(rows: Collection[Document], *pages: Page[Any]) -> None:
+def delete(rows: Collection[dict[str, Any]], *pages: Page[Any]) -> None:
     rows.delete_many({"_id": {"$in": [row["_id"] for page in pages for row in page.rows]}})
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=str)
-def test_an_empty_last_page_leads_back(rows: Collection[Document], order: Order) -> None:
+def test_an_empty_last_page_leads_back(rows: Collection[dict[str, Any]], order: Order) -> None:
     first = page(rows, order)
     second = page(rows, order, next=first.next_cursor)
     delete(rows, page(rows, order, next=second.next_cursor))
@@ -65,7 +64,7 @@ def test_an_empty_last_page_leads_back(rows: Collection[Document], order: Order)
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=str)
-def test_an_empty_first_page_leads_on(rows: Collection[Document], order: Order) -> None:
+def test_an_empty_first_page_leads_on(rows: Collection[dict[str, Any]], order: Order) -> None:
     first = page(rows, order)
     second = page(rows, order, next=first.next_cursor)
     delete(rows, first)
@@ -75,13 +74,13 @@ def test_an_empty_first_page_leads_on(rows: Collection[Document], order: Order) 
     assert (numbers(on), on.page) == (numbers(second), 2)
 
 
-def test_a_listing_of_nothing_has_no_cursors(rows: Collection[Document]) -> None:
+def test_a_listing_of_nothing_has_no_cursors(rows: Collection[dict[str, Any]]) -> None:
     rows.delete_many({})
     found = page(rows, Order())
     assert (found.rows, found.page, found.previous_cursor, found.next_cursor) == ([], 1, False, False)
 
 
-def test_where_all_has_gone_no_way_leads_anywhere(rows: Collection[Document]) -> None:
+def test_where_all_has_gone_no_way_leads_anywhere(rows: Collection[dict[str, Any]]) -> None:
     cursor = page(rows, Order()).next_cursor
     rows.delete_many({})
     empty = page(rows, Order(), next=cursor)
@@ -93,7 +92,7 @@ ID = "5f0f32b3a1a8e6d9c1a2b3c4"
 
 
 @pytest.mark.parametrize("number", [2**70, -(2**70), -5, 0])
-def test_a_page_number_of_any_size_leads_on(rows: Collection[Document], number: int) -> None:
+def test_a_page_number_of_any_size_leads_on(rows: Collection[dict[str, Any]], number: int) -> None:
     found = page(rows, Order(), next=encoded(f'["{{\\"$oid\\":\\"000000000000000000000000\\"}}",{number}]'))
     assert (numbers(found), found.page >= 1) == ([0, 1, 2], True)
     assert numbers(page(rows, Order(), next=found.next_cursor)) == [3, 4, 5]

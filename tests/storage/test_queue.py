@@ -16,6 +16,7 @@ from storage.base.database import DatabaseNames
 from storage.queue.outbound import Delivery, new_queue_id
 from storage.queue.queue import Entry
 from storage.store import Store
+from tests.rows import Row
 from tests.storage.conftest import together
 from tests.storage.plans import indexes, plans, values
 from tests.storage.profiler import profiled
@@ -43,7 +44,7 @@ def claim(store: Store, owner: str = "one", **options: Any) -> Entry | None:
     return store.queue.claim_next(owner, SPAN, **options)
 
 
-def row(store: Store, entry: Entry) -> dict[str, Any] | None:
+def row(store: Store, entry: Entry) -> Row | None:
     return store.databases.sender["zone-queue"].find_one({"_id": entry.key})
 
 

@@ -16,7 +16,7 @@ from storage.accounts.user_fields import listing_filter, stored_target
 from storage.base.database import DatabaseNames
 from storage.base.paging import Paging
 from storage.store import Store
-from tests.storage.conftest import Account, Document, together
+from tests.storage.conftest import Account, together
 
 
 def name() -> str:
@@ -100,7 +100,7 @@ def test_a_summary_is_one_query_without_secrets(ada: Account, mongod: Mongod) ->
     assert not {"password", "tempPassword", "oldPasswords", "seed", "pendingSeed", "webauthn"} & set(summary)
 
 
-def test_a_summary_where_accounts_have_a_database_of_their_own(mongo: MongoClient[Document]) -> None:
+def test_a_summary_where_accounts_have_a_database_of_their_own(mongo: MongoClient[dict[str, Any]]) -> None:
     names = DatabaseNames(main="test_apart", users="test_apart_users")
     store = Store(mongo, names)
     try:

@@ -12,11 +12,11 @@ from pymongo import MongoClient
 
 from storage.events.webhook_queue import LEASE, Entry, Lane, LaneLost, WebhookQueue
 from storage.store import Store
+from tests.rows import Row
 from tests.storage.conftest import together
 from tests.storage.plans import examined, indexes, plans
 from tests.storage.profiler import entries
 
-Document = dict[str, Any]
 A, B = "http://a.example.com:80", "http://b.example.com:80"
 
 
@@ -36,7 +36,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def own(mongo: MongoClient[Document], store: Store, clock: Clock) -> Iterator[Store]:
+def own(mongo: MongoClient[dict[str, Any]], store: Store, clock: Clock) -> Iterator[Store]:
     """The store with a clock of its own, the queue emptied after the test."""
     yield Store(mongo, store.databases.names, clock)
     for name in ("webhookqueue", "webhooklanes", "webhooks"):
@@ -266,7 +266,7 @@ def test_every_read_is_led_by_an_index(own: Store) -> None:
         queue.give_up(lane, head(queue, lane), 1, "x")
     put(queue, hooks[0], 100)
 
-    def plan_of(work: Callable[[], Any]) -> Document:
+    def plan_of(work: Callable[[], Any]) -> Row:
         (plan,) = plans(own, work)
         return plan
 

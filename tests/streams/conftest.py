@@ -18,6 +18,7 @@ from bson import ObjectId
 
 from server.processes.mongod import Mongod
 from storage.store import Store
+from tests.rows import Row
 
 TOKEN = "streams-root-token"
 
@@ -155,7 +156,7 @@ class Events:
             self._take()
         return self
 
-    def wait(self, count: int, seconds: float = 15) -> list[dict[str, Any]]:
+    def wait(self, count: int, seconds: float = 15) -> list[Row]:
         """The events, once there are as many."""
         return self.read(lambda events: len(events.seen) >= count, seconds).seen
 
@@ -178,6 +179,6 @@ def listen(api: Api) -> Iterator[Callable[..., Events]]:
 
 
 @pytest.fixture
-def inbox(store: Store, user: dict[str, Any]) -> dict[str, Any]:
+def inbox(store: Store, user: Row) -> Row:
     """INBOX of the account."""
     return store.mailboxes.by_path(user["_id"], "INBOX")

@@ -17,23 +17,23 @@ from server.processes.mongod import Mongod
 from storage.messages.intake import NewMessage
 from storage.messages.uid_set import UidSet
 from storage.store import Store
+from tests.rows import Row
 from tests.streams.conftest import TOKEN, start_api
 
 Listen = Callable[..., Any]
-User = dict[str, Any]
 RAW = b"From: grace@example.com\r\nSubject: Hello\r\n\r\nDear Ada"
 
 
-def entries(client: Any) -> list[dict[str, Any]]:
+def entries(client: Any) -> list[Row]:
     """The events that are entries of the journal."""
     return [event for event in client.seen if event["command"] not in ("COUNTERS", "DROP", "LOGOUT")]
 
 
-def journal(store: Store, user: User) -> list[str]:
+def journal(store: Store, user: Row) -> list[str]:
     return [str(row["_id"]) for row in store.databases.main["journal"].find({"user": user["_id"]})]
 
 
-def test_each_change_is_told_as_it_happens(listen: Listen, store: Store, user: User, inbox: User) -> None:
+def test_each_change_is_told_as_it_happens(listen: Listen, store: Store, user: Row, inbox: Row) -> None:
     client = listen(user["_id"]).read(lambda c: bool(c.comments))
     assert client.status == 200
     head = client.head.decode().lower()
@@ -61,7 +61,7 @@ def test_each_change_is_told_as_it_happens(listen: Listen, store: Store, user: U
     assert (counters["command"], counters["total"], counters["unseen"]) == ("COUNTERS", 0, 0)
 
 
-def test_mailboxes(listen: Listen, store: Store, user: User) -> None:
+def test_mailboxes(listen: Listen, store: Store, user: Row) -> None:
     client = listen(user["_id"]).read(lambda c: bool(c.comments))
     box = store.mailboxes.create(user["_id"], "Work", {}, 100)
     store.mailboxes.update(store.mailboxes.get(user["_id"], box), "Play", {})
@@ -81,7 +81,7 @@ def test_mailboxes(listen: Listen, store: Store, user: User) -> None:
 
 
 def test_a_move_tells_both_sides_and_both_counters(
-    listen: Listen, store: Store, user: User, inbox: User
+    listen: Listen, store: Store, user: Row, inbox: Row
 ) -> None:
     junk = store.mailboxes.by_special_use(user["_id"], "\\Junk")["_id"]
     for _ in range(3):
@@ -97,7 +97,7 @@ def test_a_move_tells_both_sides_and_both_counters(
     ]
 
 
-def test_without_an_id_nothing_is_replayed(listen: Listen, store: Store, user: User, inbox: User) -> None:
+def test_without_an_id_nothing_is_replayed(listen: Listen, store: Store, user: Row, inbox: Row) -> None:
     store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
     client = listen(user["_id"]).read(lambda c: bool(c.comments))
     second = store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
@@ -106,7 +106,7 @@ def test_without_an_id_nothing_is_replayed(listen: Listen, store: Store, user: U
 
 @pytest.mark.parametrize("place", ["header", "query"])
 def test_a_resume_begins_behind_the_id(
-    listen: Listen, store: Store, user: User, inbox: User, place: str
+    listen: Listen, store: Store, user: Row, inbox: Row, place: str
 ) -> None:
     client = listen(user["_id"]).read(lambda c: bool(c.comments))
     for _ in range(5):
@@ -120,7 +120,7 @@ def test_a_resume_begins_behind_the_id(
     assert [event["command"] for event in again.seen][-1] == "COUNTERS"
 
 
-def test_an_id_that_never_was(listen: Listen, store: Store, user: User, inbox: User) -> None:
+def test_an_id_that_never_was(listen: Listen, store: Store, user: Row, inbox: Row) -> None:
     for _ in range(3):
         store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
     everything = listen(user["_id"], last="0" * 24).read(lambda c: bool(c.comments))
@@ -130,9 +130,7 @@ def test_an_id_that_never_was(listen: Listen, store: Store, user: User, inbox: U
     assert nothing.comments == [": idling 1"]
 
 
-def test_a_long_replay_goes_on_from_page_to_page(
-    listen: Listen, store: Store, user: User, inbox: User
-) -> None:
+def test_a_long_replay_goes_on_from_page_to_page(listen: Listen, store: Store, user: Row, inbox: Row) -> None:
     rows = [{"command": "FETCH", "uid": n, "modseq": n, "unseenChange": True} for n in range(1, 1051)]
     store.journal.append(user["_id"], inbox["_id"], rows)
     client = listen(user["_id"], last="0" * 24).read(lambda c: bool(c.comments))
@@ -141,7 +139,7 @@ def test_a_long_replay_goes_on_from_page_to_page(
 
 
 def test_an_entry_of_a_slow_writer_with_a_smaller_id(
-    listen: Listen, store: Store, user: User, inbox: User
+    listen: Listen, store: Store, user: Row, inbox: Row
 ) -> None:
     """Others make ids of their own clock; what appears later comes later, before a cut and behind it."""
     collection = store.databases.main["journal"]
@@ -166,7 +164,7 @@ def test_an_entry_of_a_slow_writer_with_a_smaller_id(
     assert [event["id"] for event in again.wait(3)] == [str(entry) for entry in ids[1:]]
 
 
-def test_a_transaction_that_commits_late(listen: Listen, store: Store, user: User, inbox: User) -> None:
+def test_a_transaction_that_commits_late(listen: Listen, store: Store, user: Row, inbox: Row) -> None:
     client = listen(user["_id"]).read(lambda c: bool(c.comments))
     row = {"command": "CREATE", "path": "late", "modseq": 1}
     with store.databases.client.start_session() as session, session.start_transaction():
@@ -181,7 +179,7 @@ def test_a_transaction_that_commits_late(listen: Listen, store: Store, user: Use
 
 @pytest.mark.timeout(180)
 def test_cut_again_and_again_under_concurrent_writers(
-    listen: Listen, mongod: Mongod, store: Store, store_name: str, user: User, inbox: User
+    listen: Listen, mongod: Mongod, store: Store, store_name: str, user: Row, inbox: Row
 ) -> None:
     """What was read before and after every cut is together exactly the journal, each entry once.
 
@@ -236,7 +234,7 @@ def test_cut_again_and_again_under_concurrent_writers(
 
 
 def test_others_hear_nothing(
-    listen: Listen, store: Store, user: User, inbox: User, make_user: Callable[..., ObjectId]
+    listen: Listen, store: Store, user: Row, inbox: Row, make_user: Callable[..., ObjectId]
 ) -> None:
     bob = listen(make_user("bob")).read(lambda c: bool(c.comments))
     client = listen(user["_id"]).read(lambda c: bool(c.comments))
@@ -247,7 +245,7 @@ def test_others_hear_nothing(
         bob.socket.recv(1)
 
 
-def test_keep_alive(listen: Listen, user: User) -> None:
+def test_keep_alive(listen: Listen, user: Row) -> None:
     client = listen(user["_id"])
     begin = time.monotonic()
     client.read(lambda c: len(c.comments) == 2, 20)
@@ -255,16 +253,14 @@ def test_keep_alive(listen: Listen, user: User) -> None:
     assert client.comments == [": idling 1", ": idling 2"]
 
 
-def session_of(store: Store, user: User) -> str:
+def session_of(store: Store, user: Row) -> str:
     return store.tokens.issue(user, secret="a secret cat", ttl=1000)
 
 
 @pytest.mark.parametrize(
     "reason", ["token", "program's token", "disabled", "suspended", "deleted", "password"]
 )
-def test_it_ends_with_the_right_to_it(
-    listen: Listen, api: Any, store: Store, user: User, reason: str
-) -> None:
+def test_it_ends_with_the_right_to_it(listen: Listen, api: Any, store: Store, user: Row, reason: str) -> None:
     program = reason == "program's token"
     token = (
         store.tokens.provision("app", "webmail", secret="a secret cat")
@@ -296,7 +292,7 @@ def test_it_ends_with_the_right_to_it(
 
 
 def test_a_session_that_is_kept_goes_on(
-    listen: Listen, api: Any, store: Store, user: User, inbox: User
+    listen: Listen, api: Any, store: Store, user: Row, inbox: Row
 ) -> None:
     token = session_of(store, user)
     client = listen(user["_id"], token=token).read(lambda c: bool(c.comments))
@@ -310,7 +306,7 @@ def test_a_session_that_is_kept_goes_on(
 
 
 def test_a_client_that_does_not_read_is_dropped(
-    listen: Listen, api: Any, store: Store, user: User, inbox: User
+    listen: Listen, api: Any, store: Store, user: Row, inbox: Row
 ) -> None:
     client = listen(user["_id"], last="0" * 24)
     flags = ["x" * 1000] * 20
@@ -345,7 +341,7 @@ def connections(api: Any, client: Any) -> bool:
     )
 
 
-def test_a_stop_ends_the_streams_at_once(listen: Listen, mongod: Mongod, store_name: str, user: User) -> None:
+def test_a_stop_ends_the_streams_at_once(listen: Listen, mongod: Mongod, store_name: str, user: Row) -> None:
     api = start_api(mongod.uri, store_name)
     clients = [listen(user["_id"], port=api.port).read(lambda c: bool(c.comments)) for _ in range(20)]
     seconds = api.stop()
@@ -367,14 +363,14 @@ def test_a_stop_ends_the_streams_at_once(listen: Listen, mongod: Mongod, store_n
     ],
 )
 def test_what_is_refused(
-    listen: Listen, user: User, path: str, options: dict[str, str], status: int, code: str
+    listen: Listen, user: Row, path: str, options: dict[str, str], status: int, code: str
 ) -> None:
     client = listen(path.format(user=user["_id"]), **options)
     assert (client.status, client.code) == (status, code)
 
 
 def test_streams_of_others_and_wrong_roles(
-    listen: Listen, store: Store, user: User, make_user: Callable[..., ObjectId]
+    listen: Listen, store: Store, user: Row, make_user: Callable[..., ObjectId]
 ) -> None:
     bob = store.users.get(make_user("bob"))
     for token in (session_of(store, bob), store.tokens.provision("x", "settings", secret="a secret cat")):
@@ -388,12 +384,12 @@ def test_a_disabled_account(listen: Listen, store: Store, make_user: Callable[..
     assert (client.status, client.code) == (403, "UserDisabled")
 
 
-def test_one_account_can_not_take_all_places(listen: Listen, user: User) -> None:
+def test_one_account_can_not_take_all_places(listen: Listen, user: Row) -> None:
     statuses = [listen(user["_id"]).status for _ in range(101)]
     assert statuses == [200] * 100 + [429]
 
 
-def test_who_leaves_makes_room_at_once(listen: Listen, user: User) -> None:
+def test_who_leaves_makes_room_at_once(listen: Listen, user: Row) -> None:
     for _ in range(2):
         clients = [listen(user["_id"]).read(lambda c: bool(c.comments)) for _ in range(100)]
         assert {client.status for client in clients} == {200}
@@ -417,7 +413,7 @@ def test_an_idle_stream_costs_a_few_kilobytes(
     assert (memory(api.process.pid) - before) / 450 < 6, "kB; with a greenlet for each it was 20"
 
 
-def test_a_client_of_http_1_0(api: Any, store: Store, user: User, inbox: User) -> None:
+def test_a_client_of_http_1_0(api: Any, store: Store, user: Row, inbox: Row) -> None:
     with socket.create_connection(("127.0.0.1", api.port), 10) as client:
         client.sendall(
             f"GET /users/{user['_id']}/updates HTTP/1.0\r\nX-Access-Token: {TOKEN}\r\n\r\n".encode()

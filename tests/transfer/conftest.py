@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from storage.messages.intake import NewMessage
 from storage.store import Store
+from tests.rows import Row
 from transfer.checkpoint import Checkpoint
 from transfer.intake import Intake, Report
 from transfer.source import Source
@@ -45,7 +46,7 @@ class Mover:
         finally:
             source.close()
 
-    def folder(self, path: str) -> list[dict[str, Any]]:
+    def folder(self, path: str) -> list[Row]:
         """`{raw, flags, date}` of each message by UID."""
         box = self.store.mailboxes.by_path(self.user, path)
         return [
@@ -57,11 +58,11 @@ class Mover:
             for row in self.store.messages.each(self.user, box["_id"])
         ]
 
-    def everything(self) -> dict[str, list[dict[str, Any]]]:
+    def everything(self) -> dict[str, list[Row]]:
         """All messages by the path of their mailbox."""
         return {box["path"]: self.folder(box["path"]) for box in self.store.mailboxes.of_user(self.user)}
 
-    def add(self, raw: bytes, path: str = "INBOX", **options: Any) -> dict[str, Any]:
+    def add(self, raw: bytes, path: str = "INBOX", **options: Any) -> Row:
         """Store a message as a delivery does."""
         user, box = self.store.users.get(self.user), self.store.mailboxes.by_path(self.user, path)
         return self.store.intake.add(NewMessage(user=user, mailbox=box, raw=raw, **options))

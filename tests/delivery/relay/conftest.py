@@ -30,6 +30,7 @@ from storage.store import Store
 from tests.authority import ROOT, issue
 from tests.conftest import emptied
 from tests.delivery.relay.sinks import FakeDns, Scripted, Sink, sinks
+from tests.rows import Row
 
 HEADER = (
     b"From: ada@example.com\r\nTo: grace@example.org\r\nSubject: Hello\r\nMessage-ID: <1@example.com>\r\n"
@@ -218,7 +219,7 @@ class Bench:
         self.carrier.sessions.close()
 
 
-def rows(store: Store) -> list[dict[str, Any]]:
+def rows(store: Store) -> list[Row]:
     """The recipients in the queue, in the order of their ids."""
     return list(store.databases.sender["zone-queue"].find().sort([("id", 1), ("seq", 1)]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pyotp
 import pytest
@@ -13,9 +14,10 @@ from flask import Flask
 from pymongo import MongoClient
 
 from server.settings.table import Settings
-from storage.base.database import DatabaseNames, Document, utc_now
+from storage.base.database import DatabaseNames, utc_now
 from storage.store import Store
 from tests.conftest import AppOf, Client
+from tests.rows import Row
 
 
 class Clock:
@@ -54,7 +56,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(store: Store, mongo: MongoClient[Document], databases: DatabaseNames, clock: Clock) -> Store:
+def store(store: Store, mongo: MongoClient[dict[str, Any]], databases: DatabaseNames, clock: Clock) -> Store:
     """The same database, by that clock."""
     return Store(mongo, databases, clock)
 
@@ -103,7 +105,7 @@ def totp(client: Client, ada: str, clock: Clock, set_up: Authenticator) -> Authe
 
 
 @pytest.fixture
-def document(store: Store, ada: str) -> Callable[[], Document]:
+def document(store: Store, ada: str) -> Callable[[], Row]:
     """Ada's account as it stands on disk."""
     return lambda: store.users.get(ObjectId(ada))
 

@@ -17,8 +17,7 @@ from jobs.webhooks.delivery import Delivery
 from network.addresses import addresses_of
 from network.post import Poster
 from storage.store import Store
-
-Document = dict[str, Any]
+from tests.rows import Row
 
 
 @dataclass
@@ -30,8 +29,8 @@ class Post:
     body: bytes
 
     @property
-    def event(self) -> Document:
-        found: Document = json.loads(self.body)
+    def event(self) -> Row:
+        found: Row = json.loads(self.body)
         return found
 
     @property
@@ -52,7 +51,7 @@ class Receiver:
     most_at_once: int = 0
 
     @property
-    def events(self) -> list[Document]:
+    def events(self) -> list[Row]:
         return [post.event for post in self.posts]
 
 
