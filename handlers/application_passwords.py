@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
+from accounts.profile_signing import profile_signer
 from handlers.call import Call
-from handlers.signing import profile_signer
 from problems import AddressNotFound, InvalidInput, InvalidProfileScope
 from security.asps import ALL, is_weak, new_asp, selector, shown_scopes, stored_scopes
 from security.passwords import hash_password

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from handlers.answers import enabled_2fa, target_values
-from handlers.call import Call
+from accounts.keys import pgp_info, smime_info
+from accounts.passwords import TEMPORARY_LASTS
+from accounts.second_factors import enabled_methods
+from handlers.answers import target_values
+from handlers.call import Answer, Call
 from mail.custom_data import custom_data, named_data
-from security.keys import KeyRefused, certificate_info, mark, pgp_key_info
 from storage.accounts.documents import User, UserSummary
 from storage.accounts.users import COUNTER_OF
-from storage.base.database import Document
 
-_TEMPORARY_HOURS = 24
 _DEFAULT_OF = {
     "recipients": ("recipients", "const:max:recipients"),
     "forwards": ("forwards", "const:max:forwards"),
@@ -30,9 +29,9 @@ _SETTINGS = [key for _, key in _DEFAULT_OF.values() if isinstance(key, str)] + [
 ]
 
 
-def account(call: Call, user: UserSummary) -> Document:
+def account(call: Call, user: UserSummary) -> Answer:
     """getUser's answer of a user's summary."""
-    answer: Document = {
+    answer: Answer = {
         "success": True,
         "id": user["_id"],
         "username": user["username"],
@@ -40,7 +39,7 @@ def account(call: Call, user: UserSummary) -> Document:
         "address": user.get("address") or "",
         "language": user.get("language"),
         "retention": user.get("retention") or False,
-        "enabled2fa": enabled_2fa(user),
+        "enabled2fa": enabled_methods(user),
         "autoreply": bool(user.get("autoreply")),
         **_keys(call, user),
         "encryptMessages": bool(user.get("encryptMessages")),
@@ -70,62 +69,26 @@ def account(call: Call, user: UserSummary) -> Document:
 
 def _has_temporary_password(call: Call, user: UserSummary) -> bool:
     created = user.get("tempCreated")
-    return bool(created and call.now - created < timedelta(hours=_TEMPORARY_HOURS))
+    return bool(created and call.now - created < TEMPORARY_LASTS)
 
 
-def _keys(call: Call, user: User) -> Document:
-    key_info = _key_info(call, user)
+def _keys(call: Call, user: User) -> Answer:
+    key_info = pgp_info(call, user)
     return {
         "pubKey": user.get("pubKey") or "",
         **({"keyInfo": key_info} if key_info is not None else {}),
         "smimeCerts": user.get("smimeCerts") or [],
         "smimeCipher": user.get("smimeCipher") or "AES-CBC",
         "smimeKeyTransport": user.get("smimeKeyTransport") or "PKCS#1 v1.5",
-        "smimeCertInfo": _certificate_info(call, user),
+        "smimeCertInfo": smime_info(call, user),
     }
 
 
-def _key_info(call: Call, user: User) -> Document | bool | None:
-    """What is known of the PGP key: False without one, None for one that cannot be used.
-
-    It is kept beside the key with the key's mark; a key that WildDuck stored is looked at on its first read.
-    """
-    key = user.get("pubKey")
-    if not key:
-        return False
-    known = user.get("mallard") or {}
-    if known.get("keyOf") == mark(key):
-        return known["keyInfo"] or None
-    try:
-        info = pgp_key_info(key)
-    except KeyRefused:
-        info = None
-    call.store.users.remember_keys(user["_id"], {"pubKey": key}, {"keyInfo": info, "keyOf": mark(key)})
-    return info
-
-
-def _certificate_info(call: Call, user: User) -> list[Document]:
-    """The same of the S/MIME certificates; nothing where one of them cannot be used."""
-    certificates = user.get("smimeCerts")
-    if not certificates:
-        return []
-    known = user.get("mallard") or {}
-    if known.get("certsOf") == mark(*certificates):
-        return list(known["smimeCertInfo"])
-    try:
-        info = [certificate_info(pem, number) for number, pem in enumerate(certificates, 1)]
-    except KeyRefused:
-        info = []
-    found = {"smimeCertInfo": info, "certsOf": mark(*certificates)}
-    call.store.users.remember_keys(user["_id"], {"smimeCerts": certificates}, found)
-    return info
-
-
-def limits(call: Call, user: UserSummary) -> Document:
+def limits(call: Call, user: UserSummary) -> Answer:
     """Each limit: what is allowed, what is used, and the seconds until its window ends (`False` if none runs)."""
     settings = call.store.settings.get_many(_SETTINGS)
     counters = {row["_id"].rpartition(":")[0]: row for row in user["counters"]}
-    found: Document = {
+    answer: Answer = {
         "quota": {
             "allowed": user.get("quota") or settings["const:max:storage"],
             "used": max(user.get("storageUsed") or 0, 0),
@@ -133,32 +96,32 @@ def limits(call: Call, user: UserSummary) -> Document:
     }
     for name, (field, default) in _DEFAULT_OF.items():
         allowed = user.get(field) or (settings[default] if isinstance(default, str) else default)
-        found[name] = {"allowed": allowed, **_used(call, counters.get(COUNTER_OF[field]))}
-    found["filters"] = {
+        answer[name] = {"allowed": allowed, **_used(call, counters.get(COUNTER_OF[field]))}
+    answer["filters"] = {
         "allowed": user.get("filters") or settings["const:max:filters"],
         "used": user["filterCount"],
     }
-    found["pop3MaxMessages"] = {"allowed": user.get("pop3MaxMessages") or _POP3_MESSAGES}
-    found["imapMaxConnections"] = {"allowed": user.get("imapMaxConnections") or _IMAP_CONNECTIONS, "used": 0}
-    return found
+    answer["pop3MaxMessages"] = {"allowed": user.get("pop3MaxMessages") or _POP3_MESSAGES}
+    answer["imapMaxConnections"] = {"allowed": user.get("imapMaxConnections") or _IMAP_CONNECTIONS, "used": 0}
+    return answer
 
 
-def _used(call: Call, counter: Mapping[str, Any] | None) -> Document:
+def _used(call: Call, counter: Mapping[str, Any] | None) -> Answer:
     if not counter:
         return {"used": 0, "ttl": False}
     return {"used": counter["value"], "ttl": max(int((counter["expires"] - call.now).total_seconds()), 0)}
 
 
-def listed(call: Call, user: UserSummary, data: Iterable[str]) -> Document:
+def listed(call: Call, user: UserSummary, data: Iterable[str]) -> Answer:
     """A row of getUsers; `data` are the fields of the caller's own, shown where they are set."""
-    row: Document = {
+    row: Answer = {
         "id": user["_id"],
         "username": user["username"],
         "name": user.get("name") or "",
         "address": user.get("address") or "",
         "tags": user.get("tags") or [],
         "targets": target_values(user),
-        "enabled2fa": enabled_2fa(user),
+        "enabled2fa": enabled_methods(user),
         **{
             name: bool(user.get(name))
             for name in (
@@ -177,3 +140,16 @@ def listed(call: Call, user: UserSummary, data: Iterable[str]) -> Document:
         "hasPasswordSet": user["hasPassword"],
     }
     return {**row, **named_data(user, data)}
+
+
+def deleted_account(entry: Mapping[str, Any], free: Sequence[Mapping[str, Any]]) -> Answer:
+    """What is left of a deleted account, and which of its addresses are `free` to come back."""
+    return {
+        "success": True,
+        "user": entry["_id"],
+        "username": entry["username"],
+        "storageUsed": max(entry.get("storageUsed") or 0, 0),
+        "tags": entry.get("tags") or [],
+        "deleted": entry["deleteInfo"]["deletedAt"],
+        "recoverableAddresses": [row["address"] for row in free],
+    }

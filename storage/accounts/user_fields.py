@@ -10,7 +10,7 @@ from typing import Any, cast
 from bson import ObjectId
 
 from security.normalise import sorted_tags, view
-from storage.accounts.documents import Target, User
+from storage.accounts.documents import OwnUserFields, Target, User
 from storage.base.database import Condition
 from storage.base.listing import common_conditions
 from storage.base.patterns import literal
@@ -64,3 +64,8 @@ def initial(now: datetime) -> User:
         "lastLogin": {"time": False, "authEvent": False, "ip": False},
         "activated": True, "disabled": False, "suspended": False, "created": now,
     }  # fmt: skip
+
+
+def own_fields(user: User) -> OwnUserFields:
+    """What Mallard keeps of an account beside WildDuck's fields."""
+    return user.get("mallard") or {}

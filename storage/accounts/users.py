@@ -9,8 +9,9 @@ from pymongo.errors import DuplicateKeyError
 
 from problems import UserExists, UserNotFound
 from security.normalise import username_view, view
-from storage.accounts.documents import Counter, User, UserSummary
+from storage.accounts.documents import Counter, OwnUserFields, User, UserSummary
 from storage.accounts.held_names import HeldNames
+from storage.accounts.user_changes import UserChange
 from storage.accounts.user_fields import initial, stored_fields
 from storage.base.counters import NAME as COUNTERS
 from storage.base.database import Clock, Condition, Databases, Document, Projection, Session, holding
@@ -184,6 +185,14 @@ class Users:
             raise UserNotFound
         return None
 
+    def apply(self, user: ObjectId, change: UserChange, session: Session = None) -> None:
+        """Change an account in one step. Raises UserNotFound."""
+        update = change.as_update()
+        if not update:
+            self.require(user)
+        elif not self._collection.update_one({"_id": user}, update, session=session).matched_count:
+            raise UserNotFound
+
     def set_address(
         self,
         user: ObjectId,
@@ -213,7 +222,7 @@ class Users:
         held = self._collection.update_one(wanted, {"$inc": {"mallard.addressChanges": 1}}, session=session)
         return held.matched_count > 0
 
-    def remember_keys(self, user: ObjectId, given: Document, known: Document) -> None:
+    def remember_keys(self, user: ObjectId, given: Condition, known: OwnUserFields) -> None:
         """Keep what is known of an account's keys, if they are still the `given` ones."""
         own = {f"mallard.{name}": value for name, value in known.items()}
         self._collection.update_one({"_id": user, **given}, {"$set": own})

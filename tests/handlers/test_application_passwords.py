@@ -12,9 +12,9 @@ import pytest
 from bson import ObjectId
 
 from accounts.context import Rules
+from accounts.profile_signing import profile_signer
 from handlers.application_passwords import create_asp
 from handlers.call import Call
-from handlers.signing import profile_signer
 from problems import Problem
 from security.asps import selector
 from security.passwords import verify_password

@@ -1,0 +1,52 @@
+"""The key that configuration profiles are signed with."""
+
+from __future__ import annotations
+
+import structlog
+
+from accounts.context import Context
+from security.pem import UnusableKey
+from security.profile import Signer, load_signer, make_signer, to_pem
+from storage.base.database import Document
+
+_PURPOSE = "profile"
+
+log = structlog.get_logger()
+
+
+def profile_signer(context: Context) -> Signer:
+    """The one of the settings; else one of our own making, kept in the database for all processes."""
+    if context.rules.profile.signer:
+        return context.rules.profile.signer
+    row = context.store.signing_keys.find(_PURPOSE)
+    signer = _load(context, row) if row else None
+    if signer and signer.certificate.not_valid_after_utc > context.now:
+        return signer
+    return _make(context, instead_of=row)
+
+
+def _make(context: Context, instead_of: Document | None) -> Signer:
+    """A new one; where another process was faster, that one's."""
+    signer: Signer = context.offload(make_signer, context.rules.profile.organization, context.now)
+    key, certificate = context.offload(to_pem, signer, _password(context))
+    row = context.store.signing_keys.put(_PURPOSE, key, certificate, instead_of)
+    return signer if row["certificate"] == certificate else _read(context, row)
+
+
+def _read(context: Context, row: Document) -> Signer:
+    """Raises UnusableKey. Decrypting takes a while, so that a stolen key is not soon open."""
+    signer: Signer = context.offload(load_signer, row["key"], row["certificate"], _password(context))
+    return signer
+
+
+def _load(context: Context, row: Document) -> Signer | None:
+    """None where the key was encrypted with a secret that is not the present one; a new one takes its place."""
+    try:
+        return _read(context, row)
+    except UnusableKey as error:
+        log.warning("the own key of profiles cannot be used, a new one is made", reason=str(error))
+        return None
+
+
+def _password(context: Context) -> bytes:
+    return context.rules.secret.encode()
