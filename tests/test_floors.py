@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "server": {"server", "handlers", "accounts", "updates", "delivery", "jobs", *LOWER},
     "handlers": {"handlers", "accounts", "updates", "delivery", "jobs", *LOWER},
     "transfer": {"transfer", "mail", "security", "storage", "problems"},
-    "updates": {"updates", "handlers", "mail", "security", "storage", "problems"},
+    "updates": {"updates", "mail", "security", "storage", "problems"},
     "accounts": {"accounts", *LOWER},
     "delivery": {"delivery", "jobs", *LOWER},
     "jobs": {"jobs", *LOWER},

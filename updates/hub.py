@@ -21,9 +21,8 @@ import gevent
 import structlog
 from gevent.queue import SimpleQueue
 
-from handlers.answer import Live
 from problems import summary
-from updates.stream import KEEP_ALIVE_SECONDS
+from updates.stream import KEEP_ALIVE_SECONDS, Live
 
 log = structlog.get_logger()
 
@@ -31,7 +30,7 @@ _GREENLETS = 16
 _TICK_SECONDS = 1.0
 _READ, _WRITE = 1, 2
 _INPUT = 4096
-_IDLE, _BLOCKED, _AT_WORK = range(3)
+_IDLE, _BLOCKED, _WORKING = range(3)
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -42,33 +41,34 @@ class HandedOver(OSError):
         super().__init__(errno.EPIPE, "the connection was handed over")
 
 
-class Line:
+class StreamConnection:
     """One live stream and its connection."""
 
     __slots__ = (
-        "_outlet", "again", "chunked", "descriptor", "due", "gone", "left", "source", "state", "waiting", "watcher",
+        "_hub", "chunked", "chunks", "descriptor", "gone", "has_news", "idle_until", "source", "state", "unsent",
+        "watcher",
     )  # fmt: skip
 
-    def __init__(self, outlet: Outlet, descriptor: int, source: Live, *, chunked: bool) -> None:
-        self._outlet = outlet
+    def __init__(self, hub: StreamHub, descriptor: int, source: Live, *, chunked: bool) -> None:
+        self._hub = hub
         self.descriptor = descriptor
         self.source = source
         self.chunked = chunked
         self.state = _IDLE
-        self.again = self.gone = False
-        self.due = time.monotonic() + KEEP_ALIVE_SECONDS
-        self.waiting: Iterator[bytes] | None = source.first()
-        self.left: memoryview | None = None
+        self.has_news = self.gone = False
+        self.idle_until = time.monotonic() + KEEP_ALIVE_SECONDS
+        self.chunks: Iterator[bytes] | None = source.first()
+        self.unsent: memoryview | None = None
         self.watcher = gevent.get_hub().loop.io(descriptor, _READ)
 
     def watch(self, events: int) -> None:
-        """Be told of these events of the connection."""
+        """Have the event loop call back on these events of the connection."""
         self.watcher.stop()
         self.watcher.events = events
         self.watcher.start(self._happened, pass_events=True)
 
     def _happened(self, events: int) -> None:
-        """Called by the event loop, which nothing may hold up."""
+        """Called by the event loop, so it must not block."""
         if events & _READ and not self._client_is_there():
             self.drop()
         elif events & _WRITE:
@@ -76,7 +76,7 @@ class Line:
             self.work()
 
     def _client_is_there(self) -> bool:
-        """What a client sends behind its request is not looked at."""
+        """What a client sends behind its request is ignored."""
         try:
             return bool(os.read(self.descriptor, _INPUT))
         except BlockingIOError:
@@ -85,14 +85,14 @@ class Line:
             return False
 
     def work(self) -> None:
-        """Have a greenlet serve this stream, unless one does."""
-        if self.state != _AT_WORK:
-            self.state = _AT_WORK
-            self._outlet.queue.put(self)
+        """Have a greenlet serve this stream, unless one does already."""
+        if self.state != _WORKING:
+            self.state = _WORKING
+            self._hub.queue.put(self)
 
     def wake(self) -> None:
-        """There may be news. A client that has not taken what is old gets them later."""
-        self.again = True
+        """There may be news; a client that is still blocked gets them later."""
+        self.has_news = True
         if self.state == _IDLE or self.source.ended:
             self.work()
 
@@ -103,14 +103,14 @@ class Line:
         self.work()
 
     def keep_alive(self, now: float) -> None:
-        """Send a sign of life if it is time for one."""
-        if self.state == _IDLE and now >= self.due:
-            self.waiting = iter((self.source.idling(),))
+        """Send a keep-alive comment if it is time for one."""
+        if self.state == _IDLE and now >= self.idle_until:
+            self.chunks = iter((self.source.idling(),))
             self.work()
 
 
-class Passing:
-    """The body of a live stream's response: nothing, and then the connection is the outlet's."""
+class HandoverBody:
+    """The body of a live stream's response: it is empty, and hands the connection over to the hub."""
 
     def __init__(self, connection: Any, take: Callable[[int], None], source: Live) -> None:
         self._connection = connection
@@ -122,7 +122,7 @@ class Passing:
         return self
 
     def __next__(self) -> bytes:
-        """Nothing at first, which makes the server send the headers."""
+        """First an empty chunk, which makes the server send the headers."""
         if not self._begun:
             self._begun = True
             return b""
@@ -136,16 +136,16 @@ class Passing:
             self._source.close()
 
 
-class Outlet:
+class StreamHub:
     """All live streams of this process."""
 
     def __init__(self) -> None:
-        self.queue: SimpleQueue[Line] = SimpleQueue()
-        self._lines: set[Line] = set()
+        self.queue: SimpleQueue[StreamConnection] = SimpleQueue()
+        self._connections: set[StreamConnection] = set()
         self._started = False
 
-    def passing(self, environ: Mapping[str, Any], source: Live) -> Passing | None:
-        """A body that takes the connection of a request over for a stream; None where TLS is spoken on it."""
+    def handover_body(self, environ: Mapping[str, Any], source: Live) -> HandoverBody | None:
+        """Return a body that hands the connection of a request over to a stream; None for connections with TLS."""
         if isinstance(environ["gunicorn.socket"], ssl.SSLSocket):
             return None
         chunked = environ["SERVER_PROTOCOL"] != "HTTP/1.0"
@@ -153,17 +153,17 @@ class Outlet:
         def take(descriptor: int) -> None:
             self._take(descriptor, source, chunked=chunked)
 
-        return Passing(environ["gunicorn.socket"], take, source)
+        return HandoverBody(environ["gunicorn.socket"], take, source)
 
     def _take(self, descriptor: int, source: Live, *, chunked: bool) -> None:
         os.set_blocking(descriptor, False)
-        line = Line(self, descriptor, source, chunked=chunked)
-        self._lines.add(line)
+        connection = StreamConnection(self, descriptor, source, chunked=chunked)
+        self._connections.add(connection)
         if not self._started:
             self._start()
-        line.watch(_READ)
-        source.call(line.wake, line.drop)
-        line.work()
+        connection.watch(_READ)
+        source.call(connection.wake, connection.drop)
+        connection.work()
 
     def _start(self) -> None:
         self._started = True
@@ -174,96 +174,96 @@ class Outlet:
     def join(self, seconds: float) -> None:
         """Wait until all streams have ended, but no longer than so many seconds."""
         deadline = time.monotonic() + seconds
-        while self._lines and time.monotonic() < deadline:
+        while self._connections and time.monotonic() < deadline:
             gevent.sleep(0.01)
 
     def _keep_alive(self) -> None:
         while True:
             gevent.sleep(_TICK_SECONDS)
             now = time.monotonic()
-            for line in list(self._lines):
-                line.keep_alive(now)
+            for connection in list(self._connections):
+                connection.keep_alive(now)
 
     def _serve(self) -> None:
         while True:
-            line = self.queue.get()
+            connection = self.queue.get()
             try:
-                self._send(line)
+                self._send(connection)
             except Exception as error:
                 log.warning("a stream broke off", reason=summary(error))
-                self._close(line)
+                self._close(connection)
 
-    def _send(self, line: Line) -> None:
+    def _send(self, connection: StreamConnection) -> None:
         """Send what there is until there is nothing more, or until the client does not take it."""
-        while not line.gone:
-            if line.left:
-                if not _flush(line):
+        while not connection.gone:
+            if connection.unsent:
+                if not _flush(connection):
                     return
-            elif line.source.ended:
-                _end(line)
+            elif connection.source.ended:
+                _end(connection)
                 break
-            elif not _next_chunk(line):
-                line.state = _IDLE
+            elif not _next_chunk(connection):
+                connection.state = _IDLE
                 return
-        self._close(line)
+        self._close(connection)
 
-    def _close(self, line: Line) -> None:
-        if line not in self._lines:
+    def _close(self, connection: StreamConnection) -> None:
+        if connection not in self._connections:
             return
-        self._lines.discard(line)
-        line.gone = True
-        line.watcher.stop()
-        line.watcher.close()
-        os.close(line.descriptor)
-        line.source.close()
+        self._connections.discard(connection)
+        connection.gone = True
+        connection.watcher.stop()
+        connection.watcher.close()
+        os.close(connection.descriptor)
+        connection.source.close()
 
 
-def _next_chunk(line: Line) -> bool:
-    """Make the next chunk the one that is to be sent; whether there is one."""
+def _next_chunk(connection: StreamConnection) -> bool:
+    """Take the next chunk to be sent; return whether there is one."""
     while True:
-        if line.waiting is None:
-            if not line.again:
+        if connection.chunks is None:
+            if not connection.has_news:
                 return False
-            line.again = False
-            line.waiting = line.source.news()
-        chunk = next(line.waiting, None)
+            connection.has_news = False
+            connection.chunks = connection.source.news()
+        chunk = next(connection.chunks, None)
         if chunk:
-            framed = b"%X\r\n%b\r\n" % (len(chunk), chunk) if line.chunked else chunk
-            line.left = memoryview(framed)
+            framed = b"%X\r\n%b\r\n" % (len(chunk), chunk) if connection.chunked else chunk
+            connection.unsent = memoryview(framed)
             return True
-        line.waiting = None
+        connection.chunks = None
 
 
-def _flush(line: Line) -> bool:
-    """Send what is left of a chunk; whether nothing is. Otherwise the connection is watched until it takes more."""
-    assert line.left
+def _flush(connection: StreamConnection) -> bool:
+    """Send the rest of a chunk; return whether all of it went. If not, watch the connection until it takes more."""
+    assert connection.unsent
     try:
-        sent = os.write(line.descriptor, line.left)
+        sent = os.write(connection.descriptor, connection.unsent)
     except BlockingIOError:
         sent = 0
     except OSError:
-        line.drop()
+        connection.drop()
         return True
-    if sent == len(line.left):
-        line.left = line.source.blocked_since = None
-        line.due = time.monotonic() + KEEP_ALIVE_SECONDS
+    if sent == len(connection.unsent):
+        connection.unsent = connection.source.blocked_since = None
+        connection.idle_until = time.monotonic() + KEEP_ALIVE_SECONDS
         return True
-    line.left = line.left[sent:]
-    return _wait(line)
+    connection.unsent = connection.unsent[sent:]
+    return _wait(connection)
 
 
-def _wait(line: Line) -> bool:
-    if line.source.ended:
-        line.drop()
+def _wait(connection: StreamConnection) -> bool:
+    if connection.source.ended:
+        connection.drop()
         return True
-    line.source.blocked_since = line.source.blocked_since or time.monotonic()
-    line.state = _BLOCKED
-    line.watch(_READ | _WRITE)
+    connection.source.blocked_since = connection.source.blocked_since or time.monotonic()
+    connection.state = _BLOCKED
+    connection.watch(_READ | _WRITE)
     return False
 
 
-def _end(line: Line) -> None:
-    """The mark that nothing was cut off."""
-    if line.chunked:
+def _end(connection: StreamConnection) -> None:
+    """Send the last chunk, by which the client sees that nothing was cut off."""
+    if connection.chunked:
         with suppress(OSError):
-            os.write(line.descriptor, _LAST_CHUNK)
+            os.write(connection.descriptor, _LAST_CHUNK)

@@ -16,23 +16,23 @@ import structlog
 from bson import ObjectId
 
 from problems import TooManyStreams, summary
-from storage.base.database import Document
+from storage.events.documents import Notice
 from storage.events.feed import Feed, News
 from storage.store import Store
 
 log = structlog.get_logger()
 
-MOST_OF_USER = 100
-MOST = 8000
+MAX_PER_USER = 100
+MAX_STREAMS = 8000
 _READY_SECONDS = 10.0
 _CHECK_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _BLOCKED_SECONDS = 30.0
-_MOST_NOTICES = 50
+_MAX_NOTICES = 50
 
 
 class Listener:
-    """One stream's place: it waits here, and learns here that it must end."""
+    """Where one stream waits to be woken, and learns that it must end."""
 
     __slots__ = ("_disconnect", "_event", "_notices", "_wake", "blocked_since", "ended", "token", "user")
 
@@ -41,21 +41,21 @@ class Listener:
         self.token = token
         self.ended = False
         self.blocked_since: float | None = None
-        self._notices: list[Document] | None = None
+        self._notices: list[Notice] | None = None
         self._event: threading.Event | None = threading.Event()
         self._wake = self._event.set
         self._disconnect = disconnect
 
     def call(self, wake: Callable[[], None], disconnect: Callable[[], None]) -> None:
-        """Nobody waits here any more: call `wake` instead, now too if there was something to wake for."""
+        """Call `wake` from now on in place of waking who waits; at once if there was something to wake for."""
         waited, self._event = self._event, None
         self._wake, self._disconnect = wake, disconnect
         if waited and waited.is_set():
             wake()
 
     def wait(self, seconds: float) -> bool:
-        """Wait to be woken; whether that happened in time."""
-        assert self._event, "who is called does not wait"
+        """Wait to be woken; return whether that happened in time."""
+        assert self._event, "a listener with callbacks does not wait"
         woken = self._event.wait(seconds)
         self._event.clear()
         return woken
@@ -64,16 +64,16 @@ class Listener:
         """Have the stream look into the journal."""
         self._wake()
 
-    def tell(self, notice: Document) -> None:
+    def send(self, notice: Notice) -> None:
         """Have the stream send a notice. A client that lets too many of them wait is lost."""
         self._notices = [*(self._notices or ()), notice]
-        if len(self._notices) > _MOST_NOTICES:
+        if len(self._notices) > _MAX_NOTICES:
             self.end()
             self._disconnect()
         self.wake()
 
-    def notices(self) -> list[Document]:
-        """What was told since the last call."""
+    def notices(self) -> list[Notice]:
+        """Return what was sent since the last call."""
         notices, self._notices = self._notices, None
         return notices or []
 
@@ -105,7 +105,7 @@ class Streams:
         self._started = self._stopped = False
 
     def open(self, user: ObjectId, token: str | None, disconnect: Callable[[], None]) -> Listener:
-        """A listener that misses nothing from here on. Raises TooManyStreams."""
+        """Return a listener that misses nothing from here on. Raises TooManyStreams."""
         listener = Listener(user, token, disconnect)
         with self._lock:
             self._allow(user)
@@ -119,17 +119,17 @@ class Streams:
 
     def _allow(self, user: ObjectId) -> None:
         total = sum(map(len, self._listeners.values()))
-        if self._stopped or total >= MOST or len(self._listeners.get(user, ())) >= MOST_OF_USER:
+        if self._stopped or total >= MAX_STREAMS or len(self._listeners.get(user, ())) >= MAX_PER_USER:
             raise TooManyStreams
 
     def close(self, listener: Listener) -> None:
         """Forget a listener; harmless where it is forgotten already."""
         with self._lock:
-            here = self._listeners.get(listener.user)
-            if here is None:
+            of_user = self._listeners.get(listener.user)
+            if of_user is None:
                 return
-            here.discard(listener)
-            if not here:
+            of_user.discard(listener)
+            if not of_user:
                 del self._listeners[listener.user]
                 self._fresh.pop(listener.user, None)
                 self._behind.discard(listener.user)
@@ -148,11 +148,11 @@ class Streams:
 
     def _start(self) -> None:
         self._started = True
-        for loop in (self._follow, self._number, self._keep_house):
+        for loop in (self._follow_journal, self._number_entries, self._check_listeners):
             threading.Thread(target=loop, daemon=True, name=f"streams{loop.__name__}").start()
 
-    def _follow(self) -> None:
-        """After a failure the accounts are behind: what appeared meanwhile was told to nobody here."""
+    def _follow_journal(self) -> None:
+        """After a failure all accounts are behind: no stream here heard of what appeared meanwhile."""
         while not self._stopped:
             try:
                 self._follow_until_stopped()
@@ -176,20 +176,20 @@ class Streams:
     def _take(self, news: list[News]) -> None:
         for item in news:
             with self._lock:
-                here = list(self._listeners.get(item.user, ()))
-                if here and item.payload is None:
+                listeners = list(self._listeners.get(item.user, ()))
+                if listeners and item.payload is None:
                     self._fresh[item.user].append(item.entry)
                     self._work.set()
             if item.payload is not None:
-                self._pass_on(here, item.payload)
+                self._send_to(listeners, item.payload)
 
-    def _pass_on(self, listeners: list[Listener], notice: Document) -> None:
+    def _send_to(self, listeners: list[Listener], notice: Notice) -> None:
         for listener in listeners:
-            listener.tell(notice)
+            listener.send(notice)
         if listeners and notice.get("command") == "LOGOUT":
             self._check.set()
 
-    def _number(self) -> None:
+    def _number_entries(self) -> None:
         while not self._stopped:
             self._work.wait()
             self._work.clear()
@@ -218,11 +218,11 @@ class Streams:
                     self._behind.add(user)
             return
         with self._lock:
-            here = list(self._listeners.get(user, ()))
-        for listener in here:
+            listeners = list(self._listeners.get(user, ()))
+        for listener in listeners:
             listener.wake()
 
-    def _keep_house(self) -> None:
+    def _check_listeners(self) -> None:
         while not self._stopped:
             self._check.wait(_CHECK_SECONDS)
             self._check.clear()
@@ -231,21 +231,21 @@ class Streams:
             for listener in listeners:
                 listener.drop_if_blocked(now)
             try:
-                self._end_those_without_right(listeners)
+                self._end_unauthorized(listeners)
             except Exception as error:
                 log.warning("streams were not checked, trying again", reason=summary(error))
 
-    def _end_those_without_right(self, listeners: list[Listener]) -> None:
-        """Accounts that are gone or shut, and tokens that ended: a few queries for all streams together.
+    def _end_unauthorized(self, listeners: list[Listener]) -> None:
+        """End streams whose account is deleted or disabled or whose token ended, by a few queries for all of them.
 
-        Looked at twice, as a change of the password ends all sessions and then carries the caller's own over.
+        It looks twice, as a change of the password ends all sessions and then carries the caller's own over.
         """
-        if doubtful := self._without_right(listeners):
+        if doubtful := self._unauthorized(listeners):
             time.sleep(_RETRY_SECONDS)
-            for listener in self._without_right(doubtful):
+            for listener in self._unauthorized(doubtful):
                 listener.end()
 
-    def _without_right(self, listeners: list[Listener]) -> list[Listener]:
+    def _unauthorized(self, listeners: list[Listener]) -> list[Listener]:
         if not listeners:
             return []
         accounts = self._store.users.active({listener.user for listener in listeners})

@@ -3,46 +3,80 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Protocol
 
 import orjson
 from bson import ObjectId
 
-from handlers.answer import Stream
-from handlers.call import Call
 from problems import UserDisabled
-from storage.base.database import Document
+from storage.events.documents import JournalEntry, Notice
 from storage.events.updates import PAGE
 from storage.store import Store
 from updates.listeners import Listener, Streams
 
 KEEP_ALIVE_SECONDS = 15.0
-_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-_KEPT_BACK = frozenset({"_id", "ignore", "user", "modseq", "unseenChange", "created", "unseen"})
+CONTENT_TYPE = "text/event-stream"
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+_INTERNAL = frozenset({"_id", "ignore", "user", "modseq", "unseenChange", "created", "unseen"})
 
 
-def open_stream(call: Call, user: ObjectId, last: ObjectId | None) -> Stream:
-    """Begin to listen, and answer with the events behind `last`, or those from now on."""
-    account = call.store.users.get(user, {"disabled": 1, "suspended": 1})
+class Live(Protocol):
+    """A body that lasts until it ends by itself, for a server that does not wait for it in a thread or greenlet."""
+
+    blocked_since: float | None
+    """Since when, by the monotonic clock, the client has not taken what is being sent to it."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be sent."""
+
+    def call(self, wake: Callable[[], None], disconnect: Callable[[], None]) -> None:
+        """Call `wake` from now on when there may be news or the end, `disconnect` to cut the connection."""
+
+    def first(self) -> Iterator[bytes]:
+        """Return what is sent at the beginning."""
+
+    def news(self) -> Iterator[bytes]:
+        """Return what is new since."""
+
+    def idling(self) -> bytes:
+        """Return what keeps an idle connection alive."""
+
+    def close(self) -> None:
+        """The last byte was sent, or the client has gone."""
+
+
+def open_stream(
+    store: Store,
+    streams: Streams,
+    user: ObjectId,
+    last: ObjectId | None,
+    *,
+    token: str | None = None,
+    disconnect: Callable[[], None],
+) -> EventStream:
+    """Begin to listen; the stream has the events behind `last`, or those from now on.
+
+    It ends with the record of `token`; `disconnect` cuts the client's connection. Raises UserDisabled and
+    TooManyStreams.
+    """
+    account = store.users.get(user, {"disabled": 1, "suspended": 1})
     if account.get("disabled") or account.get("suspended"):
         raise UserDisabled
-    assert call.streams, "a process that serves this operation has streams"
-    streams = call.streams
-    listener = streams.open(user, call.caller.record, call.disconnect)
+    listener = streams.open(user, token, disconnect)
     try:
-        newest = call.store.updates.catch_up(user)
-        number = call.store.updates.behind(user, last) if last else newest
+        newest = store.updates.catch_up(user)
+        number = store.updates.behind(user, last) if last else newest
     except BaseException:
         streams.close(listener)
         raise
-    events = Events(call.store, streams, listener, number, replay=last is not None)
-    return Stream(events.chunks(), "text/event-stream", _HEADERS, live=events, on_end=events.close)
+    return EventStream(store, streams, listener, number, replay=last is not None)
 
 
-class Events:
-    """The events of one stream, from its place in the order on; a `handlers.answer.Live`."""
+class EventStream:
+    """The events of one stream, from its place in the order on; a `Live` body."""
 
     __slots__ = ("_idle", "_listener", "_number", "_replay", "_store", "_streams")
 
@@ -71,11 +105,11 @@ class Events:
         self._listener.blocked_since = since
 
     def call(self, wake: Callable[[], None], disconnect: Callable[[], None]) -> None:
-        """Be called from now on, see `Listener.call`."""
+        """Call these from now on instead of having somebody wait, see `Listener.call`."""
         self._listener.call(wake, disconnect)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._streams.close(self._listener)
 
     def chunks(self) -> Iterator[bytes]:
@@ -113,7 +147,7 @@ class Events:
     def news(self) -> Iterator[bytes]:
         """Notices and events that the client has not seen."""
         for notice in self._listener.notices():
-            yield event(notice)
+            yield _event(_public(notice))
         yield from self._batch()
 
     def _batch(self) -> Iterator[bytes]:
@@ -128,7 +162,7 @@ class Events:
                     changed[entry["mailbox"]] = None
             self._number = rows[-1][0]
             if entries:
-                yield b"".join(event(entry, entry["_id"]) for entry in entries)
+                yield b"".join(_event(_public(entry), entry["_id"]) for entry in entries)
             if len(rows) < PAGE:
                 break
         if changed and last:
@@ -136,35 +170,34 @@ class Events:
 
     def _counters(self, mailboxes: list[ObjectId], last: ObjectId) -> Iterator[bytes]:
         """In one piece; a mailbox that is gone has none."""
-        found = {box["_id"]: box for box in self._store.mailboxes.some(self._listener.user, mailboxes)}
-        counts = self._store.mailbox_counts.of(list(found.values()))
-        rows = [(mailbox, counts[mailbox]) for mailbox in mailboxes if mailbox in found]
+        existing = {box["_id"]: box for box in self._store.mailboxes.some(self._listener.user, mailboxes)}
+        counts = self._store.mailbox_counts.of(list(existing.values()))
+        rows = [(mailbox, counts[mailbox]) for mailbox in mailboxes if mailbox in existing]
         if rows:
             yield b"".join(
-                event({"command": "COUNTERS", "mailbox": box, "total": total, "unseen": unseen}, last)
+                _event({"command": "COUNTERS", "mailbox": box, "total": total, "unseen": unseen}, last)
                 for box, (total, unseen) in rows
             )
 
 
-def _moves_counters(entry: Document) -> bool:
+def _moves_counters(entry: JournalEntry) -> bool:
     if entry["command"] == "FETCH":
         return bool(entry.get("unseenChange") or entry.get("unseen"))
     return entry["command"] in ("EXISTS", "EXPUNGE")
 
 
-def event(fields: Document, event_id: ObjectId | None = None) -> bytes:
+def _public(fields: JournalEntry | Notice) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if name not in _INTERNAL}
+
+
+def _event(fields: Mapping[str, object], event_id: ObjectId | None = None) -> bytes:
     """One event: its fields as one line of JSON, behind them its id."""
-    shown = fields if fields["command"] == "COUNTERS" else _shown(fields)
-    data = orjson.dumps(shown, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    data = orjson.dumps(fields, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
     tail = b"\nid: " + str(event_id).encode() if event_id else b""
     return b"data: " + data + tail + b"\n\n"
 
 
-def _shown(entry: Document) -> Document:
-    return {name: value for name, value in entry.items() if name not in _KEPT_BACK}
-
-
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     if isinstance(value, ObjectId):
         return str(value)
     if isinstance(value, datetime):

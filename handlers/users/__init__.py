@@ -21,7 +21,7 @@ from handlers.users.inputs import new_account, password_hash, stored_input
 from problems import UserNotFound
 from storage.accounts.user_fields import listing_filter
 from storage.base.paging import Paging
-from updates.stream import open_stream
+from updates.stream import CONTENT_TYPE, HEADERS, open_stream
 
 
 def get_users(
@@ -82,7 +82,11 @@ def update_user(call: Call, user: ObjectId, body: Body) -> Answer:
 
 def get_updates(call: Call, user: ObjectId, last_event_id: ObjectId | None = None) -> Stream:
     """Follow the changes of an account, from an event on or from now on."""
-    return open_stream(call, user, last_event_id)
+    assert call.streams, "a process that serves this operation has streams"
+    events = open_stream(
+        call.store, call.streams, user, last_event_id, token=call.caller.record, disconnect=call.disconnect
+    )
+    return Stream(events.chunks(), CONTENT_TYPE, HEADERS, live=events, on_end=events.close)
 
 
 def delete_user(call: Call, user: ObjectId, delete_after: datetime | Literal[False] | None = None) -> Answer:

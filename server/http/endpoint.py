@@ -124,14 +124,14 @@ class Endpoint:
 def _stream_response(request: ApiRequest, stream: Stream) -> Response:
     """A stream outlasts its request, a live one by hours, so it holds on to nothing of it.
 
-    Where the worker has an outlet, that goes on with a live one, and nothing waits for it here.
+    Where the worker has a stream hub, the hub takes a live one over, and no greenlet waits for it here.
     """
-    outlet = current_app.extensions.get("outlet")
-    passing = outlet.passing(request.environ, stream.live) if outlet and stream.live else None
-    chunks = passing or iter(stream.chunks)
+    hub = current_app.extensions.get("stream_hub")
+    handover = hub.handover_body(request.environ, stream.live) if hub and stream.live else None
+    chunks = handover or iter(stream.chunks)
     response = Response(chunks, headers=dict(stream.headers), content_type=stream.content_type)
-    if passing:
-        response.call_on_close(passing.close)
+    if handover:
+        response.call_on_close(handover.close)
         return response
     if stream.on_end:
         response.call_on_close(stream.on_end)

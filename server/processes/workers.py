@@ -27,7 +27,7 @@ from server.processes.mongod import die_with_parent
 from server.processes.part import complete
 from server.processes.store import open_store
 from server.settings.table import Settings
-from updates.hub import Outlet
+from updates.hub import StreamHub
 
 _CONNECTIONS_PER_WORKER = 10_000
 _LAST_STREAMS_SECONDS = 2.0
@@ -39,12 +39,12 @@ class Worker(GracefulWorker):
     def load_wsgi(self) -> None:
         """Called by gunicorn after the fork."""
         super().load_wsgi()
-        self._outlet = self.wsgi.extensions["outlet"] = Outlet()
+        self._stream_hub = self.wsgi.extensions["stream_hub"] = StreamHub()
 
     def run(self) -> None:
         """Serve, then stop."""
         super().run()
-        self._outlet.join(_LAST_STREAMS_SECONDS)
+        self._stream_hub.join(_LAST_STREAMS_SECONDS)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by gunicorn on SIGTERM. Signal handlers may not wait for locks, so a greenlet does it."""

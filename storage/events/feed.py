@@ -1,8 +1,8 @@
 """Following the journal: one for a whole process, whatever the number of streams.
 
-On a replica set it is a change stream, which tells of every insert once it is committed. A lone server has none:
-there the journal is read once a second by id, `_OVERLAP` back, and what was told before is passed over, so that an
-entry whose writer was slow is told late and not left out.
+On a replica set it is a change stream, which reports every insert once it is committed. A lone server has no change
+streams: there the journal is read once a second by id, `_OVERLAP` back, without what was reported before, so that
+an entry whose writer was slow comes late and is not left out.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from itertools import chain
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from storage.base.database import Databases, Document
+from storage.base.database import Databases, Stages, holding
+from storage.events.documents import Notice, NoticeRow
 from storage.events.notices import NAME as NOTICES
 
 _WAIT_MS = 500
 _POLL_SECONDS = 1.0
 _OVERLAP = timedelta(seconds=20)
 _NAMES = ("journal", NOTICES)
-_INSERTS: list[Document] = [
+_INSERTS: Stages = [
     {"$match": {"operationType": "insert", "ns.coll": {"$in": list(_NAMES)}}},
     {"$project": {"ns.coll": 1, "fullDocument._id": 1, "fullDocument.user": 1, "fullDocument.payload": 1}},
 ]
@@ -35,7 +36,7 @@ class News:
 
     user: ObjectId
     entry: ObjectId
-    payload: Document | None
+    payload: Notice | None
 
 
 class Feed:
@@ -43,7 +44,7 @@ class Feed:
 
     def __init__(self, databases: Databases) -> None:
         self._databases = databases
-        self._collections: list[Collection[Document]] = [databases.main[name] for name in _NAMES]
+        self._collections = [holding(databases.main[name], NoticeRow) for name in _NAMES]
 
     def follow(self, ready: Callable[[], None]) -> Iterator[list[News]]:
         """What appears from now on, as it does; empty lists while nothing does.
@@ -63,13 +64,13 @@ class Feed:
                 yield [_news(change["fullDocument"])] if change else []
 
     def _poll(self, ready: Callable[[], None]) -> Iterator[list[News]]:
-        told: set[ObjectId] = set()
+        reported: set[ObjectId] = set()
         first = True
         while True:
             since = ObjectId.from_datetime(datetime.now(UTC) - _OVERLAP)
             rows = list(chain.from_iterable(_since(collection, since) for collection in self._collections))
-            fresh = [row for row in rows if row["_id"] not in told]
-            told = {row["_id"] for row in rows}
+            fresh = [row for row in rows if row["_id"] not in reported]
+            reported = {row["_id"] for row in rows}
             if first:
                 ready()
             else:
@@ -78,9 +79,9 @@ class Feed:
             time.sleep(_POLL_SECONDS)
 
 
-def _news(row: Document) -> News:
+def _news(row: NoticeRow) -> News:
     return News(row["user"], row["_id"], row.get("payload"))
 
 
-def _since(collection: Collection[Document], since: ObjectId) -> Iterator[Document]:
+def _since(collection: Collection[NoticeRow], since: ObjectId) -> Iterator[NoticeRow]:
     yield from collection.find({"_id": {"$gt": since}}, {"user": 1, "payload": 1}).sort("_id", 1)

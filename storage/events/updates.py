@@ -26,8 +26,9 @@ from bson import ObjectId
 from pymongo import DESCENDING
 from pymongo.errors import BulkWriteError
 
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Clock, Condition, Databases, holding
 from storage.base.duplicates import is_duplicate
+from storage.events.documents import JournalEntry, UpdateRow
 
 PAGE = 200
 _LOOK_BACK = timedelta(minutes=5)
@@ -35,34 +36,32 @@ _KEPT = timedelta(hours=3, minutes=10)
 _AT_ONCE = 1000
 _READ_MS = 10_000
 
-Row = tuple[int, Document]
+Numbered = tuple[int, JournalEntry]
+"""An entry with its number."""
 
 
 class Updates:
-    """Repository of the order: a row `{_id: entry, user, n, at, expires}` per entry, and a head per account.
-
-    The head `{_id: user, user, base}` remembers the last number when all rows have expired.
-    """
+    """Repository of the order: a row per entry, and a head per account, see `UpdateRow`."""
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
-        self._order = databases.main["updates"]
-        self._journal = databases.main["journal"]
+        self._order = holding(databases.main["updates"], UpdateRow)
+        self._journal = holding(databases.main["journal"], JournalEntry)
         self._clock = clock
 
     def catch_up(self, user: ObjectId) -> int:
-        """Number all entries of an account that have none; the last number."""
+        """Number all entries of an account that have no number; return the last one."""
         last = self._last_row(user)
-        wanted: Document = {"user": user}
+        condition: Condition = {"user": user}
         if last:
-            wanted["_id"] = {"$gt": ObjectId.from_datetime(last["at"] - _LOOK_BACK)}
-        rows = self._journal.find(wanted, {"_id": 1}, max_time_ms=_READ_MS).sort("_id", 1)
+            condition = {"user": user, "_id": {"$gt": ObjectId.from_datetime(last["at"] - _LOOK_BACK)}}
+        rows = self._journal.find(condition, {"_id": 1}, max_time_ms=_READ_MS).sort("_id", 1)
         ids = [row["_id"] for row in rows]
         for start in range(0, len(ids), _AT_ONCE):
             self.place(user, ids[start : start + _AT_ONCE])
         return self.last(user)
 
     def place(self, user: ObjectId, entries: Sequence[ObjectId]) -> None:
-        """Number entries in the given order, those that have none yet."""
+        """Number entries in the given order; those that have a number keep it."""
         waiting = list(entries)
         while waiting := self._unknown(waiting):
             first, now = self.last(user) + 1, self._clock()
@@ -83,43 +82,43 @@ class Updates:
         return [entry for entry in entries if entry not in known]
 
     def last(self, user: ObjectId) -> int:
-        """The last number that was given, 0 where none was."""
+        """Return the last number that was given, 0 where none was."""
         last = self._last_row(user)
         if last:
             return int(last["n"])
         head = self._order.find_one({"_id": user}, {"base": 1}, max_time_ms=_READ_MS)
         return int(head["base"]) if head else 0
 
-    def _last_row(self, user: ObjectId) -> Document | None:
+    def _last_row(self, user: ObjectId) -> UpdateRow | None:
         rows = self._order.find({"user": user, "n": {"$gt": 0}}, {"n": 1, "at": 1}, max_time_ms=_READ_MS)
         return next(rows.sort("n", DESCENDING).limit(1), None)
 
     def behind(self, user: ObjectId, entry: ObjectId) -> int:
-        """The number of an entry: what is numbered higher comes after it.
+        """Return the number of an entry: what is numbered higher comes after it.
 
-        An id without a number is no event that was sent in the last hours; then the journal's order must do.
+        An id without a number is not that of an event of the last hours; then the order of ids decides.
         """
-        found = self._order.find_one({"_id": entry, "user": user, "n": {"$gt": 0}}, {"n": 1})
-        if found:
-            return int(found["n"])
+        row = self._order.find_one({"_id": entry, "user": user, "n": {"$gt": 0}}, {"n": 1})
+        if row:
+            return int(row["n"])
         later = self._order.find(
             {"user": user, "n": {"$gt": 0}, "_id": {"$gt": entry}}, {"n": 1}, max_time_ms=_READ_MS
         )
         first = next(later.sort("n", 1).limit(1), None)
         return int(first["n"]) - 1 if first else self.last(user)
 
-    def after(self, user: ObjectId, number: int) -> list[Row]:
-        """The next entries behind a number, at most PAGE, with their own; one that has expired is an empty one."""
+    def after(self, user: ObjectId, number: int) -> list[Numbered]:
+        """Return the next entries behind a number, at most PAGE; one that has expired has its `_id` alone."""
         rows = list(
             self._order.find({"user": user, "n": {"$gt": number}}, {"n": 1}, max_time_ms=_READ_MS)
             .sort("n", 1)
             .limit(PAGE)
         )
         ids = [row["_id"] for row in rows]
-        found = self._journal.find({"_id": {"$in": ids}}, max_time_ms=_READ_MS) if ids else ()
-        entries = {entry["_id"]: entry for entry in found}
+        existing = self._journal.find({"_id": {"$in": ids}}, max_time_ms=_READ_MS) if ids else ()
+        entries = {entry["_id"]: entry for entry in existing}
         return [(row["n"], entries.get(row["_id"], {"_id": row["_id"]})) for row in rows]
 
 
-def _row(user: ObjectId, entry: ObjectId, number: int, now: datetime) -> Document:
+def _row(user: ObjectId, entry: ObjectId, number: int, now: datetime) -> UpdateRow:
     return {"_id": entry, "user": user, "n": number, "at": now, "expires": now + _KEPT}

@@ -1,11 +1,12 @@
-"""Telling a WildDuck on the same database what changed, through its Redis. Best effort: nobody depends on it.
+"""Notifies a WildDuck on the same database of changes, through its Redis. Best effort: nothing depends on it.
 
-Its IMAP servers listen on a channel; its API keeps the counts of mailboxes, which a change of ours makes wrong.
+Its IMAP servers listen on a channel; its API caches the counts of mailboxes, which a change of ours makes stale.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ import structlog
 from bson import ObjectId
 
 from problems import summary
+from storage.events.documents import Notice
 
 log = structlog.get_logger()
 
@@ -22,26 +24,26 @@ _PAUSE_SECONDS = 10.0
 
 
 class WildDuck:
-    """The other one; without a URL there is none. A Redis that is down is left alone for a while."""
+    """WildDuck's Redis; without a URL nothing is sent. A Redis that is down is left alone for a while."""
 
     def __init__(self, url: str = "") -> None:
         self._redis = _connect(url) if url else None
         self._not_before = 0.0
 
     def changed(self, user: ObjectId, mailbox: ObjectId) -> None:
-        """Something was added to the journal: sessions have to look, counts to be made anew."""
-        self._send({"e": str(user)}, f"total:{mailbox}", f"unseen:{mailbox}")
+        """Have sessions read the journal, which got new entries, and drop the cached counts of the mailbox."""
+        self._publish({"e": str(user)}, f"total:{mailbox}", f"unseen:{mailbox}")
 
-    def tell(self, user: ObjectId, payload: dict[str, Any]) -> None:
-        """Pass a command such as LOGOUT or DROP to the sessions of an account."""
-        self._send({"e": str(user), "p": payload})
+    def send(self, user: ObjectId, payload: Notice) -> None:
+        """Send a command such as LOGOUT or DROP to the sessions of an account."""
+        self._publish({"e": str(user), "p": payload})
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         if self._redis is not None:
             self._redis.close()
 
-    def _send(self, notice: dict[str, Any], *stale: str) -> None:
+    def _publish(self, notice: Mapping[str, object], *stale: str) -> None:
         if self._redis is None or time.monotonic() < self._not_before:
             return
         import redis

@@ -12,6 +12,7 @@ from pymongo.errors import DuplicateKeyError
 
 from problems import MailboxExists, MailboxNotFound, MailboxProtected, Problem
 from storage.base.database import Clock, Databases, Document, Session, holding
+from storage.events.documents import JournalEntry
 from storage.events.events import Events
 from storage.events.journal import Journal
 from storage.events.notices import Notices
@@ -102,7 +103,7 @@ class Mailboxes:
             self._collection.insert_one(mailbox, session=session)
         except DuplicateKeyError as error:
             raise MailboxExists from error
-        entry = {"command": "CREATE", "path": path, "modseq": 1}
+        entry: JournalEntry = {"command": "CREATE", "path": path, "modseq": 1}
         self._journal.append(user, mailbox_id, [entry], session)
         self._events.emit("mailbox.created", user=user, mailbox=mailbox_id, path=path, session=session)
 
@@ -144,7 +145,7 @@ class Mailboxes:
         after = self._write(mailbox, change, session)
         if path := changes.get("path"):
             user, mailbox_id = mailbox["user"], mailbox["_id"]
-            entry = {"command": "RENAME", "path": path, "modseq": after["modifyIndex"]}
+            entry: JournalEntry = {"command": "RENAME", "path": path, "modseq": after["modifyIndex"]}
             self._journal.append(user, mailbox_id, [entry], session=session)
             about = {"mailbox": mailbox_id, "previous": mailbox["path"], "current": path}
             self._events.emit("mailbox.renamed", user=user, session=session, **about)
@@ -187,7 +188,7 @@ class Mailboxes:
         self._collection.delete_one({"_id": mailbox_id, "user": user}, session=session)
         self._delete_filters(user, mailbox_id, session)
         self._notices.drop(user, mailbox_id, session=session)
-        entry = {"command": "DELETE", "modseq": mailbox["modifyIndex"]}
+        entry: JournalEntry = {"command": "DELETE", "modseq": mailbox["modifyIndex"]}
         self._journal.append(user, mailbox_id, [entry], session=session)
         about = {"mailbox": mailbox_id, "path": mailbox["path"]}
         self._events.emit("mailbox.deleted", user=user, session=session, **about)

@@ -103,8 +103,8 @@ def test_notices_as_wildduck_reads_them(redis: FakeRedis) -> None:
     user, mailbox = ObjectId("5d48a1f5fd1a4d1be0d4a1c1"), ObjectId("5d48a1f5fd1a4d1be0d4a1c2")
     wildduck = WildDuck(redis.url)
     wildduck.changed(user, mailbox)
-    wildduck.tell(user, {"command": "LOGOUT", "reason": "Bye"})
-    wildduck.tell(user, {"command": "DROP", "mailbox": mailbox})
+    wildduck.send(user, {"command": "LOGOUT", "reason": "Bye"})
+    wildduck.send(user, {"command": "DROP", "mailbox": mailbox})
     wildduck.close()
     assert redis.deleted == [b"total:5d48a1f5fd1a4d1be0d4a1c2", b"unseen:5d48a1f5fd1a4d1be0d4a1c2"]
     assert redis.published == [

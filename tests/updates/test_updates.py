@@ -14,11 +14,12 @@ import requests
 from bson import ObjectId
 
 from server.processes.mongod import Mongod
+from storage.events.documents import JournalEntry
 from storage.messages.intake import NewMessage
 from storage.messages.uid_set import UidSet
 from storage.store import Store
 from tests.rows import Row
-from tests.streams.conftest import TOKEN, start_api
+from tests.updates.conftest import TOKEN, start_api
 
 Listen = Callable[..., Any]
 RAW = b"From: grace@example.com\r\nSubject: Hello\r\n\r\nDear Ada"
@@ -131,7 +132,9 @@ def test_an_id_that_never_was(listen: Listen, store: Store, user: Row, inbox: Ro
 
 
 def test_a_long_replay_goes_on_from_page_to_page(listen: Listen, store: Store, user: Row, inbox: Row) -> None:
-    rows = [{"command": "FETCH", "uid": n, "modseq": n, "unseenChange": True} for n in range(1, 1051)]
+    rows: list[JournalEntry] = [
+        {"command": "FETCH", "uid": n, "modseq": n, "unseenChange": True} for n in range(1, 1051)
+    ]
     store.journal.append(user["_id"], inbox["_id"], rows)
     client = listen(user["_id"], last="0" * 24).read(lambda c: bool(c.comments))
     assert [event["uid"] for event in entries(client)] == list(range(1, 1051))
@@ -166,7 +169,7 @@ def test_an_entry_of_a_slow_writer_with_a_smaller_id(
 
 def test_a_transaction_that_commits_late(listen: Listen, store: Store, user: Row, inbox: Row) -> None:
     client = listen(user["_id"]).read(lambda c: bool(c.comments))
-    row = {"command": "CREATE", "path": "late", "modseq": 1}
+    row: JournalEntry = {"command": "CREATE", "path": "late", "modseq": 1}
     with store.databases.client.start_session() as session, session.start_transaction():
         store.journal.append(user["_id"], inbox["_id"], [row], session=session)
         store.journal.append(user["_id"], inbox["_id"], [{**row, "path": "early"}])
@@ -195,7 +198,9 @@ def test_cut_again_and_again_under_concurrent_writers(
             if number == 0:
                 store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
                 continue
-            rows = [{"command": "FETCH", "uid": 1, "modseq": 1} for _ in range(chance.randint(1, 4))]
+            rows: list[JournalEntry] = [
+                {"command": "FETCH", "uid": 1, "modseq": 1} for _ in range(chance.randint(1, 4))
+            ]
             for row in rows:
                 age = chance.randint(0, 3)
                 seconds = (int(time.time()) - age).to_bytes(4, "big")
@@ -311,7 +316,9 @@ def test_a_client_that_does_not_read_is_dropped(
     client = listen(user["_id"], last="0" * 24)
     flags = ["x" * 1000] * 20
     for _ in range(10):
-        rows = [{"command": "FETCH", "uid": n, "modseq": n, "flags": flags} for n in range(100)]
+        rows: list[JournalEntry] = [
+            {"command": "FETCH", "uid": n, "modseq": n, "flags": flags} for n in range(100)
+        ]
         store.journal.append(user["_id"], inbox["_id"], rows)
     before = memory(api.process.pid)
     deadline = time.monotonic() + 50

@@ -1,4 +1,4 @@
-"""The outlet of live streams: everything in order at the client's pace, and no connection left behind."""
+"""The hub of live streams: everything in order at the client's pace, and no connection left behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from updates import hub as module
-from updates.hub import HandedOver, Outlet
+from updates.hub import HandedOver, StreamHub
 
 
 class Source:
@@ -88,9 +88,9 @@ def connection() -> Iterator[Connection]:
     opened.close()
 
 
-def hand_over(outlet: Outlet, connection: Connection, source: Source, version: str = "1.1") -> None:
+def hand_over(hub: StreamHub, connection: Connection, source: Source, version: str = "1.1") -> None:
     """What a WSGI server does with the body."""
-    body = outlet.passing({"gunicorn.socket": connection, "SERVER_PROTOCOL": f"HTTP/{version}"}, source)
+    body = hub.handover_body({"gunicorn.socket": connection, "SERVER_PROTOCOL": f"HTTP/{version}"}, source)
     assert body
     assert next(body) == b"", "which makes it send the headers"
     with pytest.raises(HandedOver):
@@ -100,8 +100,8 @@ def hand_over(outlet: Outlet, connection: Connection, source: Source, version: s
 
 
 def test_first_then_news_then_the_end(connection: Connection) -> None:
-    outlet, source = Outlet(), Source(b"one", b"two")
-    hand_over(outlet, connection, source)
+    hub, source = StreamHub(), Source(b"one", b"two")
+    hand_over(hub, connection, source)
     assert connection.read() == b"3\r\none\r\n3\r\ntwo\r\n"
     source.tell(b"x" * 20)
     source.wake()
@@ -117,7 +117,7 @@ def test_first_then_news_then_the_end(connection: Connection) -> None:
 
 def test_a_client_of_http_1_0_gets_no_chunks(connection: Connection) -> None:
     source = Source(b"one")
-    hand_over(Outlet(), connection, source, "1.0")
+    hand_over(StreamHub(), connection, source, "1.0")
     source.tell(b"two")
     assert connection.read() == b"onetwo"
     source.end()
@@ -125,8 +125,8 @@ def test_a_client_of_http_1_0_gets_no_chunks(connection: Connection) -> None:
 
 
 def test_a_slow_client_gets_everything_and_nothing_is_read_ahead_for_it(connection: Connection) -> None:
-    outlet, source = Outlet(), Source()
-    hand_over(outlet, connection, source, "1.0")
+    hub, source = StreamHub(), Source()
+    hand_over(hub, connection, source, "1.0")
     large = os.urandom(3_000_000)
     source.tell(large, b"second", b"third")
     gevent.sleep(0.05)
@@ -143,20 +143,20 @@ def test_a_slow_client_gets_everything_and_nothing_is_read_ahead_for_it(connecti
 
 @pytest.mark.parametrize("how", ["end", "disconnect"])
 def test_a_client_that_does_not_read_is_cut_off(connection: Connection, how: str) -> None:
-    outlet, source = Outlet(), Source()
-    hand_over(outlet, connection, source)
+    hub, source = StreamHub(), Source()
+    hand_over(hub, connection, source)
     source.tell(b"x" * 3_000_000)
     gevent.sleep(0.05)
     getattr(source, how)()
     gevent.sleep(0.05)
     assert source.closed == 1
     assert not connection.read().endswith(b"0\r\n\r\n|"), "what was cut off does not look whole"
-    outlet.join(0)
+    hub.join(0)
 
 
 def test_a_client_that_leaves_is_forgotten_at_once(connection: Connection) -> None:
-    outlet, source = Outlet(), Source(b"one")
-    hand_over(outlet, connection, source)
+    hub, source = StreamHub(), Source(b"one")
+    hand_over(hub, connection, source)
     connection.client.send(b"GET /more HTTP/1.1\r\n\r\n")
     connection.read()
     assert not source.closed, "what it sends besides is passed over"
@@ -167,7 +167,7 @@ def test_a_client_that_leaves_is_forgotten_at_once(connection: Connection) -> No
 
 def test_a_client_that_leaves_before_the_headers(connection: Connection) -> None:
     source = Source()
-    body = Outlet().passing({"gunicorn.socket": connection, "SERVER_PROTOCOL": "HTTP/1.1"}, source)
+    body = StreamHub().handover_body({"gunicorn.socket": connection, "SERVER_PROTOCOL": "HTTP/1.1"}, source)
     assert body
     next(body)
     body.close()
@@ -175,10 +175,10 @@ def test_a_client_that_leaves_before_the_headers(connection: Connection) -> None
 
 
 def test_a_stream_that_fails_ends_alone() -> None:
-    outlet = Outlet()
+    hub = StreamHub()
     pairs = [(Connection(), Source()) for _ in range(2)]
     for connection, source in pairs:
-        hand_over(outlet, connection, source)
+        hand_over(hub, connection, source)
     (_, bad), (connection, good) = pairs
     bad.tell(b"broken")
     good.tell(b"fine")
@@ -191,8 +191,8 @@ def test_a_stream_that_fails_ends_alone() -> None:
 def test_only_an_idle_stream_is_kept_alive(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEEP_ALIVE_SECONDS", 1.0)
     monkeypatch.setattr(module, "_TICK_SECONDS", 0.01)
-    outlet, source = Outlet(), Source()
-    hand_over(outlet, connection, source, "1.0")
+    hub, source = StreamHub(), Source()
+    hand_over(hub, connection, source, "1.0")
     for _ in range(4):
         gevent.sleep(0.35)
         source.tell(b"news")
@@ -202,12 +202,12 @@ def test_only_an_idle_stream_is_kept_alive(connection: Connection, monkeypatch: 
 
 
 def test_a_stop_waits_for_the_last_byte(connection: Connection) -> None:
-    outlet, source = Outlet(), Source(b"one")
-    hand_over(outlet, connection, source)
+    hub, source = StreamHub(), Source(b"one")
+    hand_over(hub, connection, source)
     begin = time.monotonic()
-    outlet.join(0.1)
+    hub.join(0.1)
     assert time.monotonic() - begin > 0.09
     source.end()
-    outlet.join(5)
+    hub.join(5)
     assert time.monotonic() - begin < 1
     assert connection.read().endswith(b"0\r\n\r\n|")
