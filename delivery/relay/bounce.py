@@ -1,4 +1,4 @@
-"""The report to the sender of a message that could not be delivered (RFC 3461, 3462, 3464)."""
+"""The bounce to the sender of an undeliverable message: a delivery status notification (DSN, RFC 3461, 3462, 3464)."""
 
 from __future__ import annotations
 

@@ -1,15 +1,23 @@
-"""A queued message as it is sent."""
+"""A queued message as it is sent: read, with clean line ends, with its DKIM signature (RFC 6376)."""
 
 from __future__ import annotations
 
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from delivery.relay.replies import temporary
 from mail.compose import ascii_address
+from mail.dkim import signature_header
 from mail.mime_tree import normalise
+from problems import DkimNotFound
+from security.normalise import normalise_domain
+from security.secrets import SecretUnreadable
 from storage.base.database import Document
+from storage.store import Store
 
 Sign = Callable[[bytes, Document], bytes]
 
@@ -17,6 +25,8 @@ _BARE_CR = re.compile(rb"\r(?!\n)")
 _ADDRESS = re.compile(
     r'(?:"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])+"|[^\s\x00-\x1f\x7f<>@"]+)@[^\s\x00-\x1f\x7f<>@"]+'
 )
+_MOST_KEPT = 64
+_LARGEST_KEPT = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -74,3 +84,72 @@ def is_path(address: str) -> bool:
 def unsigned(message: bytes, envelope: Document) -> bytes:
     """No signature."""
     return b""
+
+
+class Source:
+    """Reads queued messages and signs them. One that goes to many recipients is read and signed once."""
+
+    def __init__(self, store: Store, sign: Sign = unsigned) -> None:
+        self._outbound = store.outbound
+        self._sign = sign
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, Message] = OrderedDict()
+
+    def read(self, queue_id: str) -> Message | None:
+        """The message, None where it is not there (any more)."""
+        with self._lock:
+            if kept := self._kept.get(queue_id):
+                self._kept.move_to_end(queue_id)
+                return kept
+        found = self._outbound.read(queue_id)
+        if found is None:
+            return None
+        message = made_of(*found, self._sign)
+        if len(message.content) <= _LARGEST_KEPT:
+            self._keep(queue_id, message)
+        return message
+
+    def _keep(self, queue_id: str, message: Message) -> None:
+        with self._lock:
+            self._kept[queue_id] = message
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+
+
+class Signer:
+    """Makes the DKIM signatures of mail that leaves.
+
+    It signs for the domain of the From field, else of the envelope, if it is one of ours.
+
+    What is forwarded and may be forged gets no signature: with ours it would pass where the policy of the domain has
+    it refused (DMARC). The key of all domains, `*`, is published in ours alone.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __call__(self, message: bytes, envelope: Document) -> bytes:
+        """The field to be put before a message, empty where there is no key. Raises Failure: it cannot be used."""
+        domain = _signing_domain(envelope)
+        is_unsigned = (envelope.get("mallard") or {}).get("unsigned")
+        if is_unsigned or not domain or not self._is_ours(domain):
+            return b""
+        try:
+            key = self._store.dkim.signing_key(domain)
+        except (SecretUnreadable, ValueError) as error:
+            raise temporary("4.3.5", f"The DKIM key for {domain} cannot be used: {error}") from error
+        return signature_header(message, key, self._store.clock()) if key else b""
+
+    def _is_ours(self, domain: str) -> bool:
+        """Mail is taken for it here, or it has a key of its own."""
+        if self._store.addresses.known_domains([domain]):
+            return True
+        try:
+            return bool(self._store.dkim.id_of(domain))
+        except DkimNotFound:
+            return False
+
+
+def _signing_domain(envelope: Document) -> str:
+    parsed: Document = envelope.get("parsedEnvelope") or {}
+    return normalise_domain(str(parsed.get("from") or envelope.get("from") or "").rpartition("@")[2])

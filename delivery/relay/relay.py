@@ -13,9 +13,14 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import structlog
 
-from delivery.relay.carrier import Carrier
-from delivery.relay.lease import Lease
-from delivery.relay.worker import Worker
+from delivery.relay.connections import Opener, Sessions
+from delivery.relay.hosts import Host, Hosts
+from delivery.relay.message import Message, Source
+from delivery.relay.outcomes import Lease, Outcomes
+from delivery.relay.post import Poster
+from delivery.relay.replies import Failure, Reply, temporary
+from delivery.relay.routes import Post, Route, Routes
+from mail.compose import ascii_address
 from problems import summary
 from storage.base.database import DatabaseError
 from storage.queue.queue import Entry
@@ -26,6 +31,60 @@ log = structlog.get_logger()
 _POLL_SECONDS = 1.0
 _TURN = 50
 """How many messages a domain gets before others have their turn."""
+
+
+class Carrier:
+    """Takes a message to a recipient, by the route that is theirs."""
+
+    def __init__(self, routes: Routes, hosts: Hosts, opener: Opener, poster: Poster | None = None) -> None:
+        self.routes = routes
+        self._hosts = hosts
+        self._poster = poster or Poster(hosts)
+        self.sessions = Sessions(opener, self._find)
+
+    def _find(self, route: Route) -> list[Host]:
+        if route.domain:
+            return self._hosts.of_domain(route.domain)
+        return [self._hosts.named(route.host, trusted=route.trusted)]
+
+    def carry(self, entry: Entry, message: Message) -> Reply:
+        """Hand a message over for one recipient, whose domain is written in ASCII. Raises Failure."""
+        route = self.routes.of(entry)
+        if isinstance(route, Post):
+            return self._poster.send(route.url, entry.recipient, message)
+        return self.sessions.send(route, ascii_address(entry.recipient), message)
+
+
+class Worker:
+    """Delivers to one claimed recipient, and has the outcome noted."""
+
+    def __init__(self, source: Source, carrier: Carrier, outcomes: Outcomes, lease: Lease) -> None:
+        self._source = source
+        self._carrier = carrier
+        self._outcomes = outcomes
+        self._lease = lease
+
+    def handle(self, entry: Entry) -> None:
+        """Try to deliver, and note at once what became of it."""
+        try:
+            reply = self._attempt(entry)
+        except DatabaseError as error:  # nothing was sent; the claim lapses
+            log.error("a message cannot be read", queue_id=entry.queue_id, reason=summary(error))
+        except Failure as failure:
+            self._outcomes.failed(entry, failure.reply)
+        except Exception as error:  # a fault of ours must not stop the queue, nor lose the recipient
+            log.exception("an attempt broke off", queue_id=entry.queue_id, seq=entry.seq)
+            self._outcomes.failed(entry, temporary("4.3.0", f"Internal error: {type(error).__name__}").reply)
+        else:
+            self._outcomes.delivered(entry, reply)
+
+    def _attempt(self, entry: Entry) -> Reply:
+        message = self._source.read(entry.queue_id)
+        if message is None:
+            raise temporary("4.3.0", "The message is not in the store")
+        if not self._lease.is_held:
+            raise temporary("4.3.0", "The claim of the relay had lapsed")
+        return self._carrier.carry(entry, message)
 
 
 class Relay:

@@ -1,24 +1,21 @@
-"""A connection to a server, over which one message after the other goes."""
+"""One connection to a server: the SMTP client with its limits, and the transactions that go over it."""
 
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
+from typing import Any
 
-from delivery.relay.hosts import Host
 from delivery.relay.message import Message, is_path
 from delivery.relay.replies import Failure, Reply, permanent, said, temporary
-from delivery.relay.routes import Route, Tls
-from delivery.relay.smtp import Client
+from delivery.relay.routes import Route
 
-_FAULTS = (OSError, smtplib.SMTPException, ValueError)
+FAULTS = (OSError, smtplib.SMTPException, ValueError)
 _CLOSING = 421
-_MOST_TRIES = 6  # each may cost a time-out
-
-Context = Callable[[bool], ssl.SSLContext]
+_MOST_REPLY_LINES = 200
+_LONGEST_REPLY_LINE = 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,21 +27,76 @@ class Timeouts:
     content: float = 600.0
 
 
-def tls_context(verified: bool) -> ssl.SSLContext:
-    """TLS as it is common today; without certificates where anybody at the other end will do."""
-    context = ssl.create_default_context()
-    if not verified:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+class Client(smtplib.SMTP):
+    """An SMTP or LMTP client. TLS is with `name`, the connection with the address that `connect` is given."""
+
+    def __init__(self, name: str, greeting_name: str, timeout: float, *, lmtp: bool = False) -> None:
+        super().__init__(local_hostname=greeting_name, timeout=timeout)
+        self._host = name
+        self._lmtp = lmtp
+        self._implicit: ssl.SSLContext | None = None
+        if lmtp:
+            self.ehlo_msg = "lhlo"
+
+    def open(self, address: str, port: int, implicit: ssl.SSLContext | None) -> tuple[int, bytes]:
+        """Connect; with a context, TLS comes first. The greeting. Raises OSError, SMTPException."""
+        self._implicit = implicit
+        return self.connect(address, port)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        plain = socket.create_connection((host, port), timeout)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self._implicit:
+            return plain
+        try:
+            return self._implicit.wrap_socket(plain, server_hostname=self._host)
+        except BaseException:
+            plain.close()
+            raise
+
+    def getreply(self) -> tuple[int, bytes]:
+        """As the library's, but no server can go on and on."""
+        lines: list[bytes] = []
+        while len(lines) < _MOST_REPLY_LINES:
+            line = self._line()
+            lines.append(line[4:].strip())
+            if line[3:4] != b"-":
+                code = int(line[:3]) if line[:3].isdigit() else -1
+                return code, b"\n".join(lines)
+        self.close()
+        raise smtplib.SMTPServerDisconnected("The reply has no end")
+
+    def _line(self) -> bytes:
+        if self.file is None:
+            assert self.sock
+            self.file: Any = self.sock.makefile("rb")
+        try:
+            line: bytes = self.file.readline(_LONGEST_REPLY_LINE + 1)
+        except OSError as error:
+            self.close()
+            raise smtplib.SMTPServerDisconnected(f"Connection lost: {error}") from error
+        if not line or len(line) > _LONGEST_REPLY_LINE:
+            self.close()
+            raise smtplib.SMTPServerDisconnected("Connection lost" if not line else "The reply is too long")
+        return line
+
+    def wait_at_most(self, seconds: float) -> None:
+        """How long each further step may take."""
+        if self.sock:
+            self.sock.settimeout(seconds)
+
+    def abort(self) -> None:
+        """End the connection from outside; whoever waits for it gets an error."""
+        sock = self.sock
+        if sock:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # it had ended already
 
 
 class Stale(Exception):
     """A connection that was kept is gone; nothing of the message was sent over it."""
-
-
-class _NoTls(Exception):
-    """TLS was offered, and failed."""
 
 
 class Session:
@@ -70,7 +122,7 @@ class Session:
         except Failure as failure:
             self._clear_up(failure.reply)
             raise
-        except _FAULTS as error:
+        except FAULTS as error:
             self.close(politely=False)
             raise temporary("4.4.2", f"The connection was lost: {error}", self.host) from error
         self.count += 1
@@ -81,7 +133,7 @@ class Session:
         self._client.wait_at_most(self._timeouts.command)
         try:
             self._command("MAIL", mail)
-        except (Failure, *_FAULTS) as error:
+        except (Failure, *FAULTS) as error:
             if self.count and (not isinstance(error, Failure) or error.reply.code == _CLOSING):
                 raise Stale from error
             raise
@@ -134,7 +186,7 @@ class Session:
             return
         try:
             self._command("RSET", "")
-        except (Failure, *_FAULTS):
+        except (Failure, *FAULTS):
             self.close(politely=False)
 
     def abort(self) -> None:
@@ -150,102 +202,7 @@ class Session:
             if politely:
                 self._client.wait_at_most(5)
                 self._client.docmd("QUIT")
-        except _FAULTS:
+        except FAULTS:
             pass
         finally:
             self._client.close()
-
-
-class Opener:
-    """Opens connections: to the first address that can be reached, of the first host that wants to talk."""
-
-    def __init__(self, name: str, timeouts: Timeouts = Timeouts(), context: Context = tls_context) -> None:
-        self._name = name
-        self._timeouts = timeouts
-        self._context = context
-
-    def open(self, route: Route, hosts: list[Host]) -> Session:
-        """An open connection. Raises Failure, always a temporary one: another host may do better tomorrow."""
-        last = temporary("4.4.1", "No host could be reached")
-        places = ((host, address) for host in hosts for address in host.addresses)
-        for host, address in islice(places, _MOST_TRIES):
-            try:
-                return self._greeted(route, host, address)
-            except Failure as failure:
-                last = failure
-        raise last
-
-    def _greeted(self, route: Route, host: Host, address: str) -> Session:
-        try:
-            return self._connected(route, host, address, route.tls)
-        except _NoTls as error:
-            if route.tls is not Tls.OPPORTUNISTIC:
-                raise temporary("4.7.5", f"TLS failed: {error}", host.name) from error
-        except _FAULTS as error:
-            raise temporary("4.4.1", f"No connection to {host.name}: {error}", host.name) from error
-        try:  # whom TLS fails with is no worse than one who does not offer it
-            return self._connected(route, host, address, Tls.NONE)
-        except _FAULTS as error:
-            raise temporary("4.4.1", f"No connection to {host.name}: {error}", host.name) from error
-
-    def _connected(self, route: Route, host: Host, address: str, tls: Tls) -> Session:
-        client = Client(host.name, self._name, self._timeouts.connect, lmtp=route.lmtp)
-        try:
-            context = self._context(tls is Tls.VERIFIED)
-            code, text = client.open(address, route.port, context if route.implicit_tls else None)
-            client.wait_at_most(self._timeouts.command)
-            self._expect(220, code, text, host)
-            is_secure = self._introduced(client, host, tls, context) or route.implicit_tls
-            self._logged_in(client, host, route, is_secure)
-        except BaseException:
-            client.close()
-            raise
-        return Session(client, route, self._timeouts, is_secure=is_secure)
-
-    def _introduced(self, client: Client, host: Host, tls: Tls, context: ssl.SSLContext) -> bool:
-        """Say who we are, and have TLS where it is wanted; whether it was begun now."""
-        self._hello(client, host)
-        if client._implicit or tls is Tls.NONE:
-            return False
-        if not client.has_extn("starttls"):
-            if tls.is_needed:
-                raise temporary("4.7.4", "The server offers no TLS, which is required", host.name)
-            return False
-        try:
-            code, text = client.starttls(context=context)
-        except _FAULTS as error:
-            raise _NoTls(str(error)) from error
-        if code != 220:
-            if tls.is_needed:
-                raise temporary("4.7.4", f"The server refuses TLS: {code} {text!r}", host.name)
-            return False
-        self._hello(client, host)
-        return True
-
-    def _hello(self, client: Client, host: Host) -> None:
-        code, text = client.ehlo()
-        if code >= 500 and not client._lmtp:
-            code, text = client.helo()
-        self._expect(250, code, text, host)
-
-    def _expect(self, wanted: int, code: int, text: bytes, host: Host) -> None:
-        """A host that does not want to talk to us at all says nothing about the recipient: that is not for good."""
-        if code != wanted:
-            told = said(code, text, host.name)
-            raise Failure(Reply(450, "4.3.0", f"{host.name} does not talk to us: {told}", host.name))
-
-    def _logged_in(self, client: Client, host: Host, route: Route, is_secure: bool) -> None:
-        if not route.login:
-            return
-        if not is_secure:
-            raise temporary(
-                "4.7.4", "The server offers no TLS, and the password is not sent without", host.name
-            )
-        try:
-            client.login(*route.login)
-        except smtplib.SMTPAuthenticationError as error:
-            raise temporary(
-                "4.7.8", f"The server refuses the log-in: {error.smtp_code}", host.name
-            ) from error
-        except smtplib.SMTPNotSupportedError as error:
-            raise temporary("4.7.4", "The server offers no log-in", host.name) from error

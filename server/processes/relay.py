@@ -9,16 +9,13 @@ from datetime import timedelta
 import gevent
 import structlog
 
-from delivery.relay.carrier import Carrier
+from delivery.relay.connections import Opener
 from delivery.relay.hosts import Hosts
-from delivery.relay.lease import Lease
-from delivery.relay.notes import Notes
-from delivery.relay.relay import Relay
+from delivery.relay.message import Signer, Source
+from delivery.relay.outcomes import Lease, Outcomes
+from delivery.relay.relay import Carrier, Relay, Worker
 from delivery.relay.routes import Routes, SmartHost, Tls, registered_here
-from delivery.relay.session import Opener, Timeouts
-from delivery.relay.signing import Signer
-from delivery.relay.source import Source
-from delivery.relay.worker import Worker
+from delivery.relay.session import Timeouts
 from network.dns import SystemDns
 from server.processes.part import open_part
 from server.settings.table import Settings
@@ -50,7 +47,9 @@ def make_relay(settings: Settings, store: Store) -> Relay:
     hosts = Hosts(SystemDns(), allow_private=settings.allow_private_targets)
     routes = make_routes(settings, store)
     carrier = Carrier(routes, hosts, Opener(relay_name(settings), _timeouts(settings)))
-    worker = Worker(Source(store, Signer(store)), carrier, Notes(store, lease, relay_name(settings)), lease)
+    worker = Worker(
+        Source(store, Signer(store)), carrier, Outcomes(store, lease, relay_name(settings)), lease
+    )
     per_domain = settings.relay_connections_per_domain
     connections = settings.relay_connections
     return Relay(

@@ -12,16 +12,13 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from delivery.relay.carrier import Carrier
+from delivery.relay.connections import Opener
 from delivery.relay.hosts import Hosts
-from delivery.relay.lease import Lease
-from delivery.relay.message import Message, made_of, unsigned
-from delivery.relay.notes import Notes
-from delivery.relay.relay import Relay
+from delivery.relay.message import Message, Source, made_of, unsigned
+from delivery.relay.outcomes import Lease, Outcomes
+from delivery.relay.relay import Carrier, Relay, Worker
 from delivery.relay.routes import Routes, SmartHost, Tls
-from delivery.relay.session import Opener, Timeouts
-from delivery.relay.source import Source
-from delivery.relay.worker import Worker
+from delivery.relay.session import Timeouts
 from delivery.sending.queue import Submission, queueing
 from storage.base.database import DatabaseNames
 from storage.queue.outbound import Delivery
@@ -208,7 +205,7 @@ class Bench:
         self.store = store
         self.carrier = carrier
         self.lease = Lease(store.queue, timedelta(seconds=options.pop("lease", 60)))
-        notes = Notes(store, self.lease, "relay.example.com", sleep=lambda seconds: None)
+        notes = Outcomes(store, self.lease, "relay.example.com", sleep=lambda seconds: None)
         self.worker = Worker(Source(store), carrier, notes, self.lease)
         self.relay = Relay(store, carrier, self.worker, self.lease, poll=0.02, **options)
 

@@ -8,10 +8,9 @@ from typing import Any
 import dkim
 import pytest
 
+from delivery.relay.message import Signer, Source
+from delivery.relay.relay import Worker
 from delivery.relay.routes import SmartHost
-from delivery.relay.signing import Signer
-from delivery.relay.source import Source
-from delivery.relay.worker import Worker
 from storage.queue.outbound import Delivery
 from storage.store import Store
 from tests.delivery.relay.conftest import RAW, Bench, make_carrier, put, rows
@@ -41,7 +40,7 @@ def send(store: Store, sink: Callable[..., Sink]) -> Send:
     def deliver(raw: bytes = RAW, to: str | Delivery = "grace@example.org", **options: Any) -> bytes:
         carrier = make_carrier(FakeDns({}), smart_host=SmartHost(host=server.host, port=server.port))
         bench = Bench(store, carrier)
-        bench.worker = Worker(Source(store, Signer(store)), carrier, bench.worker._notes, bench.lease)
+        bench.worker = Worker(Source(store, Signer(store)), carrier, bench.worker._outcomes, bench.lease)
         put(store, to, raw=raw, **options)
         bench.round()
         return server.mails[-1].content if server.mails else b""

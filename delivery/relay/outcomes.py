@@ -1,21 +1,23 @@
-"""What became of an attempt, noted in the queue the moment it is known."""
+"""What a relay has claimed, on a lease, and what became of it, noted in the queue the moment it is known."""
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from delivery.relay.bounce import Bounce, bounce
-from delivery.relay.lease import Lease
 from delivery.relay.replies import Reply
 from delivery.relay.schedule import Schedule, pauses
 from delivery.sending.queue import queueing
 from problems import summary
 from storage.base.database import DatabaseError
-from storage.queue.queue import Entry
+from storage.queue.queue import Entry, Queue
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -23,11 +25,46 @@ log = structlog.get_logger()
 _PAUSE_SECONDS = 0.5
 
 
+def new_owner() -> str:
+    """The name of a relay process, as its claims have it."""
+    return f"mallard-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+class Lease:
+    """The claims of one process. By its own watch it knows when they may have lapsed; then it begins nothing."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        span: timedelta,
+        owner: str = "",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.owner = owner or new_owner()
+        self.span = span
+        self._queue = queue
+        self._monotonic = monotonic
+        self._renewed = monotonic()
+
+    @property
+    def is_held(self) -> bool:
+        """Return whether nobody else can have what was claimed."""
+        return self._monotonic() - self._renewed < self.span.total_seconds()
+
+    def renew(self) -> None:
+        """Hold all that is claimed for longer, and free what relays that are gone had."""
+        asked = self._monotonic()
+        self._queue.renew(self.owner, self.span)
+        self._renewed = asked
+        if freed := self._queue.release_lapsed():
+            log.warning("another relay is gone, its recipients are free again", recipients=freed)
+
+
 class ClaimLost(Exception):
-    """Somebody else has the recipient by now."""
+    """Another relay has the recipient now."""
 
 
-class Notes:
+class Outcomes:
     """Writes down what became of recipients. `name` is what the relay calls itself in reports."""
 
     def __init__(

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from delivery.relay.connections import Opener, Sessions
 from delivery.relay.hosts import Host
 from delivery.relay.replies import Failure
 from delivery.relay.routes import Route, Tls
-from delivery.relay.session import Opener, Timeouts
-from delivery.relay.sessions import Sessions
+from delivery.relay.session import Timeouts
 from tests.delivery.relay.conftest import message
 from tests.delivery.relay.sinks import Sink
 
