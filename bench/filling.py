@@ -13,6 +13,7 @@ from handlers.call import Call
 from handlers.users import create_user
 from mail.message import Indexed, index
 from storage.base.database import Document
+from storage.mailboxes.documents import Mailbox
 from storage.mailboxes.retention import retention_fields
 from storage.messages.base import own_fields
 from storage.messages.intake import flag_fields, without_none
@@ -32,7 +33,7 @@ def make_user(store: Store, username: str) -> ObjectId:
     return ObjectId(create_user(call=Call(store=store), body=body)["id"])
 
 
-def fill(store: Store, user: ObjectId, count: int) -> Document:
+def fill(store: Store, user: ObjectId, count: int) -> Mailbox:
     """Fill INBOX of an account, by the hundred thousand in minutes; the mailbox."""
     inbox = store.mailboxes.by_path(user, "INBOX")
     messages = store.databases.main["messages"].with_options(write_concern=WriteConcern(w=1, j=False))
@@ -51,7 +52,7 @@ def fill(store: Store, user: ObjectId, count: int) -> Document:
     return store.mailboxes.get(user, inbox["_id"])
 
 
-def _documents(user: ObjectId, inbox: Document, count: int) -> Iterator[Document]:
+def _documents(user: ObjectId, inbox: Mailbox, count: int) -> Iterator[Document]:
     thread = ObjectId()
     for uid in range(1, count + 1):
         if uid % _THREAD == 0:

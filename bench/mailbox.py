@@ -6,14 +6,15 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
-from typing import Any
 
 from bson import ObjectId
 from pymongo import MongoClient
 
 from handlers.call import Call
 from handlers.users import create_user
+from storage.accounts.documents import User
 from storage.base.database import DatabaseNames
+from storage.mailboxes.documents import Mailbox
 from storage.messages.intake import NewMessage
 from storage.store import Store
 
@@ -65,7 +66,7 @@ def fill(uri: str) -> Paths:
     return Paths(f"/users/{user_id}", f"{mailbox}?limit=20", f"{mailbox}/{MESSAGES // 2}")
 
 
-def _add(store: Store, user: dict[str, Any], inbox: dict[str, Any], number: int) -> None:
+def _add(store: Store, user: User, inbox: Mailbox, number: int) -> None:
     message = EmailMessage()
     message["From"] = f"Grace Hopper {number % 7} <grace{number % 7}@example.com>"
     message["To"] = "Ada <ada@example.com>"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bson import ObjectId
 
 from accounts.profile_signing import profile_signer
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from problems import AddressNotFound, InvalidInput, InvalidProfileScope
 from security.asps import ALL, is_weak, new_asp, selector, shown_scopes, stored_scopes
 from security.passwords import hash_password
@@ -20,19 +20,19 @@ from storage.base.database import Document
 _PROFILE = "generateMobileconfig"
 
 
-def get_asps(call: Call, user: ObjectId, show_all: bool = False) -> Document:
+def get_asps(call: Call, user: ObjectId, show_all: bool = False) -> Answer:
     """All of an account, oldest first; those that end by themselves only with `show_all`."""
     call.store.users.require(user)
     rows = call.store.asps.of_user(user, temporary=show_all)
     return {"success": True, "results": [_row(asp) for asp in rows]}
 
 
-def get_asp(call: Call, user: ObjectId, asp: ObjectId) -> Document:
+def get_asp(call: Call, user: ObjectId, asp: ObjectId) -> Answer:
     """What is known of one; the password itself is not."""
     return {"success": True, **_row(call.store.asps.get(user, asp))}
 
 
-def _row(asp: Document) -> Document:
+def _row(asp: Document) -> Answer:
     return {
         "id": asp["_id"],
         "description": asp["description"],
@@ -43,7 +43,7 @@ def _row(asp: Document) -> Document:
     }
 
 
-def create_asp(call: Call, user: ObjectId, body: Document) -> Document:
+def create_asp(call: Call, user: ObjectId, body: Body) -> Answer:
     """Make one. A profile is signed first, so that no password is stored that nobody gets to see."""
     scopes = stored_scopes(body.get("scopes") or [ALL])
     _check(body, scopes)
@@ -55,7 +55,7 @@ def create_asp(call: Call, user: ObjectId, body: Document) -> Document:
     return {"success": True, "id": asp, "password": password, **more}
 
 
-def _check(body: Document, scopes: Sequence[str]) -> None:
+def _check(body: Body, scopes: Sequence[str]) -> None:
     if body.get("password") and is_weak(body["password"]):
         raise InvalidInput({"password": '"password" is made of too few different letters'})
     if body.get(_PROFILE) and scopes != [ALL] and not ("smtp" in scopes and len(scopes) > 1):
@@ -73,7 +73,7 @@ def _sender(call: Call, account: User, address: str | None) -> User | Address:
 
 
 def _profile(
-    call: Call, account: User, sender: User | Address, body: Document, scopes: Sequence[str], password: str
+    call: Call, account: User, sender: User | Address, body: Body, scopes: Sequence[str], password: str
 ) -> Document:
     shown = {"name": sender.get("name") or "", "address": sender.get("address") or ""}
     if not shown["address"]:
@@ -88,7 +88,7 @@ def _profile(
     return {**shown, "mobileconfig": b64encode(signed).decode()}
 
 
-def _store(call: Call, user: ObjectId, body: Document, scopes: Sequence[str], password: str) -> ObjectId:
+def _store(call: Call, user: ObjectId, body: Body, scopes: Sequence[str], password: str) -> ObjectId:
     fields = {
         "description": body["description"],
         "scopes": list(scopes),
@@ -102,7 +102,7 @@ def _store(call: Call, user: ObjectId, body: Document, scopes: Sequence[str], pa
     return asp
 
 
-def delete_asp(call: Call, user: ObjectId, asp: ObjectId, protocol: str = "API") -> Document:
+def delete_asp(call: Call, user: ObjectId, asp: ObjectId, protocol: str = "API") -> Answer:
     """Take one away; programs that use it cannot log in any more."""
     call.store.asps.get(user, asp)
     deleted = call.store.asps.delete(user, asp)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from bson import ObjectId
 
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from handlers.messages.rows import Rows, add_logos
 from mail.listing import entry
 from problems import InvalidInput
-from storage.base.database import Document
 from storage.base.paging import Paging
 from storage.messages.reading import LISTED, LISTED_WITH_HEADERS
 
@@ -23,7 +22,7 @@ def get_archived_messages(
     meta_data: bool = False,
     thread_counters: bool = False,
     include_headers: str | bool = False,
-) -> Document:
+) -> Answer:
     """A page of the archive, by the time that the messages came to their last mailbox."""
     wanted = Rows(meta_data, thread_counters, False, False, include_headers)
     projection = {**(LISTED_WITH_HEADERS if wanted.with_headers else LISTED), **_OF_ARCHIVE}
@@ -47,13 +46,13 @@ def get_archived_messages(
     return page.answer(found, total=total)
 
 
-def restore_message(call: Call, user: ObjectId, message: ObjectId, body: Document) -> Document:
+def restore_message(call: Call, user: ObjectId, message: ObjectId, body: Body) -> Answer:
     """Bring one message back."""
     place, uid = call.store.messages.restore(user, message, body.get("mailbox"))
     return {"success": True, "mailbox": place["_id"], "id": uid}
 
 
-def restore_messages(call: Call, user: ObjectId, body: Document) -> Document:
+def restore_messages(call: Call, user: ObjectId, body: Body) -> Answer:
     """Have a job bring back what was deleted in a span of time."""
     call.store.users.require(user)
     start, end = body["start"], body["end"]

@@ -8,11 +8,10 @@ import structlog
 from bson import ObjectId
 
 from handlers.answer import Stream
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from mail import mbox
 from problems import InvalidInput
 from storage.audits.audits import Actor, Span
-from storage.base.database import Document
 
 log = structlog.get_logger()
 
@@ -21,7 +20,7 @@ _LATER = ("deletedTime", "lastAuditedMessage")
 _WRITTEN_AT_ONCE = 64 * 1024
 
 
-def create_audit(call: Call, body: Document) -> Document:
+def create_audit(call: Call, body: Body) -> Answer:
     """Start an audit; a job copies what is there."""
     expires = body["expires"]
     if not expires or expires <= call.now:
@@ -35,7 +34,7 @@ def create_audit(call: Call, body: Document) -> Document:
     return {"success": True, "id": audit}
 
 
-def get_audit(call: Call, audit: ObjectId) -> Document:
+def get_audit(call: Call, audit: ObjectId) -> Answer:
     """What an audit covers and how far it has come."""
     found = call.store.audits.get(audit)
     shown = {name: found.get(name) for name in _SHOWN}

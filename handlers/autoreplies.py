@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from bson import ObjectId
 
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from mail.headers import read_date
 from problems import InvalidInput
 from storage.base.database import Document
@@ -15,7 +17,7 @@ _TEXTS = ("name", "subject", "text", "html")
 _DATES = ("start", "end")
 
 
-def get_autoreply(call: Call, user: ObjectId) -> Document:
+def get_autoreply(call: Call, user: ObjectId) -> Answer:
     """That of an account; empty where nothing was set."""
     call.store.users.require(user)
     found = call.store.autoreplies.find(user) or {}
@@ -35,7 +37,7 @@ def _created(found: Document) -> datetime:
     return known or found["_id"].generation_time
 
 
-def update_autoreply(call: Call, user: ObjectId, body: Document) -> Document:
+def update_autoreply(call: Call, user: ObjectId, body: Body) -> Answer:
     """Set what is given."""
     call.store.users.require(user)
     found, switched = call.store.autoreplies.put(user, body, _check)
@@ -46,13 +48,13 @@ def update_autoreply(call: Call, user: ObjectId, body: Document) -> Document:
     return {"success": True, "id": found}
 
 
-def _check(merged: Document) -> None:
+def _check(merged: Mapping[str, Any]) -> None:
     start, end = merged.get("start"), merged.get("end")
     if start and end and end < start:
         raise InvalidInput({"end": '"end" must not be before "start"'})
 
 
-def delete_autoreply(call: Call, user: ObjectId) -> Document:
+def delete_autoreply(call: Call, user: ObjectId) -> Answer:
     """Remove it and switch it off."""
     if call.store.autoreplies.delete(user):
         _note(call, user, "autoreply deleted")

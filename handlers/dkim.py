@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import structlog
 from bson import ObjectId
 
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from problems import InvalidInput
 from security.dkim_keys import RSA_BITS, KeyPair, dns_strings, dns_value, generate, read
 from security.normalise import ascii_domain, normalise_domain
 from security.pem import UnusableKey
-from storage.base.database import Document
+from storage.base.database import Document, Session
 from storage.base.paging import Paging
 
 _LISTED = ("domain", "selector", "fingerprint", "created")
@@ -23,18 +22,18 @@ _generating = threading.Lock()
 log = structlog.get_logger()
 
 
-def get_dkim_keys(call: Call, paging: Paging, query: str | None = None) -> Document:
+def get_dkim_keys(call: Call, paging: Paging, query: str | None = None) -> Answer:
     """List keys by domain."""
     page, total = call.store.dkim.page(normalise_domain(query or ""), paging)
     return page.answer(map(_listed, page.rows), total=total, **({"query": query} if query else {}))
 
 
-def resolve_dkim(call: Call, domain: str) -> Document:
+def resolve_dkim(call: Call, domain: str) -> Answer:
     """The id of the key of this domain itself, not of the one that signs for it in its place."""
     return {"success": True, "id": call.store.dkim.id_of(normalise_domain(domain))}
 
 
-def update_dkim_key(call: Call, body: Document) -> Document:
+def update_dkim_key(call: Call, body: Body) -> Answer:
     """Set the key of a domain, a given or a new one."""
     domain, selector, description = (
         normalise_domain(body["domain"]),
@@ -46,10 +45,10 @@ def update_dkim_key(call: Call, body: Document) -> Document:
         log.warning("a short DKIM key, which some verifiers do not take", domain=domain, bits=pair.bits)
     private = call.offload(call.store.dkim.keys.encrypt, pair.private)
 
-    def steps(session: Any) -> ObjectId:
+    def steps(session: Session) -> ObjectId:
         key, is_first = call.store.dkim.put(domain, selector, pair, private, description or "", session)
         row = {"_id": key, "domain": domain, "selector": selector, "fingerprint": pair.fingerprint}
-        _tell(call, "dkim.created" if is_first else "dkim.updated", row, session)
+        _emit(call, "dkim.created" if is_first else "dkim.updated", row, session)
         return key
 
     key = call.store.events.run(None, steps)
@@ -65,45 +64,44 @@ def update_dkim_key(call: Call, body: Document) -> Document:
     }
 
 
-def _tell(call: Call, kind: str, row: Document, session: Any) -> None:
-    about: Document = {name: row.get(name) or "" for name in ("domain", "selector", "fingerprint")}
+def _emit(call: Call, kind: str, row: Document, session: Session) -> None:
+    domain, selector, fingerprint = row["domain"], row["selector"], row.get("fingerprint") or ""
+    about = {"domain": domain, "selector": selector, "fingerprint": fingerprint}
     call.store.events.emit(kind, session=session, dkim=row["_id"], **about)
 
 
-def _pair(call: Call, body: Document) -> KeyPair:
+def _pair(call: Call, body: Body) -> KeyPair:
     """Raises InvalidInput."""
     given = (body.get("privateKey") or "").strip()
     if given and "keyType" in body:
         raise InvalidInput({"keyType": '"keyType" is for a key that is to be made; "privateKey" has a type'})
     if not given:
         with _generating:
-            made: KeyPair = call.offload(generate, body.get("keyType") or "rsa")
-        return made
+            return call.offload(generate, body.get("keyType") or "rsa")
     try:
-        pair: KeyPair = call.offload(read, given)
+        return call.offload(read, given)
     except UnusableKey as error:
         raise InvalidInput({"privateKey": f'"privateKey" {error}'}) from error
-    return pair
 
 
-def get_dkim_key(call: Call, dkim: ObjectId) -> Document:
+def get_dkim_key(call: Call, dkim: ObjectId) -> Answer:
     """One key, with the DNS record to publish."""
     row = call.store.dkim.get(dkim)
     record = _record(row["domain"], row["selector"], row["publicKey"])
     return {"success": True, **_listed(row), "publicKey": row["publicKey"], "dnsTxt": record}
 
 
-def delete_dkim_key(call: Call, dkim: ObjectId) -> Document:
+def delete_dkim_key(call: Call, dkim: ObjectId) -> Answer:
     """Mail of the domain goes out with the key of `*` from now on, or unsigned."""
 
-    def steps(session: Any) -> None:
-        _tell(call, "dkim.deleted", call.store.dkim.delete(dkim, session), session)
+    def steps(session: Session) -> None:
+        _emit(call, "dkim.deleted", call.store.dkim.delete(dkim, session), session)
 
     call.store.events.run(None, steps)
     return {"success": True}
 
 
-def _listed(row: Document) -> Document:
+def _listed(row: Document) -> Answer:
     return {
         "id": row["_id"],
         **{name: row[name] for name in _LISTED},
@@ -111,7 +109,8 @@ def _listed(row: Document) -> Document:
     }
 
 
-def _record(domain: str, selector: str, public: str) -> Document:
+def _record(domain: str, selector: str, public: str) -> Answer:
+    """The DNS record to publish."""
     value = dns_value(public)
     name = f"{selector}._domainkey.{ascii_domain(domain)}"
     return {"name": name, "value": value, "strings": dns_strings(value)}

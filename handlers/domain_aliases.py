@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from bson import ObjectId
 
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from problems import InvalidInput
 from security.normalise import normalise_domain
-from storage.base.database import Document
 from storage.base.paging import Paging
 
 
-def get_domain_aliases(call: Call, paging: Paging, query: str | None = None) -> Document:
+def get_domain_aliases(call: Call, paging: Paging, query: str | None = None) -> Answer:
     """List aliases by name."""
     page, total = call.store.domain_aliases.page(normalise_domain(query or ""), paging)
     rows = [{"id": row["_id"], "alias": row["alias"], "domain": row["domain"]} for row in page.rows]
     return page.answer(rows, total=total, **({"query": query} if query else {}))
 
 
-def create_domain_alias(call: Call, body: Document) -> Document:
+def create_domain_alias(call: Call, body: Body) -> Answer:
     """Make one domain stand for another, which need not be known yet."""
     alias, domain = normalise_domain(body["alias"]), normalise_domain(body["domain"])
     if alias == domain:
@@ -26,12 +25,12 @@ def create_domain_alias(call: Call, body: Document) -> Document:
     return {"success": True, "id": call.store.domain_aliases.create(alias, domain)}
 
 
-def resolve_domain_alias(call: Call, alias: str) -> Document:
+def resolve_domain_alias(call: Call, alias: str) -> Answer:
     """The id of the alias with this name."""
     return {"success": True, "id": call.store.domain_aliases.id_of(normalise_domain(alias))}
 
 
-def get_domain_alias(call: Call, alias: ObjectId) -> Document:
+def get_domain_alias(call: Call, alias: ObjectId) -> Answer:
     """One alias."""
     found = call.store.domain_aliases.get(alias)
     return {
@@ -43,7 +42,7 @@ def get_domain_alias(call: Call, alias: ObjectId) -> Document:
     }
 
 
-def delete_domain_alias(call: Call, alias: ObjectId) -> Document:
+def delete_domain_alias(call: Call, alias: ObjectId) -> Answer:
     """Mail to the alias is refused from now on, but for addresses of its own."""
     call.store.domain_aliases.delete(alias)
     return {"success": True}

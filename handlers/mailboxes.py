@@ -7,9 +7,8 @@ from typing import cast
 
 from bson import ObjectId
 
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from problems import InvalidInput, NoUpdates
-from storage.base.database import Document
 from storage.mailboxes.documents import Mailbox, MailboxSettings
 from storage.mailboxes.paths import LIMITS, is_within_limits
 
@@ -24,7 +23,7 @@ def get_mailboxes(
     show_hidden: bool = False,
     counters: bool = False,
     sizes: bool = False,
-) -> Document:
+) -> Answer:
     """List mailboxes: INBOX first, then what is below it, then those subscribed to, by path."""
     store = call.store
     store.users.require(user)
@@ -64,8 +63,8 @@ def _kind(character: str) -> int:
     return _LETTER if character.isalpha() else _PUNCTUATION
 
 
-def _shown(mailbox: Mailbox, counts: tuple[int, int]) -> Document:
-    shown: Document = {
+def _shown(mailbox: Mailbox, counts: tuple[int, int]) -> Answer:
+    shown: Answer = {
         "id": mailbox["_id"],
         "name": mailbox["path"].rpartition("/")[2],
         "path": mailbox["path"],
@@ -82,17 +81,17 @@ def _shown(mailbox: Mailbox, counts: tuple[int, int]) -> Document:
     return shown
 
 
-def create_mailbox(call: Call, user: ObjectId, body: Document) -> Document:
+def create_mailbox(call: Call, user: ObjectId, body: Body) -> Answer:
     """Make a mailbox; those above it in its path need not be there."""
     _check_path(body["path"])
     account = call.store.users.get(user, {"retention": 1})
     fields = _settings(body)
     fields.setdefault("retention", account.get("retention") or 0)
-    most = int(call.store.settings.get("const:max:mailboxes"))
-    return {"success": True, "id": call.store.mailboxes.create(user, body["path"], fields, most)}
+    limit = int(call.store.settings.get("const:max:mailboxes"))
+    return {"success": True, "id": call.store.mailboxes.create(user, body["path"], fields, limit)}
 
 
-def _settings(body: Document) -> MailboxSettings:
+def _settings(body: Body) -> MailboxSettings:
     """What a request says about a mailbox beside its path; the contract has checked its form."""
     return cast("MailboxSettings", {name: body[name] for name in _SETTINGS if name in body})
 
@@ -102,7 +101,7 @@ def _check_path(path: str) -> None:
         raise InvalidInput({"path": f'"path" must have {LIMITS}'})
 
 
-def get_mailbox(call: Call, user: ObjectId, mailbox: str, path: str | None = None) -> Document:
+def get_mailbox(call: Call, user: ObjectId, mailbox: str, path: str | None = None) -> Answer:
     """One mailbox by its id, or by its path where the id is the word `resolve`."""
     mailboxes = call.store.mailboxes
     call.store.users.require(user)
@@ -115,7 +114,7 @@ def get_mailbox(call: Call, user: ObjectId, mailbox: str, path: str | None = Non
     return {"success": True, **_shown(found, call.store.mailbox_counts.of([found])[found["_id"]])}
 
 
-def update_mailbox(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
+def update_mailbox(call: Call, user: ObjectId, mailbox: ObjectId, body: Body) -> Answer:
     """Rename a mailbox or change its settings; mailboxes below it keep their paths."""
     fields = _settings(body)
     if not fields and "path" not in body:
@@ -126,7 +125,7 @@ def update_mailbox(call: Call, user: ObjectId, mailbox: ObjectId, body: Document
     return {"success": True}
 
 
-def delete_mailbox(call: Call, user: ObjectId, mailbox: ObjectId) -> Document:
+def delete_mailbox(call: Call, user: ObjectId, mailbox: ObjectId) -> Answer:
     """Remove a mailbox and the filters that file into it; its messages expire at once.
 
     They are marked before and after: whatever moment a crash picks, none is left that nobody would collect.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from problems import InvalidInput, Problem, SettingNotFound
-from storage.base.database import Document
 from storage.base.setting_keys import DEFAULTS, SETTINGS
 from storage.base.settings import Stored
 
 
-def get_settings(call: Call, filter: str | None = None) -> Document:
+def get_settings(call: Call, filter: str | None = None) -> Answer:
     """All built-in settings and those that others stored, by key."""
     stored = call.store.settings.stored()
     keys = SETTINGS.keys() | {key for key, found in stored.items() if found.listed}
@@ -20,7 +19,7 @@ def get_settings(call: Call, filter: str | None = None) -> Document:
     return {"success": True, **({"filter": filter} if filter else {}), "settings": rows}
 
 
-def _row(key: str, stored: Stored | None) -> Document:
+def _row(key: str, stored: Stored | None) -> Answer:
     row = {"key": key, "value": stored.value if stored else DEFAULTS[key], "custom": stored is not None}
     if key not in SETTINGS:
         return row
@@ -29,7 +28,7 @@ def _row(key: str, stored: Stored | None) -> Document:
     return {**row, **known, "default": setting.default}
 
 
-def get_setting(call: Call, key: str) -> Document:
+def get_setting(call: Call, key: str) -> Answer:
     """The value in force of one setting."""
     stored = call.store.settings.stored(key).get(key)
     if stored is None and key not in DEFAULTS:
@@ -42,7 +41,7 @@ def _not_found(key: str) -> Problem:
     return SettingNotFound(success=False, key=key)
 
 
-def create_setting(call: Call, key: str, body: Document) -> Document:
+def create_setting(call: Call, key: str, body: Body) -> Answer:
     """Set or change one of the built-in settings."""
     call.store.settings.put(key, _checked(key, body["value"]))
     return {"success": True, "id": key, "key": key}
@@ -55,7 +54,7 @@ def _checked(key: str, value: Any) -> Any:
         raise InvalidInput({"value": f'"value" {error}'}) from error
 
 
-def delete_setting(call: Call, key: str) -> Document:
+def delete_setting(call: Call, key: str) -> Answer:
     """Put the default in force again, whether or not something was set."""
     if not call.store.settings.delete(key) and key not in DEFAULTS:
         raise _not_found(key)

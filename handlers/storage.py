@@ -11,7 +11,7 @@ from urllib.parse import quote
 from bson import ObjectId
 
 from handlers.answer import Stream
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from mail.textual import from_base64, from_hex
 from problems import InvalidInput, OverQuota, Problem, RequestTooLarge, UserDisabled
 from storage.accounts.documents import User
@@ -30,14 +30,14 @@ _PASSIVE = frozenset(
 _DECODERS = {"base64": from_base64, "hex": from_hex}
 
 
-def get_files(call: Call, user: ObjectId, paging: Paging, query: str | None = None) -> Document:
+def get_files(call: Call, user: ObjectId, paging: Paging, query: str | None = None) -> Answer:
     """List the files of an account by name."""
     call.store.users.require(user)
     page, total = call.store.files.page(user, query, paging)
     return page.answer(map(_listed, page.rows), total=total, **({"query": query} if query else {}))
 
 
-def _listed(file: Document) -> Document:
+def _listed(file: Document) -> Answer:
     optional = {"cid": file.get("metadata", {}).get("cid"), "md5": file.get("md5")}
     return {
         "id": file["_id"],
@@ -49,7 +49,7 @@ def _listed(file: Document) -> Document:
     }
 
 
-def upload_file(call: Call, user: ObjectId, body: Document) -> Document:
+def upload_file(call: Call, user: ObjectId, body: Body) -> Answer:
     """Keep a file, whose content is a field or comes piece by piece."""
     account = call.store.users.get(user, {"quota": 1, "storageUsed": 1, "disabled": 1, "suspended": 1})
     if account.get("disabled") or account.get("suspended"):
@@ -86,7 +86,7 @@ def _keep_within(call: Call, account: User, file_id: ObjectId) -> None:
         raise OverQuota
 
 
-def _names(body: Document, now: datetime) -> tuple[str, str]:
+def _names(body: Body, now: datetime) -> tuple[str, str]:
     """File name and media type; each is made of the other where it is not given."""
     filename, content_type = body.get("filename"), body.get("contentType")
     if not filename:
@@ -98,7 +98,7 @@ def _names(body: Document, now: datetime) -> tuple[str, str]:
     return filename, content_type
 
 
-def _content(body: Document, room: int) -> Iterator[bytes]:
+def _content(body: Body, room: int) -> Iterator[bytes]:
     given = body["raw"] if "raw" in body else [body["content"].encode()]
     pieces = _bounded(given, LARGEST, RequestTooLarge(f"A file has {LARGEST} bytes at most"))
     if decode := _DECODERS.get(body.get("encoding", "")):
@@ -113,12 +113,12 @@ def _named_fault(pieces: Iterable[bytes]) -> Iterator[bytes]:
         raise InvalidInput({"content": f'"content" {error}'}) from error
 
 
-def _bounded(pieces: Iterable[bytes], most: int, problem: Problem) -> Iterator[bytes]:
+def _bounded(pieces: Iterable[bytes], limit: int, problem: Problem) -> Iterator[bytes]:
     """The same pieces; raises `problem` with the first byte too many."""
     total = 0
     for piece in pieces:
         total += len(piece)
-        if total > most:
+        if total > limit:
             raise problem
         yield piece
 
@@ -150,7 +150,7 @@ def _disposition(name: str, content_type: str) -> str:
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
 
 
-def delete_file(call: Call, user: ObjectId, file: ObjectId) -> Document:
+def delete_file(call: Call, user: ObjectId, file: ObjectId) -> Answer:
     """Remove a file."""
     call.store.users.require(user)
     call.store.files.delete(user, file)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from bson import ObjectId
 
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from problems import WebhookNotFound
 from security.webhooks import hook_secret
 from storage.base.database import Document
 from storage.base.paging import Paging
 
 
-def get_webhooks(
-    call: Call, paging: Paging, type: str | None = None, user: ObjectId | None = None
-) -> Document:
+def get_webhooks(call: Call, paging: Paging, type: str | None = None, user: ObjectId | None = None) -> Answer:
     """List hooks by id; who may only see the own ones gets these, whatever was asked for."""
     account = call.own_only or user
     page, total = call.store.webhooks.page(type, account, paging)
@@ -21,7 +19,7 @@ def get_webhooks(
     return page.answer([_row(hook) for hook in page.rows], total=total, user=account, **asked)
 
 
-def _row(hook: Document) -> Document:
+def _row(hook: Document) -> Answer:
     """Hooks of old WildDucks do not say when they were made, and those of others may lack more."""
     return {
         "id": hook["_id"],
@@ -32,7 +30,7 @@ def _row(hook: Document) -> Document:
     }
 
 
-def create_webhook(call: Call, body: Document) -> Document:
+def create_webhook(call: Call, body: Body) -> Answer:
     """Have events sent to a URL, in force everywhere after some seconds."""
     user = body.get("user")
     if user:
@@ -46,7 +44,7 @@ def create_webhook(call: Call, body: Document) -> Document:
     }
 
 
-def delete_webhook(call: Call, webhook: ObjectId) -> Document:
+def delete_webhook(call: Call, webhook: ObjectId) -> Answer:
     """Send nothing there any more, not even what is queued."""
     if not call.store.webhooks.delete(webhook):
         raise WebhookNotFound

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bson import ObjectId
 
 from handlers.addresses.answers import DATA, common, counter_key, forwarding, listed, owned
 from handlers.addresses.inputs import changed_address, checked_targets, new_address, stored_autoreply
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from mail.headers import decode_words
 from problems import (
     AddressExists,
@@ -21,7 +19,7 @@ from problems import (
 from security.normalise import normalise_domain
 from storage.addresses.documents import Address
 from storage.addresses.listing import listing_filter
-from storage.base.database import Document
+from storage.base.database import Document, Session
 from storage.base.paging import Paging
 
 _OF_ACCOUNT = ("name", "tags", *DATA)
@@ -37,7 +35,7 @@ def get_addresses(
     required_tags: str | None = None,
     meta_data: bool = False,
     internal_data: bool = False,
-) -> Document:
+) -> Answer:
     """List addresses, sorted."""
     fields = {"query": query, "forward": forward, "tags": tags, "requiredTags": required_tags}
     data = _wanted(meta_data, internal_data)
@@ -49,7 +47,7 @@ def _wanted(meta_data: bool, internal_data: bool) -> list[str]:
     return [name for name, is_wanted in zip(DATA, (meta_data, internal_data), strict=True) if is_wanted]
 
 
-def create_user_address(call: Call, user: ObjectId, body: Document) -> Document:
+def create_user_address(call: Call, user: ObjectId, body: Body) -> Answer:
     """Give an account one more address."""
     address = new_address(body)
     call.store.users.require(user)
@@ -58,7 +56,7 @@ def create_user_address(call: Call, user: ObjectId, body: Document) -> Document:
     return {"success": True, "id": document["_id"]}
 
 
-def _insert(call: Call, user: ObjectId, address: str, body: Document, session: Any) -> Address:
+def _insert(call: Call, user: ObjectId, address: str, body: Body, session: Session) -> Address:
     """The account may be deleted at this very moment: nobody's address would keep its name taken for ever."""
     document = call.store.addresses.create(user, address, body, session=session)
     if not call.store.users.hold(user, session):
@@ -67,18 +65,18 @@ def _insert(call: Call, user: ObjectId, address: str, body: Document, session: A
         raise UserNotFound
     if "*" not in address:
         call.store.users.set_address(user, address, only_if_none=not body.get("main"), session=session)
-    _tell(call, "address.user.created", document, session)
+    _emit(call, "address.user.created", document, session)
     return document
 
 
-def _tell(call: Call, kind: str, address: Address, session: Any) -> None:
+def _emit(call: Call, kind: str, address: Address, session: Session) -> None:
     about = {"address": address["_id"], "value": address["address"]}
     call.store.events.emit(kind, user=address.get("user"), session=session, **about)
 
 
 def get_user_addresses(
     call: Call, user: ObjectId, meta_data: bool = False, internal_data: bool = False
-) -> Document:
+) -> Answer:
     """All addresses of an account."""
     main = call.store.users.get(user, {"address": 1}).get("address")
     data = _wanted(meta_data, internal_data)
@@ -86,13 +84,13 @@ def get_user_addresses(
     return {"success": True, "results": rows}
 
 
-def get_user_address(call: Call, user: ObjectId, address: ObjectId) -> Document:
+def get_user_address(call: Call, user: ObjectId, address: ObjectId) -> Answer:
     """One address of an account."""
     main = call.store.users.get(user, {"address": 1}).get("address")
     return {"success": True, **owned(call.store.addresses.of_account(user, address), main)}
 
 
-def update_user_address(call: Call, user: ObjectId, id: ObjectId, body: Document) -> Document:
+def update_user_address(call: Call, user: ObjectId, id: ObjectId, body: Body) -> Answer:
     """Change what is given of an address."""
     if body.get("main") is False:
         raise InvalidInput({"main": "Cannot unset main status"})
@@ -104,7 +102,7 @@ def update_user_address(call: Call, user: ObjectId, id: ObjectId, body: Document
     return {"success": True}
 
 
-def _update(call: Call, user: ObjectId, address_id: ObjectId, body: Document, session: Any) -> None:
+def _update(call: Call, user: ObjectId, address_id: ObjectId, body: Body, session: Session) -> None:
     """The account comes first, so that without transactions a repeated request carries on after a crash."""
     before = call.store.addresses.of_account(user, address_id, session)["address"]
     address = changed_address(before, body.get("address"))
@@ -124,38 +122,38 @@ def _update(call: Call, user: ObjectId, address_id: ObjectId, body: Document, se
         raise
 
 
-def _hold(call: Call, user: ObjectId, address: str, session: Any) -> bool:
+def _hold(call: Call, user: ObjectId, address: str, session: Session) -> bool:
     return call.store.users.hold_unless_main(user, address, session)
 
 
-def delete_user_address(call: Call, user: ObjectId, address: ObjectId) -> Document:
+def delete_user_address(call: Call, user: ObjectId, address: ObjectId) -> Answer:
     """Take an address from an account, unless it is the main one."""
     call.store.users.require(user)
     call.store.transactions.run(lambda session: _delete(call, user, address, session))
     return {"success": True}
 
 
-def _delete(call: Call, user: ObjectId, address_id: ObjectId, session: Any) -> None:
+def _delete(call: Call, user: ObjectId, address_id: ObjectId, session: Session) -> None:
     found = call.store.addresses.of_account(user, address_id, session)
     if not _hold(call, user, found["address"], session):
         raise MainAddressProtected
     if call.store.addresses.delete(address_id, session):
-        _tell(call, "address.user.deleted", found, session)
+        _emit(call, "address.user.deleted", found, session)
 
 
-def get_user_addressregister(call: Call, user: ObjectId, query: str, limit: int = 20) -> Document:
+def get_user_addressregister(call: Call, user: ObjectId, query: str, limit: int = 20) -> Answer:
     """Whom an account writes with."""
     call.store.users.require(user)
     rows = call.store.address_register.search(user, query, limit)
     return {"success": True, "results": [_entry(row) for row in rows]}
 
 
-def _entry(row: Document) -> Document:
+def _entry(row: Document) -> Answer:
     name = {"name": decode_words(row["name"])} if row.get("name") else {}
     return {"id": row["_id"], **name, "address": row["address"]}
 
 
-def create_forwarded_address(call: Call, body: Document) -> Document:
+def create_forwarded_address(call: Call, body: Body) -> Answer:
     """Make an address that belongs to no account and forwards."""
     address = new_address(body)
     fields = {name: body[name] for name in _OF_FORWARDED if name in body}
@@ -165,21 +163,21 @@ def create_forwarded_address(call: Call, body: Document) -> Document:
     fields["autoreply"] = {"status": given is not None, **stored_autoreply(given or {})}
     call.store.addresses.remember_domain(address)
 
-    def steps(session: Any) -> Address:
+    def steps(session: Session) -> Address:
         created = call.store.addresses.create_forwarded(address, fields, session)
-        _tell(call, "address.forwarded.created", created, session)
+        _emit(call, "address.forwarded.created", created, session)
         return created
 
     return {"success": True, "id": call.store.events.run(None, steps)["_id"]}
 
 
-def get_forwarded_address(call: Call, address: ObjectId) -> Document:
+def get_forwarded_address(call: Call, address: ObjectId) -> Answer:
     """One forwarded address."""
     found = call.store.addresses.forwarded(address)
     return {"success": True, **common(found), **forwarding(call, found)}
 
 
-def update_forwarded_address(call: Call, id: ObjectId, body: Document) -> Document:
+def update_forwarded_address(call: Call, id: ObjectId, body: Body) -> Answer:
     """Change what is given of a forwarded address."""
     before = call.store.addresses.forwarded(id)
     fields = {name: body[name] for name in _OF_FORWARDED if name in body}
@@ -209,19 +207,19 @@ def _check_move(call: Call, before: Address, address: str) -> None:
         raise InvalidInput({"address": error.text}) from error
 
 
-def delete_forwarded_address(call: Call, address: ObjectId) -> Document:
+def delete_forwarded_address(call: Call, address: ObjectId) -> Answer:
     """Delete a forwarded address and what it counts."""
 
-    def steps(session: Any) -> None:
+    def steps(session: Session) -> None:
         deleted = call.store.addresses.delete_forwarded(address, session)
-        _tell(call, "address.forwarded.deleted", deleted, session)
+        _emit(call, "address.forwarded.deleted", deleted, session)
 
     call.store.events.run(None, steps)
     call.store.counters.reset([counter_key({"_id": address})])
     return {"success": True}
 
 
-def resolve_address(call: Call, address: str, allow_wildcard: bool = False) -> Document:
+def resolve_address(call: Call, address: str, allow_wildcard: bool = False) -> Answer:
     """The registration that takes mail for an address."""
     if "@" in address:
         found = call.store.addresses.resolve(address, wildcards=allow_wildcard)
@@ -229,11 +227,11 @@ def resolve_address(call: Call, address: str, allow_wildcard: bool = False) -> D
             raise AddressNotFound
     else:
         found = call.store.addresses.by_id(ObjectId(address))
-    answer: Document = {"success": True, **common(found)}
+    answer: Answer = {"success": True, **common(found)}
     return {**answer, "user": found["user"]} if found.get("user") else {**answer, **forwarding(call, found)}
 
 
-def rename_domain(call: Call, body: Document) -> Document:
+def rename_domain(call: Call, body: Body) -> Answer:
     """Rename a domain wherever it stands."""
     old, new = normalise_domain(body["oldDomain"]), normalise_domain(body["newDomain"])
     if old == new:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from handlers.answers import target_values
-from handlers.call import Call
+from handlers.call import Answer, Call
 from mail.custom_data import named_data
 from storage.addresses.documents import Address, AddressAutoreply
-from storage.base.database import Document
 
 DATA = ("metaData", "internalData")
-_AUTOREPLY: Document = {"status": False, "name": "", "subject": "", "text": "", "html": ""}
+_AUTOREPLY: Answer = {"status": False, "name": "", "subject": "", "text": "", "html": ""}
 
 
 def counter_key(address: Address) -> str:
@@ -19,7 +18,7 @@ def counter_key(address: Address) -> str:
     return f"wdf:{address['_id']}"
 
 
-def common(address: Address, data: Iterable[str] = DATA) -> Document:
+def common(address: Address, data: Iterable[str] = DATA) -> Answer:
     """What all addresses show; `data` are the fields of the caller's own, shown where they are set."""
     return {
         "id": address["_id"],
@@ -31,15 +30,15 @@ def common(address: Address, data: Iterable[str] = DATA) -> Document:
     }
 
 
-def owned(address: Address, main: str | None, data: Iterable[str] = DATA) -> Document:
+def owned(address: Address, main: str | None, data: Iterable[str] = DATA) -> Answer:
     """An address as its account sees it."""
     return {**common(address, data), "main": address["address"] == main}
 
 
-def listed(address: Address, data: Iterable[str]) -> Document:
+def listed(address: Address, data: Iterable[str]) -> Answer:
     """A row of getAddresses. Older clients know the targets by the name `target`."""
     forwarded = not address.get("user")
-    row: Document = {
+    row: Answer = {
         "id": address["_id"],
         "name": address.get("name") or "",
         "address": address["address"],
@@ -54,7 +53,7 @@ def listed(address: Address, data: Iterable[str]) -> Document:
     return {**row, "targets": targets, "target": targets}
 
 
-def forwarding(call: Call, address: Address) -> Document:
+def forwarding(call: Call, address: Address) -> Answer:
     """What a forwarded address shows beside."""
     allowed = address.get("forwards") or call.store.settings.get("const:max:forwards")
     count = call.store.counters.peek(counter_key(address), allowed)
@@ -67,6 +66,6 @@ def forwarding(call: Call, address: Address) -> Document:
     }
 
 
-def _known(fields: AddressAutoreply) -> Document:
+def _known(fields: AddressAutoreply) -> Answer:
     """WildDuck stores null for what was not given."""
     return {name: value for name, value in fields.items() if value is not None}

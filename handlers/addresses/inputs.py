@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from problems import ChangeNotAllowed, InvalidInput
 from security.normalise import is_plain, is_wildcard, normalise_address
 from storage.accounts.documents import Target
@@ -16,7 +16,7 @@ from storage.base.database import Document
 _WRONG_WILDCARD = 'Invalid wildcard address, use "*@domain" or "user@*"'
 
 
-def new_address(body: Document) -> str:
+def new_address(body: Body) -> str:
     """The normalised address of a new registration. Raises InvalidInput for what cannot be one."""
     address = _plain(body["address"])
     if "*" not in address:
@@ -63,7 +63,7 @@ def checked_targets(
     return stored_targets(call.store.addresses, values)
 
 
-def stored_autoreply(given: Document) -> Document:
+def stored_autoreply(given: Document) -> Answer:
     """The fields of an autoreply. Text and HTML say the same, so with one the other is emptied, unless it is given."""
     fields = dict(given)
     for one, other in (("text", "html"), ("html", "text")):

@@ -2,65 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bson import ObjectId
 
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from handlers.certs.inputs import changed_fields
 from security.normalise import normalise_domain
-from storage.base.database import Document
+from storage.base.database import Document, Session
 from storage.base.paging import Paging
 
 
 def get_tls_certicates(
     call: Call, paging: Paging, query: str | None = None, alt_names: bool = False
-) -> Document:
+) -> Answer:
     """List entries by host name."""
     page, total = call.store.certs.page(normalise_domain(query or ""), paging, in_names=alt_names)
     return page.answer(map(_shown, page.rows), total=total, **({"query": query} if query else {}))
 
 
-def resolve_tls_certificate(call: Call, servername: str) -> Document:
+def resolve_tls_certificate(call: Call, servername: str) -> Answer:
     """The id of the entry with this very name."""
     return {"success": True, "id": call.store.certs.id_of(normalise_domain(servername))}
 
 
-def update_tls_certificate(call: Call, body: Document) -> Document:
+def update_tls_certificate(call: Call, body: Body) -> Answer:
     """Set what is given of the entry of a host name."""
     servername = normalise_domain(body["servername"])
     fields = changed_fields(call, servername, body)
 
-    def steps(session: Any) -> Document:
+    def steps(session: Session) -> Answer:
         entry, is_new = call.store.certs.put(servername, fields, acme=body["acme"], session=session)
         if fields.get("cert"):
-            _tell(call, "cert.created" if is_new else "cert.updated", entry, session)
+            _emit(call, "cert.created" if is_new else "cert.updated", entry, session)
         return entry
 
     return _shown(call.store.transactions.run(steps))
 
 
-def _tell(call: Call, kind: str, entry: Document, session: Any) -> None:
+def _emit(call: Call, kind: str, entry: Document, session: Session) -> None:
     about = {name: _shown(entry)[name] for name in ("servername", "fingerprint")}
     call.store.events.emit(kind, session=session, cert=entry["_id"], **about)
 
 
-def get_tls_certicate(call: Call, cert: ObjectId) -> Document:
+def get_tls_certicate(call: Call, cert: ObjectId) -> Answer:
     """One entry."""
     return _shown(call.store.certs.get(cert))
 
 
-def delete_tls_cert(call: Call, cert: ObjectId) -> Document:
+def delete_tls_cert(call: Call, cert: ObjectId) -> Answer:
     """Connections to its host name get another one that covers it, or the default, from now on."""
 
-    def steps(session: Any) -> None:
-        _tell(call, "cert.deleted", call.store.certs.delete(cert, session), session)
+    def steps(session: Session) -> None:
+        _emit(call, "cert.deleted", call.store.certs.delete(cert, session), session)
 
     call.store.transactions.run(steps)
     return {"success": True}
 
 
-def _shown(entry: Document) -> Document:
+def _shown(entry: Document) -> Answer:
     """Automatically obtained entries of a WildDuck have the fingerprint under another name."""
     return {
         "success": True,

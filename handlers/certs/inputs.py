@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from problems import InvalidInput
 from security.certificates import (
     MOST_CERTIFICATES,
@@ -17,13 +17,12 @@ from security.certificates import (
     strangers,
 )
 from security.pem import UnusableKey
-from storage.base.database import Document
 from storage.keys.certs import Halves
 
 log = structlog.get_logger()
 
 
-def changed_fields(call: Call, servername: str, body: Document) -> Document:
+def changed_fields(call: Call, servername: str, body: Body) -> Answer:
     """What to store, a field to remove being None. Raises InvalidInput that names the field."""
     _require_both(body)
     stored = call.store.certs.halves(servername)
@@ -31,7 +30,7 @@ def changed_fields(call: Call, servername: str, body: Document) -> Document:
     chain = _read_chain(call, "cert", body.get("cert"))
     authorities = [_read_authority(call, at, text) for at, text in enumerate(body.get("ca") or ())]
     _check(call, stored, key, chain, authorities)
-    fields: Document = {}
+    fields: dict[str, object] = {}
     if "description" in body:
         fields["description"] = body["description"] or None
     if key:
@@ -52,7 +51,7 @@ def changed_fields(call: Call, servername: str, body: Document) -> Document:
     return fields
 
 
-def _require_both(body: Document) -> None:
+def _require_both(body: Body) -> None:
     missing = [name for name in ("privateKey", "cert") if not body.get(name)]
     if missing and not body["acme"]:
         raise InvalidInput({name: f'"{name}" is required' for name in missing})
@@ -62,10 +61,9 @@ def _read_key(call: Call, text: str | None) -> Key | None:
     if not text:
         return None
     try:
-        key: Key = call.offload(read_key, text)
+        return call.offload(read_key, text)
     except UnusableKey as error:
         raise InvalidInput({"privateKey": f'"privateKey" {error}'}) from error
-    return key
 
 
 def _read_chain(call: Call, name: str, text: str | None) -> Chain | None:
@@ -78,10 +76,9 @@ def _read_authority(call: Call, at: int, text: str) -> Chain:
 
 def _read(call: Call, name: str, text: str) -> Chain:
     try:
-        chain: Chain = call.offload(read_chain, text)
+        return call.offload(read_chain, text)
     except UnusableKey as error:
         raise InvalidInput({name: f'"{name}" {error}'}) from error
-    return chain
 
 
 def _check(
@@ -110,10 +107,9 @@ def _check_pair(key: Key, chain: Chain, field: str) -> None:
 def _stored_key(call: Call, stored: Halves) -> Key:
     text = call.offload(call.store.certs.keys.decrypt, stored.key)
     try:
-        key: Key = call.offload(read_key, text)
+        return call.offload(read_key, text)
     except UnusableKey as error:
         raise InvalidInput({"privateKey": f'"privateKey" is required, the stored one {error}'}) from error
-    return key
 
 
 def _check_chain(call: Call, chain: Chain, authorities: list[Chain]) -> None:
@@ -139,6 +135,6 @@ def _still_fits(call: Call, chain: Chain, stored: Halves, *, acme: bool) -> bool
 
 def _warn(call: Call, servername: str, chain: Chain) -> None:
     if chain.expires <= call.now:
-        log.warning("the certificate has ended", servername=servername, expired=chain.expires)
+        log.warning("the certificate has expired", servername=servername, expired=chain.expires)
     if chain.names and not covers(chain.names, servername):
         log.warning("the certificate is for other names", servername=servername, names=chain.names[:10])

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from handlers.filters.answers import listed, of_all, single
 from handlers.filters.inputs import changed_filter, new_filter
 from storage.accounts.filters import new_targets
-from storage.base.database import Document
 from storage.base.paging import Paging
 
 
 def get_all_filters(
     call: Call, paging: Paging, forward: str | None = None, meta_data: bool = False
-) -> Document:
+) -> Answer:
     """List filters of all accounts, in the order in which they were made."""
     filters = call.store.filters
     page, total = filters.page(call.own_only, forward, paging, meta_data=meta_data)
@@ -24,7 +23,7 @@ def get_all_filters(
     return page.answer([of_all(row, paths.get(row["_id"])) for row in page.rows], total=total)
 
 
-def get_filters(call: Call, user: ObjectId, meta_data: bool = False) -> Document:
+def get_filters(call: Call, user: ObjectId, meta_data: bool = False) -> Answer:
     """All filters of an account, in the order in which they were made."""
     allowed = _allowed(call, user)
     rows = call.store.filters.of_user(user, meta_data=meta_data)
@@ -41,7 +40,7 @@ def _allowed(call: Call, user: ObjectId) -> int:
     return int(own or call.store.settings.get("const:max:filters"))
 
 
-def create_filter(call: Call, user: ObjectId, body: Document) -> Document:
+def create_filter(call: Call, user: ObjectId, body: Body) -> Answer:
     """Make a filter."""
     allowed = _allowed(call, user)
     fields = new_filter(call, user, body)
@@ -51,12 +50,12 @@ def create_filter(call: Call, user: ObjectId, body: Document) -> Document:
     return {"success": True, "id": created}
 
 
-def get_filter(call: Call, user: ObjectId, filter: ObjectId) -> Document:
+def get_filter(call: Call, user: ObjectId, filter: ObjectId) -> Answer:
     """One filter, as an update takes it."""
     return {"success": True, **single(call.store.filters.get(user, filter))}
 
 
-def update_filter(call: Call, user: ObjectId, filter: ObjectId, body: Document) -> Document:
+def update_filter(call: Call, user: ObjectId, filter: ObjectId, body: Body) -> Answer:
     """Change what is given of a filter."""
     before, fields = call.store.filters.update(
         user, filter, lambda found: changed_filter(call, user, found, body)
@@ -67,7 +66,7 @@ def update_filter(call: Call, user: ObjectId, filter: ObjectId, body: Document) 
     return {"success": True, "id": filter}
 
 
-def delete_filter(call: Call, user: ObjectId, filter: ObjectId) -> Document:
+def delete_filter(call: Call, user: ObjectId, filter: ObjectId) -> Answer:
     """Remove a filter."""
     call.store.filters.delete(user, filter)
     _note(call, user, "filter deleted", filter)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from handlers.call import Answer
 from mail.custom_data import custom_data
 from security.targets import without_password
 from storage.base.database import Document
@@ -18,7 +19,7 @@ _DOES = {
 }
 
 
-def single(found: Document) -> Document:
+def single(found: Document) -> Answer:
     """A filter by itself. Query and action are fit to be sent back, so passwords are in it."""
     return {
         **_common(found),
@@ -27,7 +28,7 @@ def single(found: Document) -> Document:
     }
 
 
-def listed(found: Document, path: str | None) -> Document:
+def listed(found: Document, path: str | None) -> Answer:
     """A filter of a listing; `path` is that of the mailbox it files into, None where there is none or it is gone."""
     return {
         **_common(found),
@@ -38,13 +39,13 @@ def listed(found: Document, path: str | None) -> Document:
     }
 
 
-def of_all(found: Document, path: str | None) -> Document:
+def of_all(found: Document, path: str | None) -> Answer:
     """A filter of a listing over all accounts."""
     targets = _targets(found["action"], masked=True)
     return {**listed(found, path), "user": found["user"], **({"targets": targets} if targets else {})}
 
 
-def _common(found: Document) -> Document:
+def _common(found: Document) -> Answer:
     return {
         "id": found["_id"],
         "name": found.get("name") or "",

@@ -9,7 +9,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from problems import InvalidInput
 from security.targets import same_target, without_password
 from storage.accounts.documents import Target
@@ -26,13 +26,13 @@ _MOST_TARGET_TEXT = 16_384
 _SPACES = re.compile(r"\s+")
 
 
-def new_filter(call: Call, user: ObjectId, body: Document) -> Document:
+def new_filter(call: Call, user: ObjectId, body: Body) -> Answer:
     """The fields of a new filter. Raises InvalidInput, and MailboxNotFound."""
     fields, _ = changed_filter(call, user, {"query": {}, "action": {}}, body)
     return fields
 
 
-def changed_filter(call: Call, user: ObjectId, before: Document, body: Document) -> Change:
+def changed_filter(call: Call, user: ObjectId, before: Document, body: Body) -> Change:
     """What is to be set and unset of a filter: query and action are merged, of the rest what is empty goes.
 
     Raises InvalidInput, and MailboxNotFound.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 
 from handlers.answer import Stream
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from handlers.messages.apply import search_apply_messages as search_apply_messages
 from handlers.messages.outbound import delete_outbound_message as delete_outbound_message
 from handlers.messages.outbound import forward_stored_message as forward_stored_message
@@ -42,7 +43,7 @@ def get_messages(
     collapse_threads: bool = False,
     include_headers: str | bool = False,
     order: str = "desc",
-) -> Document:
+) -> Answer:
     """A page of a mailbox, by the date of arrival."""
     wanted = Rows(meta_data, thread_counters, include_has_drafts, collapse_threads, include_headers)
     direction = 1 if order == "asc" else -1
@@ -58,7 +59,7 @@ def get_message(
     message: int,
     mark_as_seen: bool = False,
     replace_cid_links: bool = False,
-) -> Document:
+) -> Answer:
     """One message in full; its HTML is safe to show."""
     found = call.store.messages.find(user, mailbox, message, SHOWN)
     if mark_as_seen and "\\Seen" not in found["flags"]:
@@ -80,14 +81,14 @@ def _safe_html(call: Call, parts: list[str]) -> list[str]:
     return [call.offload(sanitise, part) for part in parts]
 
 
-def update_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
+def update_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Body) -> Answer:
     """Change flags, expiry or data of messages, or move them."""
     if "message" not in body:
         raise InvalidInput({"message": '"message" is required'})
     return _update(call, user, mailbox, UidSet.parse(body["message"]), body)
 
 
-def _update(call: Call, user: ObjectId, mailbox: ObjectId, uids: UidSet, body: Document) -> Document:
+def _update(call: Call, user: ObjectId, mailbox: ObjectId, uids: UidSet, body: Body) -> Answer:
     messages = call.store.messages
     changes = {name: body[name] for name in _CHANGES if name in body}
     if body.get("markHam") and not changes and "moveTo" not in body:
@@ -100,7 +101,7 @@ def _update(call: Call, user: ObjectId, mailbox: ObjectId, uids: UidSet, body: D
     return {"success": True, "updated": messages.update(user, mailbox, uids, changes)}
 
 
-def delete_message(call: Call, user: ObjectId, mailbox: ObjectId, message: int) -> Document:
+def delete_message(call: Call, user: ObjectId, mailbox: ObjectId, message: int) -> Answer:
     """Delete a message into the archive; a draft for good."""
     call.store.messages.delete(user, mailbox, message)
     return {"success": True}
@@ -108,7 +109,7 @@ def delete_message(call: Call, user: ObjectId, mailbox: ObjectId, message: int) 
 
 def delete_messages_in_mailbox(
     call: Call, user: ObjectId, mailbox: ObjectId, skip_archive: bool = False, **more: Any
-) -> Document:
+) -> Answer:
     """Delete all messages of a mailbox, now or, with `async`, by a job."""
     if not more.get("async"):
         deleted, errors = call.store.messages.delete_all(user, mailbox, skip_archive=skip_archive)
@@ -120,9 +121,9 @@ def delete_messages_in_mailbox(
     return {"success": True, "deleted": 0, "existing": existing, "scheduled": task}
 
 
-def upload_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
+def upload_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Body) -> Answer:
     """Store a message, given whole or in fields."""
-    return upload(call, user, mailbox, body)
+    return upload(call, user, mailbox, dict(body))
 
 
 def get_message_source(call: Call, user: ObjectId, mailbox: ObjectId, message: int) -> Stream:
@@ -147,7 +148,7 @@ def get_message_attachment(
     return Stream(chunks, kind, headers)
 
 
-def _charset(node: Document, attachment_id: str) -> str:
+def _charset(node: Mapping[str, Any], attachment_id: str) -> str:
     if node.get("attachmentId") == attachment_id:
         return str(node["parsedHeader"]["content-type"]["params"].get("charset") or "")
     children = [*node.get("childNodes", ()), *([node["message"]] if node.get("message") else [])]
@@ -181,7 +182,7 @@ def search_messages(
     collapse_threads: bool = False,
     include_headers: str | bool = False,
     **terms: Any,
-) -> Document:
+) -> Answer:
     """Search messages of an account. `terms` holds `from`, which is no name in Python, and the `or_` group."""
     fields = {
         "mailbox": mailbox, "id": id, "thread": thread, "query": query, "datestart": datestart, "dateend": dateend,
@@ -203,6 +204,6 @@ def search_messages(
     return page.answer(rows(call, user, page.rows, wanted), total=total, **more)
 
 
-def _or_group(terms: Document) -> Document:
+def _or_group(terms: Mapping[str, Any]) -> Document:
     names = ("query", "from", "to", "subject")
     return {**(terms.get("or") or {}), **{n: terms[f"or_{n}"] for n in names if terms.get(f"or_{n}")}}

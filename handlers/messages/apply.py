@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from bson import ObjectId
 
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from problems import InvalidInput
-from storage.base.database import Document
 from storage.search.condition import condition, is_restricted
 
 _CHANGES = ("moveTo", "seen", "flagged")
 
 
-def search_apply_messages(call: Call, user: ObjectId, body: Document) -> Document:
+def search_apply_messages(call: Call, user: ObjectId, body: Body) -> Answer:
     """Check all that can be checked now, and leave the work to a job."""
     store = call.store
     action = _action(body)
@@ -25,7 +24,7 @@ def search_apply_messages(call: Call, user: ObjectId, body: Document) -> Documen
     return {"success": True, "scheduled": task, "existing": False}
 
 
-def _action(body: Document) -> Document:
+def _action(body: Body) -> Body:
     """What is to be done. Raises InvalidInput for nothing, and for a delete beside other things or of everything."""
     given = body.get("action") or {}
     action = {name: given[name] for name in (*_CHANGES, "delete") if given.get(name) is not None}
@@ -41,14 +40,12 @@ def _action(body: Document) -> Document:
     return action
 
 
-def _as_wildduck(value: object) -> Document:
+def _as_wildduck(fields: Body) -> dict[str, object]:
     """Ids as text, as WildDuck's runners expect them."""
-    found = _texts(value)
-    assert isinstance(found, dict)
-    return found
+    return {name: _as_text(value) for name, value in fields.items()}
 
 
-def _texts(value: object) -> object:
+def _as_text(value: object) -> object:
     if isinstance(value, dict):
-        return {name: _texts(part) for name, part in value.items()}
+        return _as_wildduck(value)
     return str(value) if isinstance(value, ObjectId) else value

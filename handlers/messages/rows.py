@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bson import ObjectId
 
-from handlers.call import Call
+from handlers.call import Answer, Call
 from mail.listing import entry
 from mail.logo import logo
 from storage.addresses.bimi import logo_of
@@ -41,7 +40,7 @@ class Rows:
         return frozenset(name.strip().lower() for name in str(self.headers).split(","))
 
 
-def rows(call: Call, user: ObjectId, messages: list[Document], wanted: Rows) -> Iterable[Document]:
+def rows(call: Call, user: ObjectId, messages: list[Document], wanted: Rows) -> list[Answer]:
     """The rows of messages; what lies outside of them is read in one query for all."""
     found = [
         entry(message, with_meta_data=wanted.meta_data, with_headers=wanted.header_names)
@@ -58,7 +57,7 @@ def rows(call: Call, user: ObjectId, messages: list[Document], wanted: Rows) -> 
     return found
 
 
-def add_logos(call: Call, messages: list[Document], found: list[Document]) -> None:
+def add_logos(call: Call, messages: list[Document], found: list[Answer]) -> None:
     """Add `bimi` to the rows of messages whose senders have a logo."""
     logos = call.store.bimi.of(messages)
     for message, row in zip(messages, found, strict=True):
@@ -67,7 +66,7 @@ def add_logos(call: Call, messages: list[Document], found: list[Document]) -> No
 
 
 def _add_drafts(
-    call: Call, user: ObjectId, found: list[Document], threads: list[ObjectId], *, collapsed: bool
+    call: Call, user: ObjectId, found: list[Answer], threads: list[ObjectId], *, collapsed: bool
 ) -> None:
     drafts = call.store.messages.drafts_of(user, threads)
     with_draft = {draft["thread"] for draft in drafts}

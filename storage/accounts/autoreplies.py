@@ -15,7 +15,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import UserNotFound
-from storage.base.database import Clock, Databases, Document, Transactions
+from storage.base.database import Change, Clock, Databases, Document, Transactions
 from storage.events.events import Events
 
 _READ_MS = 3000
@@ -41,7 +41,7 @@ class Autoreplies:
         return self._collection.find_one(wanted, _SHOWN, sort=_OLDEST, max_time_ms=_READ_MS, session=session)
 
     def put(
-        self, user: ObjectId, fields: Document, check: Callable[[Document], None]
+        self, user: ObjectId, fields: Change, check: Callable[[Change], None]
     ) -> tuple[ObjectId, bool | None]:
         """Set fields; the document's id, and the account's flag if it is another one now. Raises UserNotFound.
 
@@ -57,8 +57,8 @@ class Autoreplies:
     def _put(
         self,
         user: ObjectId,
-        fields: Document,
-        check: Callable[[Document], None],
+        fields: Change,
+        check: Callable[[Change], None],
         session: ClientSession | None,
     ) -> tuple[ObjectId, bool | None]:
         check({**(self.find(user, session) or {}), **fields})

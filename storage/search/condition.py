@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from bson import ObjectId
 
 from problems import InvalidInput
@@ -12,7 +15,7 @@ from storage.search.plan import Places, plan
 from storage.search.terms import NotSpamOrTrash
 
 
-def condition(places: Places, user: ObjectId, fields: Document) -> list[Document]:
+def condition(places: Places, user: ObjectId, fields: Mapping[str, Any]) -> list[Document]:
     """The conditions of a search by the API's names, one of which must hold.
 
     `q` takes the place of all but `useAndSearch` and `searchable`.
@@ -29,6 +32,6 @@ def condition(places: Places, user: ObjectId, fields: Document) -> list[Document
     return plan(user, term, places, all_words=all_words, within=within)
 
 
-def is_restricted(fields: Document) -> bool:
+def is_restricted(fields: Mapping[str, Any]) -> bool:
     """Whether a search asks for anything at all, and not for every message of the account."""
     return bool(fields.get("q") or terms_of(fields).parts)

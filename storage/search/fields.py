@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from storage.base.database import Document
 from storage.messages.uid_set import UidSet
 from storage.search.keywords import RECIPIENTS
 from storage.search.terms import (
@@ -28,12 +28,12 @@ from storage.search.terms import (
 _HEADERS = {"from": ("from",), "to": RECIPIENTS, "subject": ("subject",)}
 
 
-def terms_of(fields: Document) -> All:
+def terms_of(fields: Mapping[str, Any]) -> All:
     """All that the parameters ask for; `fields` has the API's names, the `or` group as an object."""
     return All((*_of_place(fields), *_of_message(fields), *_of_text(fields)))
 
 
-def _of_place(fields: Document) -> Iterator[Term]:
+def _of_place(fields: Mapping[str, Any]) -> Iterator[Term]:
     if mailbox := fields.get("mailbox"):
         yield InMailbox(mailbox)
         if fields.get("id"):
@@ -46,7 +46,7 @@ def _of_place(fields: Document) -> Iterator[Term]:
         yield InThread(thread)
 
 
-def _of_message(fields: Document) -> Iterator[Term]:
+def _of_message(fields: Mapping[str, Any]) -> Iterator[Term]:
     if fields.get("datestart"):
         yield Arrived(since=fields["datestart"])
     if fields.get("dateend"):
@@ -63,7 +63,7 @@ def _of_message(fields: Document) -> Iterator[Term]:
         yield Unseen(bool(fields.get("unseen")))
 
 
-def _of_text(fields: Document) -> Iterator[Term]:
+def _of_text(fields: Mapping[str, Any]) -> Iterator[Term]:
     yield from _headers(fields)
     if query := (fields.get("query") or "").strip():
         yield Text(query)
@@ -75,7 +75,7 @@ def _of_text(fields: Document) -> Iterator[Term]:
         yield terms[0] if len(terms) == 1 else Some(tuple(terms))
 
 
-def _headers(fields: Document) -> Iterator[Term]:
+def _headers(fields: Mapping[str, Any]) -> Iterator[Term]:
     for name, headers in _HEADERS.items():
         if text := (fields.get(name) or "").strip():
             yield Header(headers, text.lower())
