@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.mailbox import open_store
-from delivery.sending.queue import Submission, queueing
+from delivery.sending.enqueue import Submission, enqueueing
 from server.processes.mongod import Mongod
 from storage.store import Store
 
@@ -101,7 +101,7 @@ def fill(store: Store) -> None:
             parent=ObjectId(),
             origin="127.0.0.1",
         )
-        with queueing(store, submission) as queued:
+        with enqueueing(store, submission) as queued:
             queued.release()
 
 

@@ -21,9 +21,8 @@ from delivery.sending.compose import (
     referred,
     unique_addresses,
 )
-from delivery.sending.limits import counted_recipients, sending_time
-from delivery.sending.queue import Submission, queueing
-from delivery.sending.senders import permitted_sender
+from delivery.sending.enqueue import Submission, enqueueing
+from delivery.sending.policy import counted_recipients, permitted_sender, sending_time
 from handlers.call import Call
 from handlers.messages.outbound import FLAGS_OF, active_account
 from mail.compose import Mailbox
@@ -130,7 +129,7 @@ def _send(call: Call, outgoing: Outgoing) -> tuple[Document | None, str]:
     store, copy_id = call.store, ObjectId()
     with (
         counted_recipients(store, outgoing.user, len(outgoing.recipients)),
-        queueing(store, _submission(call, outgoing, copy_id)) as queued,
+        enqueueing(store, _submission(call, outgoing, copy_id)) as queued,
     ):
         copy = None
         new = _new_message(call, outgoing, message_id=copy_id, outbound=[queued.id])

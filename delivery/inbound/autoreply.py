@@ -14,8 +14,8 @@ from bson import ObjectId
 
 from delivery.inbound.arrival import Arrival
 from delivery.inbound.recipients import Recipient
-from delivery.sending.queue import Queueing, Submission, queueing
-from delivery.sending.senders import OwnAddresses
+from delivery.sending.enqueue import Queued, Submission, enqueueing
+from delivery.sending.policy import OwnAddresses
 from mail.compose import Draft, Mailbox, compose, new_message_id
 from mail.headers import decode_words
 from security.normalise import lookup_address, normalise_address
@@ -90,7 +90,7 @@ class Autoreplies:
 
     def queue(
         self, stack: ExitStack, answer: Answer, arrival: Arrival, recipient: Recipient, parent: ObjectId
-    ) -> Queueing | None:
+    ) -> Queued | None:
         """Put the answer beside the queue; None where its sender had one lately. An error undoes it."""
         raw = compose(_draft(answer, arrival, recipient, parent, self._store.clock()))
         if not stack.enter_context(self._claimed(answer, arrival)):
@@ -105,7 +105,7 @@ class Autoreplies:
             origin=arrival.envelope.peer,
             automatic=True,
         )
-        return stack.enter_context(queueing(self._store, submission))
+        return stack.enter_context(enqueueing(self._store, submission))
 
     @contextmanager
     def _claimed(self, answer: Answer, arrival: Arrival) -> Iterator[bool]:

@@ -14,9 +14,8 @@ from bson import ObjectId
 from delivery.inbound.arrival import Arrival
 from delivery.inbound.recipients import Recipient
 from delivery.inbound.replies import FORWARD_LIMIT, FORWARD_LOOP, Refused
-from delivery.sending.limits import counted_forwards
-from delivery.sending.queue import Queueing, Submission, queueing
-from delivery.sending.targets import deliveries
+from delivery.sending.enqueue import Queued, Submission, deliveries_to, enqueueing
+from delivery.sending.policy import counted_forwards
 from mail.compose import ascii_address
 from problems import RateLimited
 from security.encryption import encrypt_for_owner, has_key
@@ -61,13 +60,13 @@ class Forwarding:
         owner: Owner,
         targets: Sequence[Target],
         parent: ObjectId,
-    ) -> Queueing:
+    ) -> Queued:
         """Put a message beside the queue, to go out when it is released; what `stack` ends with an error is undone.
 
         Raises Refused for a loop and beyond the owner's limit, MessageNotEncrypted where nobody else may read it.
         """
         to = ascii_address(recipient.address)
-        found = deliveries(targets, [to], owner)
+        found = deliveries_to(targets, [to], owner)
         going = [delivery for _, delivery in found]
         signature = self._loop_signature(arrival, [_fact(*each, recipient.address) for each in found])
         raw = _for_target(arrival.forwarded(recipient.address), owner)
@@ -87,7 +86,7 @@ class Forwarding:
             unreported=arrival.is_disowned,
             unsigned=arrival.is_unproven,
         )
-        return stack.enter_context(queueing(self._store, submission))
+        return stack.enter_context(enqueueing(self._store, submission))
 
     def _loop_signature(self, arrival: Arrival, facts: Sequence[Fact]) -> bytes:
         """The field that says that the message was sent to these targets. Raises Refused where it says so already."""

@@ -15,7 +15,7 @@ from delivery.inbound.autoreply import Answer, Autoreplies
 from delivery.inbound.forwarding import Forwarding
 from delivery.inbound.recipients import Recipient
 from delivery.inbound.replies import Refused
-from delivery.sending.queue import Queueing
+from delivery.sending.enqueue import Queued
 from problems import summary
 from security.encryption import EncryptionFailed
 from storage.accounts.documents import Target, User
@@ -42,7 +42,7 @@ class Leaving:
         self._autoreplies = Autoreplies(store)
         self._arrival = arrival
         self._recipient = recipient
-        self._queued: list[Queueing] = []
+        self._queued: list[Queued] = []
         self.message_id = message_id
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ from email.utils import format_datetime
 from bson import ObjectId
 
 from delivery.relay.replies import Reply
-from delivery.sending.queue import Submission
+from delivery.sending.enqueue import Submission
 from mail.compose import ascii_address, new_message_id
 from storage.base.database import Document
 from storage.queue.queue import Entry

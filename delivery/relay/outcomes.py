@@ -14,7 +14,7 @@ import structlog
 from delivery.relay.bounce import Bounce, bounce
 from delivery.relay.replies import Reply
 from delivery.relay.schedule import Schedule, pauses
-from delivery.sending.queue import queueing
+from delivery.sending.enqueue import enqueueing
 from problems import summary
 from storage.base.database import DatabaseError
 from storage.queue.queue import Entry, Queue
@@ -133,7 +133,7 @@ class Outcomes:
 
     def _report(self, entry: Entry, report: Bounce) -> None:
         """The recipient leaves the queue as the report enters it."""
-        with queueing(self._store, report) as queued:
+        with enqueueing(self._store, report) as queued:
 
             def steps(session: object) -> None:
                 queued.release(session)

@@ -10,7 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from delivery.sending.senders import OwnAddresses
+from delivery.sending.policy import OwnAddresses
 from mail.compose import (
     Attachment,
     ComposeError,

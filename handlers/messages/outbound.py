@@ -11,10 +11,14 @@ import structlog
 from bson import ObjectId
 
 from delivery.sending.compose import Composed, unique_addresses
-from delivery.sending.limits import counted_forwards, counted_recipients, sending_time
-from delivery.sending.queue import Submission, queueing, with_id
-from delivery.sending.senders import permitted_sender, under_own_name
-from delivery.sending.targets import deliveries
+from delivery.sending.enqueue import Submission, deliveries_to, enqueueing, with_id
+from delivery.sending.policy import (
+    counted_forwards,
+    counted_recipients,
+    permitted_sender,
+    sending_time,
+    under_own_name,
+)
 from handlers.call import Call
 from mail.headers import flat_addresses
 from mail.rewrite import split, with_field
@@ -94,7 +98,10 @@ def _send_draft(
         origin=call.ip or "127.0.0.1",
     )
 
-    with counted_recipients(store, account, len(composed.recipients)), queueing(store, submission) as queued:
+    with (
+        counted_recipients(store, account, len(composed.recipients)),
+        enqueueing(store, submission) as queued,
+    ):
         new = NewMessage(
             user={**account, "storageUsed": account.get("storageUsed", 0) - draft["size"]},
             mailbox=place,
@@ -153,7 +160,7 @@ def forward_stored_message(
     if not targets:
         return {"success": True, "forwarded": []}
     to = (stored.get("meta") or {}).get("to") or []
-    going = deliveries(targets, [to] if isinstance(to, str) else to, account)
+    going = deliveries_to(targets, [to] if isinstance(to, str) else to, account)
     if not going:
         raise NoRecipients
     queue_id = _forward(call, account, stored, [delivery for _, delivery in going])
@@ -196,7 +203,7 @@ def _forward(call: Call, account: User, stored: Document, going: Sequence[Any]) 
         queued.release(session)
         store.messages.note_outbound(stored["_id"], queued.id, session)
 
-    with counted_forwards(store, account, len(going)), queueing(store, submission) as queued:
+    with counted_forwards(store, account, len(going)), enqueueing(store, submission) as queued:
         store.transactions.run(steps)
     return queued.id
 

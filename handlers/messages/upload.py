@@ -18,7 +18,7 @@ from delivery.sending.compose import (
     referred,
     unique_addresses,
 )
-from delivery.sending.senders import permitted_sender
+from delivery.sending.policy import permitted_sender
 from handlers.call import Call
 from mail.compose import Mailbox
 from mail.headers import flat_addresses

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from delivery.sending.queue import Submission, queueing
-from delivery.sending.targets import server_of
+from delivery.sending.enqueue import Submission, enqueueing, server_of
 from storage.queue.outbound import Delivery
 from storage.store import Store
 
@@ -35,7 +34,7 @@ def queued(store: Store) -> str:
         origin="192.0.2.1",
         deliveries=TARGETS,
     )
-    with queueing(store, submission) as queueing_:
+    with enqueueing(store, submission) as queueing_:
         queueing_.release()
     return queueing_.id
 

@@ -19,7 +19,7 @@ from delivery.relay.outcomes import Lease, Outcomes
 from delivery.relay.relay import Carrier, Relay, Worker
 from delivery.relay.routes import Routes, SmartHost, Tls
 from delivery.relay.session import Timeouts
-from delivery.sending.queue import Submission, queueing
+from delivery.sending.enqueue import Submission, enqueueing
 from storage.base.database import DatabaseNames
 from storage.queue.outbound import Delivery
 from storage.queue.queue import Entry
@@ -193,7 +193,7 @@ def put(
         deliveries=going,
         unsigned=unsigned,
     )
-    with queueing(store, submission) as queued:
+    with enqueueing(store, submission) as queued:
         queued.release()
     return queued.id
 

@@ -16,7 +16,7 @@ from pymongo.errors import AutoReconnect
 
 from delivery.relay.routes import SmartHost
 from delivery.relay.session import Timeouts
-from delivery.sending.targets import server_of
+from delivery.sending.enqueue import server_of
 from storage.queue.outbound import Delivery
 from storage.store import Store
 from tests.delivery.relay.conftest import RAW, Bench, Clock, files, make_carrier, put, rows, to_sinks

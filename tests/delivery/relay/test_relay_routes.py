@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from delivery.relay.routes import Post, Route, Routes, SmartHost, Tls, registered_here
-from delivery.sending.targets import server_of
+from delivery.sending.enqueue import server_of
 from storage.store import Store
 from tests.delivery.relay.conftest import entry, nobody_here
 

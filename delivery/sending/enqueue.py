@@ -1,4 +1,7 @@
-"""A composed message → the outbound queue, in the form that a ZoneMTA beside us reads, too."""
+"""A composed message → the outbound queue, in the form that a ZoneMTA beside us reads, too.
+
+Whatever is sent is enqueued here: submissions, drafts, forwards, automatic answers and bounces.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from bson import ObjectId
 
-from delivery.sending.targets import relay_of
 from mail.compose import ascii_address, new_message_id
 from mail.dkim import body_hash
 from mail.headers import flat_addresses, read_date
 from mail.mime_tree import header_fields, header_lines, parsed_header
 from mail.rewrite import split, without
+from storage.accounts.documents import Target
 from storage.addresses.documents import Owner
 from storage.base.database import Document, may_be_committed
-from storage.queue.outbound import Delivery, new_queue_id
+from storage.queue.outbound import Delivery, new_queue_id, relay_options
 from storage.store import Store
 
+_DEFAULT_PORT = 25
 _EPOCH = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 
@@ -74,7 +79,7 @@ class Submission:
         }
 
 
-class Queueing:
+class Queued:
     """A message that waits beside the queue for the moment when it is certain that it goes out."""
 
     def __init__(
@@ -98,7 +103,7 @@ class Queueing:
 
 
 @contextmanager
-def queueing(store: Store, submission: Submission) -> Iterator[Queueing]:
+def enqueueing(store: Store, submission: Submission) -> Iterator[Queued]:
     """Store a submission beside the queue; the block sends it with `release`. If the block fails, nothing stays.
 
     Only what may have been sent, because the answer of the database was lost, stays. Bcc fields do not leave the house.
@@ -111,7 +116,7 @@ def queueing(store: Store, submission: Submission) -> Iterator[Queueing]:
     ]
     try:
         store.outbound.put(envelope, body)
-        yield Queueing(store, envelope["id"], deliveries, submission.send_at)
+        yield Queued(store, envelope["id"], deliveries, submission.send_at)
     except BaseException as error:
         if not may_be_committed(error):
             store.outbound.remove(envelope["id"])
@@ -178,3 +183,38 @@ def _parsed_envelope(parsed: Document) -> Document:
         "replyTo": single("reply-to"),
         "sender": single("sender"),
     }
+
+
+def relay_of(user: Owner) -> Document:
+    """The fields of an account's own relay, which all its mail goes through."""
+    relay: Any = user.get("mtaRelay")
+    return server_of(relay["value"]) if relay else {}
+
+
+def server_of(url: str) -> Document:
+    """The queue fields of a server given as `smtp://user:password@host:port`."""
+    parts = urlsplit(url)
+    login = (
+        {"user": unquote(parts.username), "pass": unquote(parts.password or "")} if parts.username else None
+    )
+    port = str(parts.port) if parts.port else _DEFAULT_PORT
+    return relay_options(parts.hostname or "", port, login, secure=parts.scheme == "smtps")
+
+
+def deliveries_to(
+    targets: Sequence[Target], recipients: Sequence[str], user: Owner
+) -> list[tuple[Target, Delivery]]:
+    """Each delivery with its target. A server and an HTTP target get the message for its original recipients."""
+    return [(target, delivery) for target in targets for delivery in _deliveries(target, recipients, user)]
+
+
+def _deliveries(target: Target, recipients: Sequence[str], user: Owner) -> Iterator[Delivery]:
+    value = target["value"]
+    if target["type"] == "mail":
+        yield Delivery(ascii_address(value), relay_of(user))
+        return
+    for recipient in dict.fromkeys(recipients):
+        if target["type"] == "relay":
+            yield Delivery(recipient, server_of(value))
+        else:
+            yield Delivery(recipient, {"http": True, "targetUrl": value, "skipSRS": True, "skipSTS": True})

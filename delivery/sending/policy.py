@@ -1,17 +1,31 @@
-"""As whom an account may write."""
+"""What an account may send: as whom, to how many in a day, how far ahead."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 
 from mail.compose import Mailbox, mailbox_field
 from mail.headers import decoded_addresses, flat_addresses
 from mail.mime_tree import header_lines, parsed_header
 from mail.rewrite import fields_of, with_field
+from problems import InvalidInput, RateLimited, TooManyItems, UserDisabled
 from security.normalise import lookup_address, normalise_address
+from storage.accounts.documents import User
 from storage.addresses.documents import Owner
 from storage.store import Store
 
 _MOST_AUTHORS = 10  # each is looked up
 _LONGEST_FROM = 4096  # of a field beyond all measure, not all is read
+_LATEST = timedelta(days=3 * 365)
+
+
+def require_active(account: User) -> User:
+    """The account itself. Raises UserDisabled: one that is disabled or suspended sends and stores nothing."""
+    if account.get("disabled") or account.get("suspended"):
+        raise UserDisabled
+    return account
 
 
 def permitted_sender(store: Store, user: Owner, address: str) -> str:
@@ -69,3 +83,52 @@ class OwnAddresses:
         if self._views is None:
             self._views = self._store.addresses.views_of_user(self._user["_id"])
         return lookup_address(str(address)) in self._views
+
+
+def sending_time(given: datetime | None, now: datetime) -> datetime:
+    """When a message goes out that shall at a given time; now where that is past. Raises InvalidInput."""
+    if given and given > now + _LATEST:
+        raise InvalidInput({"sendTime": '"sendTime" must be within three years'})
+    return max(given or now, now)
+
+
+@contextmanager
+def counted_recipients(store: Store, user: User, count: int) -> Iterator[None]:
+    """Count recipients of what the block sends; if it fails, they do not count.
+
+    Raises TooManyItems or RateLimited before anything is done.
+    """
+    most = int(store.settings.get("const:max:rcpt_to"))
+    if count > most:
+        raise TooManyItems(f"Too many recipients, at most {most} are allowed", allowed=most)
+    limit = int(user.get("recipients") or store.settings.get("const:max:recipients"))
+    with _counted(store, f"wdr:{user['_id']}", count, limit, "sending"):
+        yield
+
+
+@contextmanager
+def counted_forwards(store: Store, owner: Owner, count: int) -> Iterator[None]:
+    """The same for targets that an account, or a forwarded address, forwards to. Raises RateLimited."""
+    limit = int(owner.get("forwards") or store.settings.get("const:max:forwards"))
+    with _counted(store, f"wdf:{owner['_id']}", count, limit, "forwarding"):
+        yield
+
+
+@contextmanager
+def _counted(store: Store, key: str, count: int, limit: int, what: str) -> Iterator[None]:
+    counted = store.counters.add(key, count, limit)
+    if not counted.allowed:
+        until = f", it ends in {_span(counted.seconds_left)}" if counted.seconds_left else ""
+        raise RateLimited(f"You reached a daily {what} limit for your account{until}")
+    try:
+        yield
+    except BaseException:
+        store.counters.give_back(key, count)
+        raise
+
+
+def _span(seconds: int) -> str:
+    for size, name in ((3600, "hours"), (60, "minutes")):
+        if seconds >= size:
+            return f"{round(seconds / size)} {name}"
+    return f"{seconds} seconds"
