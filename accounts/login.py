@@ -19,7 +19,7 @@ from accounts.passwords import TEMPORARY_LASTS
 from accounts.second_factors import enabled_methods
 from problems import AuthFailed, InvalidAuthScope, TempPasswordNotYetValid
 from security.asps import as_asp, opens, selector
-from security.normalise import username_view
+from security.normalize import username_view
 from security.passwords import DUMMY_HASHES, UnknownHash, hash_password, needs_rehash, verify_password
 from security.roles import permits
 from storage.accounts.documents import TemporaryPassword, User

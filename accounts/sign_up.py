@@ -11,7 +11,7 @@ from typing import Any
 from accounts.changes import emit_targets, log_targets
 from accounts.context import Context
 from problems import AddressExists, InvalidInput, MailboxProtected, UserExists
-from security.normalise import domain_of, is_plain, normalise_address
+from security.normalize import domain_of, is_plain, normalize_address
 from storage.accounts.documents import TemporaryPassword, User
 from storage.accounts.user_changes import KeyFacts
 from storage.base.database import Session
@@ -87,7 +87,7 @@ def first_address(context: Context, username: str, given: str | None) -> str:
     """The given address, else the one that the user name makes. Raises InvalidInput."""
     if given and "*" in given:
         raise InvalidInput({"address": '"address" cannot contain *'})
-    address = normalise_address(given or _derived(context, username), without_label=True)
+    address = normalize_address(given or _derived(context, username), without_label=True)
     if not is_plain(address):
         text = (
             '"address" must be a valid email'

@@ -10,7 +10,7 @@ from bson import ObjectId
 from handlers.call import Answer, Body, Call
 from problems import InvalidInput
 from security.dkim_keys import RSA_BITS, KeyPair, dns_strings, dns_value, generate, read
-from security.normalise import ascii_domain, normalise_domain
+from security.normalize import ascii_domain, normalize_domain
 from security.pem import UnusableKey
 from storage.base.database import Document, Session
 from storage.base.paging import Paging
@@ -24,19 +24,19 @@ log = structlog.get_logger()
 
 def get_dkim_keys(call: Call, paging: Paging, query: str | None = None) -> Answer:
     """List keys by domain."""
-    page, total = call.store.dkim.page(normalise_domain(query or ""), paging)
+    page, total = call.store.dkim.page(normalize_domain(query or ""), paging)
     return page.answer(map(_listed, page.rows), total=total, **({"query": query} if query else {}))
 
 
 def resolve_dkim(call: Call, domain: str) -> Answer:
     """The id of the key of this domain itself, not of the one that signs for it in its place."""
-    return {"success": True, "id": call.store.dkim.id_of(normalise_domain(domain))}
+    return {"success": True, "id": call.store.dkim.id_of(normalize_domain(domain))}
 
 
 def update_dkim_key(call: Call, body: Body) -> Answer:
     """Set the key of a domain, a given or a new one."""
     domain, selector, description = (
-        normalise_domain(body["domain"]),
+        normalize_domain(body["domain"]),
         body["selector"],
         body.get("description"),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bson import ObjectId
 
 from handlers.call import Answer, Body, Call
-from security.normalise import normalise_domain
+from security.normalize import normalize_domain
 from storage.addresses.domain_access import ALLOW, BLOCK
 
 
@@ -20,7 +20,7 @@ def create_blocked_domain(call: Call, tag: str, body: Body) -> Answer:
 
 
 def _put(call: Call, tag: str, body: Body, action: str) -> Answer:
-    domain = normalise_domain(body["domain"])
+    domain = normalize_domain(body["domain"])
     return {"success": True, "id": call.store.domain_access.put(tag, domain, action)}
 
 

@@ -6,20 +6,20 @@ from bson import ObjectId
 
 from handlers.call import Answer, Body, Call
 from problems import InvalidInput
-from security.normalise import normalise_domain
+from security.normalize import normalize_domain
 from storage.base.paging import Paging
 
 
 def get_domain_aliases(call: Call, paging: Paging, query: str | None = None) -> Answer:
     """List aliases by name."""
-    page, total = call.store.domain_aliases.page(normalise_domain(query or ""), paging)
+    page, total = call.store.domain_aliases.page(normalize_domain(query or ""), paging)
     rows = [{"id": row["_id"], "alias": row["alias"], "domain": row["domain"]} for row in page.rows]
     return page.answer(rows, total=total, **({"query": query} if query else {}))
 
 
 def create_domain_alias(call: Call, body: Body) -> Answer:
     """Make one domain stand for another, which need not be known yet."""
-    alias, domain = normalise_domain(body["alias"]), normalise_domain(body["domain"])
+    alias, domain = normalize_domain(body["alias"]), normalize_domain(body["domain"])
     if alias == domain:
         raise InvalidInput({"alias": "A domain cannot be an alias of itself"})
     return {"success": True, "id": call.store.domain_aliases.create(alias, domain)}
@@ -27,7 +27,7 @@ def create_domain_alias(call: Call, body: Body) -> Answer:
 
 def resolve_domain_alias(call: Call, alias: str) -> Answer:
     """The id of the alias with this name."""
-    return {"success": True, "id": call.store.domain_aliases.id_of(normalise_domain(alias))}
+    return {"success": True, "id": call.store.domain_aliases.id_of(normalize_domain(alias))}
 
 
 def get_domain_alias(call: Call, alias: ObjectId) -> Answer:

@@ -95,7 +95,7 @@ _CLEANER = nh3.Cleaner(
 )
 
 
-def sanitise(html: str) -> str:
+def sanitize(html: str) -> str:
     """HTML of which a browser runs nothing: no script, no handlers, no frames, no style sheets.
 
     Large markup that is nested as nobody writes it is shown as text, see `mail.nesting`.

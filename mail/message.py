@@ -13,10 +13,10 @@ from mail.attachment import cut, is_made_of
 from mail.content import Body, encoding_of, extract, stored_apart, text_fields
 from mail.headers import indexed, read_date, subject_text
 from mail.imap import bodystructure, envelope
-from mail.mime_tree import Node, Parsed, normalise, parse
+from mail.mime_tree import Node, Parsed, normalize, parse
 from mail.mime_tree import sparing as sparing_budget
 from mail.source import Layout
-from mail.threads import normalise_subject, thread_ids
+from mail.threads import normalize_subject, thread_ids
 
 WHOLE = "SOURCE"
 _LARGEST_LAYOUT = 512 * 1024
@@ -62,7 +62,7 @@ def index(raw: bytes, received: datetime, *, sparing: bool = False) -> Indexed:
         **text_fields(content),
     }
     return Indexed(
-        document, tuple(content.bodies), normalise_subject(subject), thread_ids(tree["parsedHeader"]), layout
+        document, tuple(content.bodies), normalize_subject(subject), thread_ids(tree["parsedHeader"]), layout
     )
 
 
@@ -92,7 +92,7 @@ def _whole(raw: bytes, root: Node) -> Body:
 def kept_whole(indexed: Indexed, raw: bytes) -> Indexed:
     """The same, its source kept as one body beside its parts."""
     document = indexed.document
-    body = _whole(normalise(raw), document["mimeTree"])
+    body = _whole(normalize(raw), document["mimeTree"])
     tree = {
         **document["mimeTree"],
         "attachmentMap": {**document["mimeTree"]["attachmentMap"], body.id: body.hash},

@@ -35,14 +35,14 @@ _STRUCTURED = ("content-type", "content-disposition")
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 
 
-def normalise(raw: bytes) -> bytes:
+def normalize(raw: bytes) -> bytes:
     """The bytes with each bare LF as CRLF: what a message's source is from here on."""
     return raw if raw.count(b"\n") == raw.count(b"\r\n") else _BARE_LF.sub(b"\r\n", raw)
 
 
 @dataclass(slots=True)
 class Parsed:
-    """The root node, the normalised bytes, and for each leaf in order of the bytes where its body stands."""
+    """The root node, the normalized bytes, and for each leaf in order of the bytes where its body stands."""
 
     root: Node
     source: bytes
@@ -70,7 +70,7 @@ def sparing() -> Budget:
 
 def parse(raw: bytes, budget: Budget | None = None) -> Parsed:
     """Parse a message. Never fails. Where a body is large, the tree has a view of the source and no copy."""
-    source = normalise(raw)
+    source = normalize(raw)
     parsed = Parsed({}, source)
     parser = _Parser(source, budget or Budget(), parsed.leaves)
     parsed.root = parser.node(0, len(source), 0)

@@ -17,7 +17,7 @@ _THREAD_INDEX = 22
 _LONGEST_SUBJECT = 2000
 
 
-def normalise_subject(subject: str) -> str:
+def normalize_subject(subject: str) -> str:
     """`Re: [EXTERNAL] Re: Fwd: X (fwd)` → `X`; upper and lower case stay."""
     text, before = _SPACES.sub(" ", subject[:_LONGEST_SUBJECT]).strip(), None
     while text != before:

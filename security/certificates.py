@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from security.normalise import normalise_domain
+from security.normalize import normalize_domain
 from security.pem import UnusableKey, fingerprint
 
 FEWEST_RSA_BITS = 2048
@@ -57,7 +57,7 @@ class Chain:
 
     @property
     def names(self) -> list[str]:
-        """The normalised host names and IP addresses it is for; the common name counts where there are none."""
+        """The normalized host names and IP addresses it is for; the common name counts where there are none."""
         return list(dict.fromkeys(_alternative_names(self.own) or _common_name(self.own)))
 
 
@@ -142,12 +142,12 @@ def _is_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def covers(names: Sequence[str], host: str) -> bool:
-    """Whether one of the names is the normalised host's, a wildcard for one label included (RFC 6125 §6.4.3)."""
+    """Whether one of the names is the normalized host's, a wildcard for one label included (RFC 6125 §6.4.3)."""
     return any(name in names for name in candidates(host))
 
 
 def candidates(host: str) -> list[str]:
-    """The names under which a certificate is for a normalised host: its own, and a wildcard for its first label."""
+    """The names under which a certificate is for a normalized host: its own, and a wildcard for its first label."""
     _, dot, rest = host.partition(".")
     return [host, f"*.{rest}"] if dot else [host]
 
@@ -158,9 +158,9 @@ def _alternative_names(certificate: x509.Certificate) -> list[str]:
     except x509.ExtensionNotFound:
         return []
     addresses = map(str, found.get_values_for_type(x509.IPAddress))
-    return [*map(normalise_domain, found.get_values_for_type(x509.DNSName)), *addresses]
+    return [*map(normalize_domain, found.get_values_for_type(x509.DNSName)), *addresses]
 
 
 def _common_name(certificate: x509.Certificate) -> list[str]:
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return [name for name in (normalise_domain(str(attribute.value)) for attribute in names[:1]) if name]
+    return [name for name in (normalize_domain(str(attribute.value)) for attribute in names[:1]) if name]

@@ -16,7 +16,7 @@ import gnupg
 
 from mail.encrypted import wrap_pgp, wrap_smime
 from mail.listing import is_encrypted
-from mail.mime_tree import normalise, parse
+from mail.mime_tree import normalize, parse
 from mail.rewrite import split
 
 _ARMOR_HEADER = re.compile(r"^(-----BEGIN PGP PUBLIC KEY BLOCK-----)\n(?!\n|[A-Za-z]+: )")
@@ -42,7 +42,7 @@ def encrypt_for_owner(raw: bytes, owner: Mapping[str, Any]) -> bytes:
     """
     if is_encrypted(_outer_header(raw)):
         return raw
-    message = normalise(raw)
+    message = normalize(raw)
     if certificates := owner.get("smimeCerts"):
         cipher = owner.get("smimeCipher") or "AES-CBC"
         transport = owner.get("smimeKeyTransport") or "PKCS#1 v1.5"
@@ -53,7 +53,7 @@ def encrypt_for_owner(raw: bytes, owner: Mapping[str, Any]) -> bytes:
 
 def _outer_header(raw: bytes) -> Mapping[str, Any]:
     """The parsed header of a message, which tells whether it is encrypted."""
-    header: Mapping[str, Any] = parse(split(normalise(raw))[0] + b"\r\n").root["parsedHeader"]
+    header: Mapping[str, Any] = parse(split(normalize(raw))[0] + b"\r\n").root["parsedHeader"]
     return header
 
 

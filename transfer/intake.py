@@ -20,7 +20,7 @@ from problems import EmptyMessage, MessageTooLarge, OverQuota, Problem
 from storage.accounts.documents import User
 from storage.base.duplicates import is_duplicate
 from storage.mailboxes.documents import Mailbox, MailboxSettings
-from storage.mailboxes.mailboxes import normalise_path
+from storage.mailboxes.mailboxes import normalize_path
 from storage.messages.intake import NewMessage
 from storage.store import Store
 from transfer.checkpoint import Checkpoint
@@ -102,7 +102,7 @@ class Intake:
     def _mailbox(self, folder: Folder) -> Mailbox:
         """The mailbox at the folder's path, else the one with its special use, else a new one."""
         mailboxes, user = self._store.mailboxes, self._user["_id"]
-        path = normalise_path(folder.path)
+        path = normalize_path(folder.path)
         boxes = mailboxes.of_user(user)
         same = next((box for box in boxes if box["path"] == path), None)
         alike = next(

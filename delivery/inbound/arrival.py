@@ -16,7 +16,7 @@ from bson import ObjectId
 from delivery.inbound.verification import Peer, Verification, from_fields, verify
 from mail.compose import ascii_address
 from mail.headers import addresses, flat_addresses, unfold
-from mail.mime_tree import header_fields, header_lines, normalise
+from mail.mime_tree import header_fields, header_lines, normalize
 from mail.rewrite import split
 from network.dns import Dns
 from storage.base.database import Document
@@ -141,7 +141,7 @@ class Reading:
 
     def arrival(self, envelope: Envelope, content: bytes) -> Arrival:
         """Look at a message. Takes as long as the DNS does, so it belongs into a thread."""
-        raw = normalise(content)
+        raw = normalize(content)
         header, body = split(raw)
         lines = header_lines(header)
         fields = list(header_fields([line.decode("latin-1") for line in lines]))

@@ -18,7 +18,7 @@ from delivery.sending.enqueue import Queued, Submission, enqueueing
 from delivery.sending.policy import OwnAddresses
 from mail.compose import Draft, Mailbox, compose, new_message_id
 from mail.headers import decode_words
-from security.normalise import lookup_address, normalise_address
+from security.normalize import lookup_address, normalize_address
 from storage.accounts.documents import User
 from storage.addresses.documents import Owner
 from storage.queue.received import Repeated
@@ -110,7 +110,7 @@ class Autoreplies:
     @contextmanager
     def _claimed(self, answer: Answer, arrival: Arrival) -> Iterator[bool]:
         """Return whether this message may be answered; the claim is given back if it could not be."""
-        store, sender = self._store, normalise_address(arrival.envelope.sender)
+        store, sender = self._store, normalize_address(arrival.envelope.sender)
         interval = timedelta(milliseconds=int(store.settings.get("const:autoreply:interval")))
         digest = arrival.digest
         if not store.answered.claim(answer.id, sender, interval, digest):

@@ -19,7 +19,7 @@ from mail.message import Indexed, index
 from mail.mime_tree import header_lines
 from mail.rewrite import split, without
 from problems import MailboxNotFound
-from security.normalise import domain_of, normalise_domain
+from security.normalize import domain_of, normalize_domain
 from storage.accounts.documents import User
 from storage.addresses.domain_access import BLOCK
 from storage.base.database import Document
@@ -84,10 +84,10 @@ def _marked(raw: bytes, verdict: Verdict, domain: str, filters: Sequence[Documen
 
 
 def _author_domain(headers: Mapping[str, Any]) -> str:
-    """The normalised domain of the first address of From, else of Sender; empty without one."""
+    """The normalized domain of the first address of From, else of Sender; empty without one."""
     senders = (entry["address"] for entry in flat_addresses(headers.get("sender")))
     author = next(iter([*author_addresses(headers), *senders]), "")
-    return normalise_domain(domain_of(author))
+    return normalize_domain(domain_of(author))
 
 
 def _domain_rule(store: Store, account: User, domain: str) -> Document | None:

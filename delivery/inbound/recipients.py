@@ -14,7 +14,7 @@ from delivery.inbound.replies import (
     UNKNOWN_DOMAIN,
     Refused,
 )
-from security.normalise import domain_of, normalise_address
+from security.normalize import domain_of, normalize_address
 from storage.accounts.documents import User
 from storage.addresses.documents import Address, Owner
 from storage.store import Store
@@ -33,7 +33,7 @@ _ACCOUNT = dict.fromkeys(
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """The address as the envelope has it, normalised, label and dots kept; and what is registered behind it.
+    """The address as the envelope has it, normalized, label and dots kept; and what is registered behind it.
 
     `account` is what a delivery needs of the account, None for a forwarded address.
     """
@@ -63,7 +63,7 @@ class Recipients:
 
     def find(self, address: str, size: int = 0) -> Recipient:
         """The recipient of a message of about `size` bytes. Raises Refused."""
-        address = normalise_address(address)
+        address = normalize_address(address)
         self._require_known_domain(address)
         found = self._store.addresses.resolve(address, wildcards=True)
         if not found:

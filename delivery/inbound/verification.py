@@ -22,7 +22,7 @@ from mail.mime_tree import parse
 from mail.rewrite import split
 from network.dns import Dns, DnsFault
 from problems import summary
-from security.normalise import domain_of
+from security.normalize import domain_of
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ def verify(raw: bytes, peer: Peer, dns: Dns) -> Verification:
     author = _author_domain(raw)
     spf_domain = _spf(peer, dns)
     signed = list(_signed(raw, dns))
-    aligned = [domain for domain in signed if _same_organisation(domain, author)]
+    aligned = [domain for domain in signed if _same_organization(domain, author)]
     results: Verification = {"spf": spf_domain or False, "dkim": next(iter([*aligned, *signed]), False)}
     if author and (policy := _policy(author, dns)):
         passes = _passes(policy, author, spf_domain, signed)
@@ -171,7 +171,7 @@ def takes_long(raw: bytes) -> bool:
 
 def _policy(domain: str, dns: Dns) -> dict[str, str] | None:
     """The DMARC record of a domain or of its organisation, None without one (RFC 7489 §6.6.3)."""
-    for name in dict.fromkeys((domain, _organisation(domain))):
+    for name in dict.fromkeys((domain, _organization(domain))):
         try:
             records = [text for text in dns.lookup(f"_dmarc.{name}", "TXT") if text.startswith("v=DMARC1")]
         except DnsFault as error:
@@ -191,14 +191,14 @@ def _passes(policy: dict[str, str], author: str, spf_domain: str, signed: list[s
 
 
 def _aligned(domain: str, author: str, *, strict: bool) -> bool:
-    return domain == author if strict else _same_organisation(domain, author)
+    return domain == author if strict else _same_organization(domain, author)
 
 
-def _same_organisation(domain: str, other: str) -> bool:
-    return bool(domain) and _organisation(domain) == _organisation(other)
+def _same_organization(domain: str, other: str) -> bool:
+    return bool(domain) and _organization(domain) == _organization(other)
 
 
-def _organisation(domain: str) -> str:
+def _organization(domain: str) -> str:
     return str(_SUFFIXES.privatesuffix(domain) or domain)
 
 

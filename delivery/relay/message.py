@@ -12,9 +12,9 @@ from functools import cached_property
 from delivery.relay.replies import temporary
 from mail.compose import ascii_address
 from mail.dkim import signature_header
-from mail.mime_tree import normalise
+from mail.mime_tree import normalize
 from problems import DkimNotFound
-from security.normalise import normalise_domain
+from security.normalize import normalize_domain
 from security.secrets import SecretUnreadable
 from storage.base.database import Document
 from storage.store import Store
@@ -71,7 +71,7 @@ def clean(raw: bytes) -> bytes:
 
     In the header a bare CR becomes a blank, so that no part of a field comes to be one of its own.
     """
-    header, end, body = normalise(raw).partition(b"\r\n\r\n")
+    header, end, body = normalize(raw).partition(b"\r\n\r\n")
     text = _BARE_CR.sub(b" ", header) + end + _BARE_CR.sub(b"\r\n", body)
     return text if text.endswith(b"\r\n") else text + b"\r\n"
 
@@ -152,4 +152,4 @@ class Signer:
 
 def _signing_domain(envelope: Document) -> str:
     parsed: Document = envelope.get("parsedEnvelope") or {}
-    return normalise_domain(str(parsed.get("from") or envelope.get("from") or "").rpartition("@")[2])
+    return normalize_domain(str(parsed.get("from") or envelope.get("from") or "").rpartition("@")[2])

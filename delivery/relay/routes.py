@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from security.normalise import domain_of, normalise_domain
+from security.normalize import domain_of, normalize_domain
 from storage.queue.queue import Entry
 from storage.store import Store
 
@@ -134,7 +134,7 @@ def registered_here(store: Store) -> IsHere:
     """Tells whether mail for an address is taken by this store: its domain is known here, and the address resolves."""
 
     def is_here(address: str) -> bool:
-        domain = normalise_domain(domain_of(address))
+        domain = normalize_domain(domain_of(address))
         return bool(store.addresses.known_domains([domain])) and (
             store.addresses.resolve(address, wildcards=True) is not None
         )

@@ -11,7 +11,7 @@ from mail.headers import decoded_addresses, flat_addresses
 from mail.mime_tree import header_lines, parsed_header
 from mail.rewrite import fields_of, with_field
 from problems import InvalidInput, RateLimited, TooManyItems, UserDisabled
-from security.normalise import lookup_address, normalise_address
+from security.normalize import lookup_address, normalize_address
 from storage.accounts.documents import User
 from storage.addresses.documents import Owner
 from storage.store import Store
@@ -34,7 +34,7 @@ def permitted_sender(store: Store, user: Owner, address: str) -> str:
     It may use its main address, those that `fromWhitelist` matches, and those that resolve to it.
     """
     main = str(user.get("address") or "")
-    given = normalise_address(address)
+    given = normalize_address(address)
     if not given or given == main:
         return main
     if any(_matches(entry, given) for entry in user.get("fromWhitelist") or ()):
@@ -61,7 +61,7 @@ def under_own_name(store: Store, user: Owner, header: bytes) -> tuple[bytes, str
 
 
 def _is_permitted(store: Store, user: Owner, address: str) -> bool:
-    return permitted_sender(store, user, address) == normalise_address(address)
+    return permitted_sender(store, user, address) == normalize_address(address)
 
 
 def _matches(entry: str, address: str) -> bool:

@@ -16,7 +16,7 @@ from problems import (
     UserNotFound,
     WildcardNotPermitted,
 )
-from security.normalise import normalise_domain
+from security.normalize import normalize_domain
 from storage.addresses.documents import Address
 from storage.addresses.listing import listing_filter
 from storage.base.database import Document, Session
@@ -233,7 +233,7 @@ def resolve_address(call: Call, address: str, allow_wildcard: bool = False) -> A
 
 def rename_domain(call: Call, body: Body) -> Answer:
     """Rename a domain wherever it stands."""
-    old, new = normalise_domain(body["oldDomain"]), normalise_domain(body["newDomain"])
+    old, new = normalize_domain(body["oldDomain"]), normalize_domain(body["newDomain"])
     if old == new:
         raise InvalidInput({"newDomain": '"newDomain" must be another domain than "oldDomain"'})
     changed = call.store.domain_rename.run(old, new)

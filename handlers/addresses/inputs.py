@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from handlers.call import Answer, Body, Call
 from problems import ChangeNotAllowed, InvalidInput
-from security.normalise import is_plain, is_wildcard, normalise_address
+from security.normalize import is_plain, is_wildcard, normalize_address
 from storage.accounts.documents import Target
 from storage.addresses.targets import self_forwards, stored_targets
 from storage.base.database import Document
@@ -17,7 +17,7 @@ _WRONG_WILDCARD = 'Invalid wildcard address, use "*@domain" or "user@*"'
 
 
 def new_address(body: Body) -> str:
-    """The normalised address of a new registration. Raises InvalidInput for what cannot be one."""
+    """The normalized address of a new registration. Raises InvalidInput for what cannot be one."""
     address = _plain(body["address"])
     if "*" not in address:
         return address
@@ -31,11 +31,11 @@ def new_address(body: Body) -> str:
 
 
 def changed_address(before: str, given: str | None) -> str:
-    """The normalised address after a change; what says the same in another way changes nothing.
+    """The normalized address after a change; what says the same in another way changes nothing.
 
     Raises InvalidInput, and ChangeNotAllowed where one of the two is a wildcard.
     """
-    if not given or normalise_address(given) == before:
+    if not given or normalize_address(given) == before:
         return before
     if "*" in before or "*" in given:
         raise ChangeNotAllowed
@@ -43,7 +43,7 @@ def changed_address(before: str, given: str | None) -> str:
 
 
 def _plain(given: str) -> str:
-    address = normalise_address(given)
+    address = normalize_address(given)
     if "+" in address:
         raise InvalidInput({"address": "Address cannot contain +"})
     if not is_plain(address):

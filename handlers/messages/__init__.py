@@ -17,7 +17,7 @@ from handlers.messages.outbound import submit_stored_message as submit_stored_me
 from handlers.messages.rows import Rows, add_logos, rows
 from handlers.messages.upload import upload
 from mail.charsets import decode as decode_charset
-from mail.display import replace_links, sanitise, shown
+from mail.display import replace_links, sanitize, shown
 from mail.download import safe_disposition, safe_type
 from problems import InvalidInput
 from storage.base.database import Document
@@ -77,8 +77,8 @@ def get_message(
 
 def _safe_html(call: Call, parts: list[str]) -> list[str]:
     if sum(map(len, parts)) < _LARGE_HTML:
-        return [sanitise(part) for part in parts]
-    return [call.offload(sanitise, part) for part in parts]
+        return [sanitize(part) for part in parts]
+    return [call.offload(sanitize, part) for part in parts]
 
 
 def update_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Body) -> Answer:

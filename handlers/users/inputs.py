@@ -9,7 +9,7 @@ from accounts.keys import key_facts
 from accounts.sign_up import SignUp, checked_names, first_address
 from handlers.call import Body, Call
 from problems import InvalidInput
-from security.normalise import normalise_address
+from security.normalize import normalize_address
 
 _NOT_STORED = frozenset(
     {
@@ -60,5 +60,5 @@ def stored_input(body: Body) -> dict[str, Any]:
 
 
 def _whitelist(entries: list[str]) -> list[str]:
-    """Sender patterns, normalised."""
-    return list(dict.fromkeys(normalise_address(e) if "@" in e else e.lower() for e in entries))
+    """Sender patterns, normalized."""
+    return list(dict.fromkeys(normalize_address(e) if "@" in e else e.lower() for e in entries))

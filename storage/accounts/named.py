@@ -32,7 +32,7 @@ class Named:
         return self._one({"_id": row_id}, self._shown)
 
     def id_of(self, name: str) -> ObjectId:
-        """The id of the row with this normalised name. Raises the NotFound of its kind."""
+        """The id of the row with this normalized name. Raises the NotFound of its kind."""
         return ObjectId(self._one({self._order.key: name}, {"_id": 1})["_id"])
 
     def _one(self, wanted: Document, fields: Mapping[str, Any]) -> Document:

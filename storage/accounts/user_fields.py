@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from bson import ObjectId
 
-from security.normalise import sorted_tags, view
+from security.normalize import sorted_tags, view
 from storage.accounts.documents import OwnUserFields, Target, User
 from storage.base.database import Condition
 from storage.base.listing import common_conditions

@@ -8,7 +8,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from problems import UserExists, UserNotFound
-from security.normalise import username_view, view
+from security.normalize import username_view, view
 from storage.accounts.documents import Counter, OwnUserFields, User, UserSummary
 from storage.accounts.held_names import HeldNames
 from storage.accounts.user_changes import UserChange

@@ -13,7 +13,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from problems import AddressExists, AddressNotFound
-from security.normalise import domain_of, lookup_address, sorted_tags, view, wildcard_candidates
+from security.normalize import domain_of, lookup_address, sorted_tags, view, wildcard_candidates
 from storage.accounts.held_names import HeldNames
 from storage.addresses.documents import Address, Domain, DomainAlias
 from storage.addresses.listing import ORDER, listed
@@ -39,12 +39,12 @@ class Addresses:
     def create(
         self, user: ObjectId, address: str, fields: Mapping[str, Any], session: Session = None
     ) -> Address:
-        """Add a normalised address to an account. Raises AddressExists."""
+        """Add a normalized address to an account. Raises AddressExists."""
         own = {"tags", *_JSON_FIELDS} & fields.keys()
         return self._insert({"user": user}, address, fields, {name: fields[name] for name in own}, session)
 
     def create_forwarded(self, address: str, fields: Mapping[str, Any], session: Session = None) -> Address:
-        """Add a normalised address that belongs to no account; `fields` as `update` takes them.
+        """Add a normalized address that belongs to no account; `fields` as `update` takes them.
 
         Raises AddressExists.
         """

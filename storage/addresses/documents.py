@@ -29,7 +29,7 @@ class Address(TypedDict, total=False):
     _id: ObjectId
     user: ObjectId
     name: str | None
-    address: str  # normalised, as it is shown
+    address: str  # normalized, as it is shown
     addrview: str  # the form to compare with: no dots, no label, lower case
     tags: list[str]
     tagsview: list[str]  # the tags in lower case

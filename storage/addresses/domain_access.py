@@ -24,7 +24,7 @@ class DomainAccess:
         self._collection = databases.main["domainaccess"]
 
     def put(self, tag: str, domain: str, action: str) -> ObjectId:
-        """Put a normalised domain on a list of a tag, taking it off the other; the entry's id.
+        """Put a normalized domain on a list of a tag, taking it off the other; the entry's id.
 
         The id of a new entry follows from tag and domain, so that two made at one moment meet in it: there is no
         unique index to keep them apart, because WildDuck has none.
@@ -55,7 +55,7 @@ class DomainAccess:
         )
 
     def decide(self, tags: Sequence[str], domain: str) -> Document | None:
-        """The entry that holds for mail from a normalised domain to an account with these tags, in any case.
+        """The entry that holds for mail from a normalized domain to an account with these tags, in any case.
 
         Where tags disagree, trust wins: mail that nobody sees does more harm than spam.
         """

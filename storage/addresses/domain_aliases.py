@@ -31,7 +31,7 @@ class DomainAliases(Named):
         self._events = events
 
     def create(self, alias: str, domain: str) -> ObjectId:
-        """Make a normalised domain stand for another. Raises AliasExists or AliasChain."""
+        """Make a normalized domain stand for another. Raises AliasExists or AliasChain."""
         alias_id = ObjectId()
         document = {"_id": alias_id, "alias": alias, "domain": domain, "created": self._clock()}
         self._transactions.run(lambda session: self._insert(document, session))

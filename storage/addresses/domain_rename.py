@@ -57,7 +57,7 @@ class DomainRename:
         self._size = batch
 
     def run(self, old: str, new: str) -> Renamed:
-        """Rename a normalised domain.
+        """Rename a normalized domain.
 
         Raises AddressExists, with nothing changed, where an address would come to exist twice. One
         that is made meanwhile stops it, too; what is renamed by then stays so.

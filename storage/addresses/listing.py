@@ -7,7 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from security.normalise import search_text, view
+from security.normalize import search_text, view
 from storage.base.database import Condition
 from storage.base.listing import common_conditions
 from storage.base.paging import Order

@@ -9,7 +9,7 @@ from operator import itemgetter
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from security.normalise import normalise_address, search_text, view
+from security.normalize import normalize_address, search_text, view
 from storage.base.database import Clock, Databases, Document
 from storage.base.patterns import literal
 
@@ -30,7 +30,7 @@ class AddressRegister:
         Addresses that take no mail are left out.
         """
         wanted = {
-            view(normalise_address(address)): (address, name)
+            view(normalize_address(address)): (address, name)
             for address, name in names.items()
             if address and not _is_machine(address)
         }
@@ -51,7 +51,7 @@ class AddressRegister:
         return {row["addrview"]: row["_id"] for row in rows}, hidden
 
     def _update(self, user: ObjectId, entry: ObjectId | None, address: str, name: str) -> UpdateOne:
-        normal = normalise_address(address)
+        normal = normalize_address(address)
         addrview = view(normal)
         changes: Document = {"updated": self._clock(), **({"name": name} if name else {})}
         fresh = {"user": user, "addrview": addrview, "address": normal, "disabled": False}

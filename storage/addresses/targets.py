@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bson import ObjectId
 
-from security.normalise import domain_of, lookup_address, normalise_address, view
+from security.normalize import domain_of, lookup_address, normalize_address, view
 from storage.accounts.documents import Target
 from storage.accounts.user_fields import stored_target
 from storage.addresses.addresses import Addresses, registrations
@@ -15,7 +15,7 @@ from storage.addresses.addresses import Addresses, registrations
 def stored_targets(addresses: Addresses, values: Sequence[str]) -> list[Target]:
     """Targets as they stand on disk; one that is an account's address names the account."""
     targets = [stored_target(value) for value in values]
-    views = {t["value"]: view(normalise_address(t["value"])) for t in targets if t["type"] == "mail"}
+    views = {t["value"]: view(normalize_address(t["value"])) for t in targets if t["type"] == "mail"}
     owners = addresses.owners(list(views.values())) if views else {}
     return [
         {**target, "user": owner} if (owner := owners.get(views.get(target["value"], ""))) else target

@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from mail.headers import decoded_addresses, flat_addresses
-from security.normalise import normalise_address
+from security.normalize import normalize_address
 from storage.base.database import Document
 
 _ADDRESS_FIELDS = ("from", "to", "cc", "bcc")
@@ -52,5 +52,5 @@ def _addresses(header: Mapping[str, Any]) -> Iterator[Document]:
     for kind in _ADDRESS_FIELDS:
         entries = header.get(kind)
         for entry in flat_addresses(decoded_addresses(entries if isinstance(entries, list) else ())):
-            address = normalise_address(entry["address"])
+            address = normalize_address(entry["address"])
             yield {"name": entry.get("name") or "", "address": address, "type": kind}

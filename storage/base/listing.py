@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pymongo.collection import Collection
 
-from security.normalise import tag_list
+from security.normalize import tag_list
 from storage.base.database import Condition, Projection
 from storage.base.paging import Order, Page, Paging, read_page
 from storage.base.patterns import literal

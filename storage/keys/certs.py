@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from problems import CertNotFound
 from security.certificates import candidates
-from security.normalise import normalise_domain
+from security.normalize import normalize_domain
 from security.secrets import KeyRing
 from storage.accounts.named import Named
 from storage.base.database import Clock, Databases, Document
@@ -90,7 +90,7 @@ class Certs(Named):
         The entry of that very name comes first, then one that has it among its names, of these the one that lasts
         longest. One that has ended is better than none.
         """
-        name = normalise_domain(name)
+        name = normalize_domain(name)
         wanted = {"$or": [{"servername": name}, {"altNames": {"$in": candidates(name)}}], **_HAS_BOTH}
         fields = {"servername": 1, "expires": 1, "v": 1}
         rows = self._collection.find(wanted, fields, limit=_MOST_MATCHES, max_time_ms=_READ_MS)
@@ -112,7 +112,7 @@ class Certs(Named):
         return ServerCertificate(_joined(found["cert"], found.get("ca")), found["privateKey"])
 
     def halves(self, servername: str) -> Halves:
-        """What is stored for a normalised name."""
+        """What is stored for a normalized name."""
         fields = {"cert": 1, "ca": 1, "privateKey": 1}
         found = self._collection.find_one({"servername": servername}, fields, max_time_ms=_READ_MS) or {}
         ca = tuple(found.get("ca") or ())
@@ -121,7 +121,7 @@ class Certs(Named):
     def put(
         self, servername: str, fields: Document, *, acme: bool, session: ClientSession | None = None
     ) -> tuple[Document, bool]:
-        """Set what is given of a normalised name's entry; the entry as shown, and whether it is new.
+        """Set what is given of a normalized name's entry; the entry as shown, and whether it is new.
 
         A field that is None is removed. With `acme` a task is there for the program that obtains it. It comes first,
         so that without transactions a repeated request carries on after a crash.

@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from mail.dkim import PrivateKey, SigningKey, parse_key
 from problems import DkimNotFound
 from security.dkim_keys import KeyPair
-from security.normalise import ascii_domain, normalise_domain
+from security.normalize import ascii_domain, normalize_domain
 from security.secrets import KeyRing
 from storage.accounts.named import Named
 from storage.base.database import Clock, Databases, Document
@@ -41,7 +41,7 @@ class Dkim(Named):
         A key that is used for the first time takes some tenths of a second. Raises SecretUnreadable, or ValueError
         for a key that another program stored and that cannot sign.
         """
-        domain = normalise_domain(domain)
+        domain = normalize_domain(domain)
         wanted = {"domain": {"$in": [domain, ANY_DOMAIN]}}
         fields = {"domain": 1, "selector": 1, "privateKey": 1}
         found = {row["domain"]: row for row in self._collection.find(wanted, fields, max_time_ms=_READ_MS)}
@@ -62,7 +62,7 @@ class Dkim(Named):
         description: str,
         session: ClientSession | None = None,
     ) -> tuple[ObjectId, bool]:
-        """Set the key of a normalised domain, `private` being its half at rest; its id, and whether it is the first."""
+        """Set the key of a normalized domain, `private` being its half at rest; its id, and whether it is the first."""
         fields = {
             "selector": selector,
             "privateKey": private,

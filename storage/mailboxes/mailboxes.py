@@ -19,7 +19,7 @@ from storage.events.notices import Notices
 from storage.mailboxes.documents import Mailbox, MailboxSettings
 from storage.mailboxes.names import mailbox_names
 from storage.mailboxes.paths import checked_path
-from storage.mailboxes.paths import normalise_path as normalise_path
+from storage.mailboxes.paths import normalize_path as normalize_path
 
 _READ_MS = 3000
 _THIRTY_DAYS_MS = 2_592_000_000
@@ -66,7 +66,7 @@ class Mailboxes:
 
     def by_path(self, user: ObjectId, path: str) -> Mailbox:
         """The mailbox at a path, which may begin with a slash and name INBOX in any case. Raises MailboxNotFound."""
-        return self._one({"user": user, "path": normalise_path(path)})
+        return self._one({"user": user, "path": normalize_path(path)})
 
     def by_special_use(self, user: ObjectId, use: str) -> Mailbox:
         """The mailbox with a special use such as `\\Sent`. Raises MailboxNotFound."""

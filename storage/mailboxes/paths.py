@@ -7,7 +7,7 @@ from problems import MailboxProtected
 _MOST_SEGMENTS, _LONGEST_SEGMENT = 128, 512
 
 
-def normalise_path(path: str) -> str:
+def normalize_path(path: str) -> str:
     """Without a slash at either end; a first segment `inbox` in any case is INBOX."""
     path = path.removeprefix("/").removesuffix("/")
     first, slash, rest = path.partition("/")
@@ -18,8 +18,8 @@ LIMITS = f"{_MOST_SEGMENTS} levels at most, each of {_LONGEST_SEGMENT} character
 
 
 def checked_path(path: str) -> str:
-    """The normalised path. Raises MailboxProtected when it is too deep or a name too long."""
-    path = normalise_path(path)
+    """The normalized path. Raises MailboxProtected when it is too deep or a name too long."""
+    path = normalize_path(path)
     if not is_within_limits(path):
         raise MailboxProtected(f"A path has {LIMITS}")
     return path
@@ -27,7 +27,7 @@ def checked_path(path: str) -> str:
 
 def is_within_limits(path: str) -> bool:
     """Whether a path is not too deep and no name in it too long."""
-    segments = normalise_path(path).split("/")
+    segments = normalize_path(path).split("/")
     return len(segments) <= _MOST_SEGMENTS and all(_units(name) <= _LONGEST_SEGMENT for name in segments)
 
 

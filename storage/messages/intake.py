@@ -22,7 +22,7 @@ from pymongo.errors import PyMongoError
 from mail.content import Body
 from mail.headers import decoded_addresses, flat_addresses
 from mail.message import WHOLE, Indexed, index, kept_whole
-from mail.threads import normalise_subject
+from mail.threads import normalize_subject
 from problems import MessageTooLarge, OverQuota, summary
 from storage.accounts.documents import Target, User
 from storage.accounts.users import Users
@@ -237,7 +237,7 @@ class Intake:
 
     def _thread(self, user: ObjectId, indexed: Indexed, thread_of: Mapping[str, Any] | None) -> ObjectId:
         threads = self._threads
-        if thread_of and normalise_subject(thread_of.get("subject") or "") == indexed.thread_subject:
+        if thread_of and normalize_subject(thread_of.get("subject") or "") == indexed.thread_subject:
             return threads.join_that(thread_of["thread"], user, indexed.thread_subject, indexed.thread_ids)
         return threads.join(user, indexed.thread_subject, indexed.thread_ids)
 

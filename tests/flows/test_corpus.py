@@ -8,7 +8,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from mail.mime_tree import normalise
+from mail.mime_tree import normalize
 from storage.store import Store
 
 
@@ -23,7 +23,7 @@ def test_the_corpus(
         assert message.status_code == 200, (file.name, message.json)
         uid = message.json["message"]["id"]
         source = client.get(f"{place}/{uid}/message.eml")
-        assert source.data == normalise(file.read_bytes()), file.name
+        assert source.data == normalize(file.read_bytes()), file.name
         check_one(client, user, inbox, uid)
     check_listing(client, place, len(corpus))
     check_account(store, user, inbox)

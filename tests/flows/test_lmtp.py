@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import requests
 
-from mail.mime_tree import normalise
+from mail.mime_tree import normalize
 from tests.delivery.conftest import Raw
 
 pytestmark = pytest.mark.timeout(500)
@@ -163,7 +163,7 @@ def test_the_corpus_comes_back_byte_for_byte(serve: Callable[..., Any], corpus: 
             trace, mark, rest = source.partition(b" +0000\r\n")
             assert trace.startswith(b"Delivered-To: ada@example.com\r\nReturn-Path: <"), file.name
             assert mark
-            assert rest == normalise(ended), file.name
+            assert rest == normalize(ended), file.name
             # another file may have the same Message-ID, date and text
             assert requests.delete(f"{place}/{uid}", timeout=60).status_code == 200
 

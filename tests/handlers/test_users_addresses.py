@@ -37,7 +37,7 @@ def test_the_one_that_the_user_name_makes(client: Any, username: str, address: s
         ("ada", {"address": "+label@example.com"}),
         ("ada", {"address": "a\u037eda@example.com"}),
     ],
-    ids=["no address", "nor with a host", "nothing but a label", "a semicolon once it is normalised"],
+    ids=["no address", "nor with a host", "nothing but a label", "a semicolon once it is normalized"],
 )
 def test_none_that_is_no_address(client: Any, username: str, fields: dict[str, Any]) -> None:
     answer = create(client, username, **fields)

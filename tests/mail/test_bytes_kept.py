@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from mail import attachment, source
 from mail.message import Indexed, index
-from mail.mime_tree import normalise
+from mail.mime_tree import normalize
 from storage.messages.base import own_fields
 from storage.store import Store
 from tests.conftest import Client
@@ -54,7 +54,7 @@ def test_bytes_are_kept(raw: bytes) -> None:
     for document in stored_forms(indexed):
         layout = document["mallard"].get("layout")
         pieces = source.stream(document["mimeTree"], layout, lambda body_id: [bytes(bodies[body_id])])
-        assert b"".join(pieces) == normalise(raw)
+        assert b"".join(pieces) == normalize(raw)
 
 
 def test_bytes_are_kept_by_the_service(store: Store, client: Client, user: Row) -> None:
@@ -68,7 +68,7 @@ def test_bytes_are_kept_by_the_service(store: Store, client: Client, user: Row) 
         answer = client.post(messages, data=raw, headers={"Content-Type": "message/rfc822"})
         assert answer.status_code == 200, answer.json
         uid = answer.json["message"]["id"]
-        assert client.get(f"{messages}/{uid}/message.eml").data == normalise(raw)
+        assert client.get(f"{messages}/{uid}/message.eml").data == normalize(raw)
         assert client.get(f"{messages}/{uid}").status_code == 200
 
     check()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mail.display import sanitise, shown
+from mail.display import sanitize, shown
 from tests.rows import Row
 
 HARMFUL = re.compile(
@@ -50,11 +50,11 @@ HOSTILE = [
 
 @pytest.mark.parametrize("html", HOSTILE)
 def test_nothing_runs(html: str) -> None:
-    shown = sanitise(f"<p>before</p>{html}")
+    shown = sanitize(f"<p>before</p>{html}")
     tags = " ".join(re.findall(r"<[^>]*>", shown))
     assert not HARMFUL.search(tags), shown
     assert shown.startswith("<p>before</p>")
-    assert sanitise(shown) == shown
+    assert sanitize(shown) == shown
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_nothing_runs(html: str) -> None:
     ],
 )
 def test_what_people_write_stays(html: str, shown: str) -> None:
-    assert sanitise(html) == shown
+    assert sanitize(html) == shown
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def message(headers: dict[str, Any]) -> Row:
 
 def test_a_large_table_stays_a_table() -> None:
     html = "<table>" + "<tr><td>x</td></tr>" * 10_000 + "</table>"
-    assert sanitise(html).count("<td>") == 10_000
+    assert sanitize(html).count("<td>") == 10_000
 
 
 def test_what_is_nested_as_nobody_writes_it_is_shown_as_text() -> None:
-    assert sanitise("<div>" * 6000 + "Hello & <script>x</script>") == "<p>Hello &amp;</p>"
+    assert sanitize("<div>" * 6000 + "Hello & <script>x</script>") == "<p>Hello &amp;</p>"

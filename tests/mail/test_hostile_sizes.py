@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mail.display import sanitise
+from mail.display import sanitize
 from mail.message import index
 from mail.pictures import extract_data_images
 
@@ -58,7 +58,7 @@ def test_a_message_is_indexed_in_time(name: str) -> None:
 @pytest.mark.parametrize("unit", MARKUP)
 def test_markup_is_made_safe_in_time(unit: str) -> None:
     begun = time.perf_counter()
-    sanitise(unit * (655_360 // len(unit)))
+    sanitize(unit * (655_360 // len(unit)))
     assert time.perf_counter() - begun < SECONDS
 
 

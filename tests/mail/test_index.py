@@ -13,7 +13,7 @@ from mail.headers import addresses, decode_words, decoded_addresses, read_date
 from mail.html import html_to_text, text_to_html
 from mail.message import index
 from mail.parameters import file_name, parse
-from mail.threads import normalise_subject, thread_ids
+from mail.threads import normalize_subject, thread_ids
 from tests.rows import Row
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -176,7 +176,7 @@ def test_threads_follow_ids_and_subject() -> None:
     ],
 )
 def test_subjects_of_threads(subject: str, normal: str) -> None:
-    assert normalise_subject(subject) == normal
+    assert normalize_subject(subject) == normal
 
 
 @pytest.mark.parametrize(

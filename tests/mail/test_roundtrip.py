@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mail import attachment, source
 from mail.message import Indexed, index
-from mail.mime_tree import normalise
+from mail.mime_tree import normalize
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LARGEST_DOCUMENT = 16 * 1024 * 1024
@@ -33,7 +33,7 @@ def rebuilt(indexed: Indexed) -> bytes:
 
 def check(raw: bytes) -> Indexed:
     indexed = index(raw, NOW)
-    assert rebuilt(indexed) == normalise(raw)
+    assert rebuilt(indexed) == normalize(raw)
     layout = bson.encode({"layout": indexed.layout}) if indexed.layout else b""
     assert len(bson.encode(indexed.document)) + len(layout) < LARGEST_DOCUMENT
     return indexed

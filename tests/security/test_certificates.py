@@ -81,7 +81,7 @@ def test_the_own_certificate_comes_first() -> None:
         check_pair(read_key(ADA.key_pem), read_chain(f"{BETWEEN.pem}\n{ADA.pem}"))
 
 
-def test_names_are_normalised_and_in_order() -> None:
+def test_names_are_normalized_and_in_order() -> None:
     others: list[x509.GeneralName] = [x509.RFC822Name("ada@example.com")]
     made = issue(
         "MAIL.example.com", "xn--bcher-kva.example", "*.example.com", "10.0.0.1", "2001:db8::7", "mail.example.com",

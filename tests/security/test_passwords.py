@@ -92,7 +92,7 @@ def test_a_dummy_costs_what_a_new_hash_costs(scheme: str) -> None:
     assert not verify_password("", DUMMY_HASHES[scheme])
 
 
-def test_without_normalisation_of_unicode() -> None:
+def test_without_normalization_of_unicode() -> None:
     stored = hash_password("p\u00e4")
     assert not verify_password("pa\u0308", stored)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from problems import Problem
-from storage.mailboxes.paths import checked_path, normalise_path
+from storage.mailboxes.paths import checked_path, normalize_path
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,8 @@ from storage.mailboxes.paths import checked_path, normalise_path
     ],
 )
 def test_normal_form(path: str, normal: str) -> None:
-    assert normalise_path(path) == normal
-    assert normalise_path(normal) == normal
+    assert normalize_path(path) == normal
+    assert normalize_path(normal) == normal
 
 
 @pytest.mark.parametrize("path", ["/".join("a" * 128), "x" * 512, "😀" * 256])

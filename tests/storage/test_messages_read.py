@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bson import Binary, ObjectId
 
-from mail.mime_tree import normalise
+from mail.mime_tree import normalize
 from problems import Problem
 from storage.base.paging import Page, Paging
 from storage.messages.reading import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
@@ -134,7 +134,7 @@ SOURCES = {
 def test_the_source_comes_back_byte_for_byte(ada: Account, raw: bytes) -> None:
     mailbox = ada.add(raw)["mailbox"]
     found = ada.store.messages.find(ada.id, mailbox, 1, OF_SOURCE)
-    assert b"".join(ada.store.messages.source(found)) == normalise(raw)
+    assert b"".join(ada.store.messages.source(found)) == normalize(raw)
 
 
 def test_a_large_source_comes_in_pieces(ada: Account) -> None:

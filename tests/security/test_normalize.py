@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from security.normalise import (
+from security.normalize import (
     ascii_domain,
     is_plain,
     is_wildcard,
     lookup_address,
-    normalise_address,
-    normalise_domain,
+    normalize_address,
+    normalize_domain,
     search_text,
     sorted_tags,
     tag_list,
@@ -35,7 +35,7 @@ from security.normalise import (
     ],
 )
 def test_addresses(given: str, expected: str) -> None:
-    assert normalise_address(given) == expected
+    assert normalize_address(given) == expected
 
 
 def test_labels_and_dots_go_for_a_look_up() -> None:
@@ -50,7 +50,7 @@ def test_the_view_of_a_domain_keeps_its_dots() -> None:
 
 
 def test_domains() -> None:
-    assert normalise_domain(" EXAMPLE.com ") == "example.com"
+    assert normalize_domain(" EXAMPLE.com ") == "example.com"
 
 
 def test_wildcards_come_most_specific_first() -> None:
@@ -78,12 +78,12 @@ def test_tags() -> None:
         ("xn--abc-.com", "xn--abc-.com"),
         ("xn--.com", "xn--.com"),
         ("xn--99999999.com", "xn--99999999.com"),
-        ("xn--0n8a.com", normalise_domain("xn--0n8a.com")),
+        ("xn--0n8a.com", normalize_domain("xn--0n8a.com")),
         ("a.xn--zzzzzzz--.bücher", "a.xn--zzzzzzz--.bücher"),
     ],
 )
 def test_punycode_is_decoded_unless_it_is_none(domain: str, expected: str) -> None:
-    assert normalise_domain(domain) == expected
+    assert normalize_domain(domain) == expected
     expected.encode()
 
 
@@ -94,20 +94,20 @@ _LABELS = st.text(
 
 @given(_LABELS)
 def test_a_name_and_its_punycode_are_one(label: str) -> None:
-    wanted = normalise_domain(f"{label}.example")
+    wanted = normalize_domain(f"{label}.example")
     if not wanted.isascii():
         decoded = wanted.partition(".")[0]
-        assert normalise_domain(f"xn--{decoded.encode('punycode').decode()}.example") == wanted
+        assert normalize_domain(f"xn--{decoded.encode('punycode').decode()}.example") == wanted
 
 
 @given(
     st.text(st.characters(codec="utf-8"), max_size=40) | st.from_regex(r"xn--[a-z0-9-]{0,20}", fullmatch=True)
 )
-def test_what_is_normalised_stays_so_and_can_be_stored(text: str) -> None:
-    once = normalise_domain(text)
+def test_what_is_normalized_stays_so_and_can_be_stored(text: str) -> None:
+    once = normalize_domain(text)
     once.encode()
-    assert unicodedata.is_normalized("NFC", normalise_domain(once))
-    assert view(normalise_address(f"a.b@{text}")).encode()
+    assert unicodedata.is_normalized("NFC", normalize_domain(once))
+    assert view(normalize_address(f"a.b@{text}")).encode()
 
 
 @pytest.mark.parametrize(
@@ -146,4 +146,4 @@ def test_a_search_is_in_the_form_of_what_is_stored() -> None:
 )
 def test_the_form_that_dns_knows(domain: str, ascii_form: str) -> None:
     assert ascii_domain(domain) == ascii_form
-    assert normalise_domain(ascii_form) == domain
+    assert normalize_domain(ascii_form) == domain

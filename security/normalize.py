@@ -11,7 +11,7 @@ _ACE_PREFIX = "xn--"
 _NO_ADDRESS = re.compile(r"[\s\x00-\x1f\x7f\"(),:;<>@\[\\\]]")
 
 
-def normalise_domain(domain: str) -> str:
+def normalize_domain(domain: str) -> str:
     """Lower case, in Unicode form, NFC. A label that is no punycode stays as it is (RFC 3492)."""
     domain = domain.strip().lower()
     labels = (_unicode_label(label) for label in domain.split("."))
@@ -36,7 +36,7 @@ def _unicode_label(label: str) -> str:
 
 
 def ascii_domain(domain: str) -> str:
-    """The form of a normalised domain that DNS knows it by (RFC 3492)."""
+    """The form of a normalized domain that DNS knows it by (RFC 3492)."""
     return ".".join(_ascii_label(label) for label in domain.split("."))
 
 
@@ -44,7 +44,7 @@ def _ascii_label(label: str) -> str:
     return label if label.isascii() else _ACE_PREFIX + label.encode("punycode").decode()
 
 
-def normalise_address(address: str, *, without_label: bool = False, without_dots: bool = False) -> str:
+def normalize_address(address: str, *, without_label: bool = False, without_dots: bool = False) -> str:
     """Local part and domain in lower case and NFC; on demand without `+label` and without dots."""
     if not address:
         return ""
@@ -54,7 +54,7 @@ def normalise_address(address: str, *, without_label: bool = False, without_dots
         local = local.partition("+")[0]
     if without_dots:
         local = local.replace(".", "")
-    return f"{local}@{normalise_domain(domain)}"
+    return f"{local}@{normalize_domain(domain)}"
 
 
 def view(name: str) -> str:
@@ -65,7 +65,7 @@ def view(name: str) -> str:
 
 def lookup_address(address: str) -> str:
     """The form in which an address is looked up: no label, no dots."""
-    return normalise_address(address, without_label=True, without_dots=True)
+    return normalize_address(address, without_label=True, without_dots=True)
 
 
 def username_view(username: str) -> str:
@@ -74,7 +74,7 @@ def username_view(username: str) -> str:
 
 
 def is_plain(address: str) -> bool:
-    """Whether an address still is one after it was normalised, which can make ASCII of other characters."""
+    """Whether an address still is one after it was normalized, which can make ASCII of other characters."""
     local, _, domain = address.rpartition("@")
     return bool(local and domain) and not _NO_ADDRESS.search(local + domain)
 
@@ -92,7 +92,7 @@ def is_wildcard(address: str) -> bool:
 def search_text(query: str) -> str:
     """Part of an address, in the form in which addresses are stored."""
     local, at, domain = query.rpartition("@")
-    return unicodedata.normalize("NFC", local).lower() + at + normalise_domain(domain)
+    return unicodedata.normalize("NFC", local).lower() + at + normalize_domain(domain)
 
 
 def wildcard_candidates(local: str, domain: str) -> Iterator[str]:
