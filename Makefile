@@ -42,7 +42,7 @@ format: install  ## Put the code into shape
 
 docs: install    ## Make docs/events.md of the table of events, docs/api/ of the contract
 	$(BIN)/mallard webhooks events > docs/events.md
-	$(BIN)/python -m server.pages.api docs/api
+	$(BIN)/python -m server.pages.reference docs/api
 
 contract: install  ## A long run of made-up requests against the document
 	$(BIN)/python tests/contract/fuzz/run.py --seed 1 --max-examples 30 --phases examples,coverage,fuzzing,stateful

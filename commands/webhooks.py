@@ -14,7 +14,7 @@ from commands.shared import json_option, print_json, settings_in_force
 from commands.stores import configured_store
 from security.targets import without_password
 from security.webhooks import hook_secret
-from server.pages.events import page
+from server.pages.reference import events_page
 from storage.store import Store
 
 _LIMIT = 1000
@@ -150,4 +150,4 @@ def webhooks_secret(webhook: ObjectId) -> None:
 @webhooks.command("events")
 def webhooks_events() -> None:
     """Print the page about events, docs/events.md."""
-    click.echo(page(), nl=False)
+    click.echo(events_page(), nl=False)

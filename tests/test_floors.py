@@ -36,9 +36,6 @@ ABOVE_STORAGE = [file for file in FILES if file.relative_to(ROOT).parts[0] != "s
 # The only files outside storage/ that speak to MongoDB themselves
 MAY_USE_PYMONGO = {
     "commands/check.py",  # looks whether the database is reachable and fit
-    "server/http/errors.py",  # answers for a database that fails
-    "server/metrics/gauges.py",  # watches the driver's connections
-    "server/pages/health.py",  # pings the database
     "server/processes/mongod.py",  # runs a mongod
     "server/processes/store.py",  # makes the client
 }

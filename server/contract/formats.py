@@ -8,15 +8,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
-
-from server.http.json import is_deeper
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010ffff]+"
 _LABEL = r"[A-Za-z0-9\u0080-\U0010ffff](?:[A-Za-z0-9\-\u0080-\U0010ffff]{0,61}[A-Za-z0-9\u0080-\U0010ffff])?"
@@ -136,6 +135,20 @@ def is_metadata(text: str) -> bool:
         return isinstance(value, dict) and not is_deeper(value, _DEEPEST_METADATA)
     except ValueError:
         return False
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Return whether lists and objects are nested deeper than that; orjson reads deeper ones than it writes."""
+    level = [value]
+    for _ in range(levels):
+        level = [part for holder in level if isinstance(holder, dict | list) for part in _parts(holder)]
+        if not level:
+            return False
+    return any(isinstance(part, dict | list) for part in level)
+
+
+def _parts(holder: Mapping[str, Any] | list[Any]) -> Iterable[Any]:
+    return holder.values() if isinstance(holder, Mapping) else holder
 
 
 def is_date(text: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import inflection
 import yaml
 
-from server.contract.schemas import inline, resolve
+from server.contract.schemas import Schema, inline, resolve
 
 PATH = Path(__file__).resolve().parents[2] / "openapi.yaml"
 METHODS = ("get", "put", "post", "delete")
@@ -39,9 +39,9 @@ class Operation:
     operation_id: str
     tag: str
     access: Access
-    parameters: list[dict[str, Any]]
-    request: Mapping[str, Any] = field(default_factory=dict)
-    responses: Mapping[str, Any] = field(default_factory=dict)
+    parameters: list[Schema]
+    request: Schema = field(default_factory=dict)
+    responses: Schema = field(default_factory=dict)
     ignores_unknown: bool = False
     largest_body: int = _LARGEST_BODY
     streams: bool = False
@@ -62,7 +62,7 @@ class Operation:
         return bool(self.request)
 
     @cached_property
-    def content_types(self) -> Mapping[str, Any]:
+    def content_types(self) -> Schema:
         """The media types that a body may have."""
         return dict(self.request.get("content", {}))
 
@@ -75,18 +75,18 @@ class Operation:
     def form_content(self) -> str | None:
         """The part of a `multipart/form-data` body that is bytes and no field."""
         schema = self.content_types.get("multipart/form-data", {}).get("schema", {})
-        parts: Mapping[str, Any] = schema.get("properties", {})
+        parts: Schema = schema.get("properties", {})
         return next((name for name, part in parts.items() if part.get("format") == "binary"), None)
 
     @cached_property
-    def body_properties(self) -> dict[str, Any]:
+    def body_properties(self) -> Schema:
         """The schemas of the body's fields."""
         return dict(self._body_schema.get("properties", {}))
 
     @property
-    def _body_schema(self) -> Mapping[str, Any]:
-        media: Mapping[str, Any] = self.content_types.get("application/json", {})
-        schema: Mapping[str, Any] = media.get("schema", {})
+    def _body_schema(self) -> Schema:
+        media: Schema = self.content_types.get("application/json", {})
+        schema: Schema = media.get("schema", {})
         return schema
 
     @cached_property
@@ -102,7 +102,7 @@ class Contract:
 
     def __init__(self, path: Path = PATH) -> None:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        self.document: dict[str, Any] = yaml.load(path.read_text("utf-8"), loader)
+        self.document: Schema = yaml.load(path.read_text("utf-8"), loader)
 
     @cached_property
     def operations(self) -> list[Operation]:
@@ -115,7 +115,7 @@ class Contract:
                 if method in item:
                     yield self._operation(method, path, item[method], item.get("parameters", []))
 
-    def _operation(self, method: str, path: str, raw: Mapping[str, Any], shared: list[Any]) -> Operation:
+    def _operation(self, method: str, path: str, raw: Schema, shared: list[Any]) -> Operation:
         own = [self._resolved(p) for p in raw.get("parameters", [])]
         names = {(p["in"], p["name"]) for p in own}
         inherited = [p for p in map(self._resolved, shared) if (p["in"], p["name"]) not in names]
@@ -133,10 +133,11 @@ class Contract:
             streams=raw.get("x-stream-body", False),
         )
 
-    def _resolved(self, parameter: Mapping[str, Any]) -> dict[str, Any]:
-        return dict(inline(self.document, parameter))
+    def _resolved(self, parameter: Schema) -> Schema:
+        resolved: Schema = inline(self.document, parameter)
+        return resolved
 
-    def response_schemas(self, operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:
+    def response_schemas(self, operation: Operation) -> Iterator[tuple[str, Schema]]:
         """The JSON schema of each documented status of an operation, inlined."""
         for status, response in operation.responses.items():
             if "$ref" in response:
@@ -146,13 +147,13 @@ class Contract:
                 yield status, inline(self.document, media["schema"])
 
 
-def examples_of(media: Mapping[str, Any]) -> list[Any]:
+def examples_of(media: Schema) -> list[Any]:
     """Return every example of an inlined media type, those with names first."""
     named = [example["value"] for example in media.get("examples", {}).values()]
     return [*named, media["example"]] if "example" in media else named
 
 
-def _access(raw: Mapping[str, Any]) -> Access:
+def _access(raw: Schema) -> Access:
     return Access(
         resource=raw.get("resource"),
         action=raw.get("action"),

@@ -7,14 +7,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 from bson import ObjectId
 
 from server.contract.formats import read_date
 
-Schema = Mapping[str, Any]
+Schema: TypeAlias = Mapping[str, Any]
+"""A fragment of OpenAPI or of JSON Schema, or the whole document."""
 Step = Callable[[Any], Any]
 
 ABSENT: Any = object()
@@ -72,7 +73,7 @@ def inline(document: Schema, schema: Any) -> Any:
     return inlined
 
 
-def _joined(base: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, Any]:
+def _joined(base: Schema, beside: Schema) -> Schema:
     joined = {**base, **beside}
     if "properties" in base and "properties" in beside:
         joined["properties"] = {**base["properties"], **beside["properties"]}
@@ -121,18 +122,18 @@ def to_json_schema(schema: Any, *, close: bool) -> Any:
         for name, value in schema.items()
         if name not in _ANNOTATIONS and not name.startswith("x-") and name != "nullable"
     }
-    return _as_2020(schema, result, close)
+    return _as_2020(schema, result, close=close)
 
 
-def _as_2020(schema: Schema, result: dict[str, Any], close: bool) -> dict[str, Any]:
+def _as_2020(schema: Schema, result: Schema, *, close: bool) -> Schema:
     if close and result.get("properties") and schema.get("x-unknown") != "ignored":
-        result.setdefault("additionalProperties", False)
+        result = {"additionalProperties": False, **result}
     if schema.get("nullable"):
         return _or_null(result)
     return result
 
 
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+def _or_null(schema: Schema) -> Schema:
     """A list of types where that will do: of `anyOf` the validator does not say which part of a value is at fault."""
     if isinstance(schema.get("type"), str) and "enum" not in schema:
         return {**schema, "type": [schema["type"], "null"]}

@@ -10,10 +10,11 @@ from typing import Any
 from bson import ObjectId
 
 from accounts.context import Caller
+from handlers.call import Answer
 from problems import InvalidToken, MissingPrivileges
 from security.roles import filter_attributes, permits
 from server.contract.operations import Access
-from server.http.context import ApiRequest
+from server.http.request import ApiRequest, Fields
 from server.settings.table import Settings
 from storage.store import Store
 
@@ -66,11 +67,11 @@ class Permission:
         self._filters = filters
         self.own_only = own_only
 
-    def filter_input(self, values: dict[str, Any]) -> dict[str, Any]:
+    def filter_input(self, fields: Fields) -> Fields:
         """The fields that the role may send; others are dropped without a word, as clients rely on."""
-        return filter_attributes(self._attributes, values) if "request" in self._filters else values
+        return filter_attributes(self._attributes, fields) if "request" in self._filters else fields
 
-    def filter_answer(self, answer: dict[str, Any]) -> dict[str, Any]:
+    def filter_answer(self, answer: Answer) -> Answer:
         """The fields that the role may see."""
         if "results" in self._filters:
             rows = [filter_attributes(self._attributes, row) for row in answer["results"]]
@@ -78,11 +79,11 @@ class Permission:
         return filter_attributes(self._attributes, answer) if "response" in self._filters else answer
 
 
-def permit(access: Access, caller: Caller, values: Mapping[str, Any]) -> Permission:
+def permit(access: Access, caller: Caller, fields: Mapping[str, Any]) -> Permission:
     """The caller's permission for an operation with this input. Raises MissingPrivileges."""
     if access.resource is None or access.action is None:
         return Permission(None, frozenset(), None)
-    own = access.possession == "own" and caller.user_id is not None and values.get("user") == caller.user_id
+    own = access.possession == "own" and caller.user_id is not None and fields.get("user") == caller.user_id
     attributes = permits(caller.role, access.resource, access.action, own=own)
     own_only = None
     if attributes is None and access.possession == "listing" and caller.user_id:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import structlog
 from flask import Response
@@ -13,17 +13,16 @@ from flask import Response
 from server.contract.operations import Contract
 from server.http import errors
 from server.http.access import Gate
-from server.http.context import ApiRequest
 from server.http.cors import Cors
+from server.http.request import ApiRequest
 from server.http.routing import ContractApi
-from server.http.rules import rules_of
 from server.http.tls import Contexts, default_context
 from server.http.wsgi import Application
 from server.metrics.counters import Metrics
 from server.metrics.page import shared_folder, wants_metrics
-from server.pages import health as probes
-from server.pages import site as pages
+from server.pages import health, site
 from server.processes.logging import masked
+from server.settings.rules import rules_of
 from server.settings.table import Settings
 from storage.store import Store
 from updates.listeners import Streams
@@ -59,8 +58,8 @@ def create_app(
     contract = contract or Contract()
     api = ContractApi(contract, store, gate, rules, streams, check_responses=settings.validate_responses)
     app.register_blueprint(api.blueprint)
-    pages.install(app, settings, contract)
-    probes.install(app, settings, store, metrics)
+    site.install(app, settings, contract)
+    health.install(app, settings, store, metrics)
     return app
 
 
@@ -74,11 +73,11 @@ def _secure(request: ApiRequest, response: Response) -> None:
 
 
 def _log(request: ApiRequest, response: Response) -> None:
-    if log.is_enabled_for(logging.INFO) and request.path not in probes.PATHS:
+    if log.is_enabled_for(logging.INFO) and request.path not in health.PATHS:
         log.info("request", **_facts(request, response))
 
 
-def _facts(request: ApiRequest, response: Response) -> dict[str, Any]:
+def _facts(request: ApiRequest, response: Response) -> Mapping[str, object]:
     caller = request.caller
     return {
         "id": request.id,
@@ -92,7 +91,7 @@ def _facts(request: ApiRequest, response: Response) -> dict[str, Any]:
         "user": caller.user if caller else None,
         "role": caller.role if caller else None,
         "client": request.remote_addr,
-        **({} if request.values_read is None else {"input": masked(request.values_read)}),
+        **({} if request.fields is None else {"input": masked(request.fields)}),
     }
 
 

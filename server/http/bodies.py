@@ -1,10 +1,16 @@
-"""Reading a request's body and query, bounded in size, before anything looks at what they say."""
+"""Reading a request's body and query, bounded in size, before anything looks at what they say.
+
+A body that is needed whole is on disk until all of it is there, and only a few large ones are in memory at a time. So
+clients that send slowly, or many at once, cost a worker no memory; what is too much waits on disk.
+"""
 
 from __future__ import annotations
 
 import re
 from contextlib import ExitStack
-from typing import Any
+from functools import cache
+from tempfile import SpooledTemporaryFile
+from threading import BoundedSemaphore
 from urllib.parse import parse_qsl
 
 import orjson
@@ -12,12 +18,13 @@ from flask import Request
 from werkzeug.datastructures import MultiDict
 
 from problems import InvalidContent, UnsupportedMediaType
+from server.contract.formats import is_deeper
 from server.contract.operations import Operation
-from server.http.incoming import Upload, read_form, read_pieces
-from server.http.json import is_deeper
-from server.http.spool import LARGE, read_whole
+from server.http.request import Fields
+from server.http.uploads import Upload, read_form, read_pieces
 
-Fields = dict[str, Any]
+LARGE = 1024 * 1024
+AT_ONCE = 2
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json", re.I)
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
@@ -121,3 +128,24 @@ def _form(data: bytes) -> Fields:
     """Cut before it is parsed: a few megabytes of `&` would stall the worker."""
     first = b"&".join(data.split(b"&", _MOST_PARAMETERS)[:_MOST_PARAMETERS])
     return _fields(MultiDict(parse_qsl(first.decode("utf-8", "replace"), keep_blank_values=True)))
+
+
+def read_whole(request: Request, limit: int, held: ExitStack) -> bytes:
+    """The body, inflated. A large one keeps one of the places of the worker until `held` is closed.
+
+    Raises Problem as `read_pieces` does.
+    """
+    with SpooledTemporaryFile(LARGE) as spool:
+        for piece in read_pieces(request, limit):
+            spool.write(piece)
+        size = spool.tell()
+        if size > LARGE:
+            held.enter_context(_places())
+        spool.seek(0)
+        return spool.read(size)
+
+
+@cache
+def _places() -> BoundedSemaphore:
+    """Made at the first use: by then a worker has its own kind of threads."""
+    return BoundedSemaphore(AT_ONCE)

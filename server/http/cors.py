@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from flask import Response
 
 from problems import MissingPrivileges
-from server.http.context import ApiRequest
+from server.http.request import ApiRequest
 
 _VARY = "origin,access-control-request-method,access-control-request-headers"
 _EXPOSED = "api-version,content-length,content-md5,content-type,date,request-id,response-time"

@@ -6,30 +6,23 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-import structlog
-from flask import Response, current_app
+from flask import Response
 
 from accounts.context import Caller, Rules
 from handlers.answer import Stream
 from handlers.call import Call
 from problems import Problem
 from server.contract.operations import Operation
-from server.contract.responses import ResponseCheck
 from server.http.access import Gate, Permission, permit, token_of
+from server.http.answers import Answer, ResponseCheck, disconnector, stream_response
 from server.http.bodies import read_body, read_query
-from server.http.connection import disconnector
-from server.http.context import ApiRequest, current_request
-from server.http.incoming import Upload
 from server.http.inputs import Arguments, InputReader
 from server.http.json import dumps
-from server.http.wsgi import Answer
+from server.http.request import ApiRequest, Fields, current_request
+from server.http.uploads import Upload
 from server.processes.offload import offload
 from storage.store import Store
 from updates.listeners import Streams
-
-Values = dict[str, Any]
-
-log = structlog.get_logger()
 
 
 class Endpoint:
@@ -60,30 +53,30 @@ class Endpoint:
         request = current_request()
         request.operation_id = self.operation.operation_id
         try:
-            return self._answer(request, path)
+            return self._respond(request, path)
         except Problem as problem:
             if self._check:
                 self._check.verify_problem(problem)
             raise
 
-    def _answer(self, request: ApiRequest, path: Mapping[str, str]) -> Response:
+    def _respond(self, request: ApiRequest, path: Mapping[str, str]) -> Response:
         caller = request.caller = self._gate.identify(token_of(request))
         if self.operation.streams:
             self._admit(request, path, caller)
         with ExitStack() as held:
             body, raw = read_body(request, self.operation, held)
             query = self._query(request)
-            values = request.values_read = self._reader.read(path, query, body, caller.user_id)
-            permission = permit(self.operation.access, caller, values)
-            result = self._result(request, permission, caller, values, raw)
+            fields = request.fields = self._reader.read(path, query, body, caller.user_id)
+            permission = permit(self.operation.access, caller, fields)
+            result = self._result(request, permission, caller, fields, raw)
             return self._response(request, result, permission)
 
     def _admit(self, request: ApiRequest, path: Mapping[str, str], caller: Caller) -> None:
         """Before a large body is read: what path and query say must be right, and the caller allowed to send it."""
-        values = self._reader.read(path, self._query(request), {}, caller.user_id)
-        permit(self.operation.access, caller, values)
+        fields = self._reader.read(path, self._query(request), {}, caller.user_id)
+        permit(self.operation.access, caller, fields)
 
-    def _query(self, request: ApiRequest) -> Values:
+    def _query(self, request: ApiRequest) -> Fields:
         """The query's fields; those that the contract takes from headers as well win over them."""
         headers = {name: request.headers[name] for name in self._headers if name in request.headers}
         return {**read_query(request), **headers}
@@ -93,18 +86,18 @@ class Endpoint:
         request: ApiRequest,
         permission: Permission,
         caller: Caller,
-        values: Values,
+        fields: Fields,
         raw: bytes | Upload | None,
     ) -> Any:
-        arguments, body = self._reader.split(permission.filter_input(values))
+        arguments, body = self._reader.split(permission.filter_input(fields))
         if raw is not None:
             body["raw"] = raw
         call = Call(
             store=self._store,
             caller=caller,
             rules=self._rules,
-            sess=values.get("sess"),
-            ip=values.get("ip"),
+            sess=fields.get("sess"),
+            ip=fields.get("ip"),
             offload=offload,
             own_only=permission.own_only,
             streams=self._streams,
@@ -114,27 +107,8 @@ class Endpoint:
 
     def _response(self, request: ApiRequest, result: Any, permission: Permission) -> Response:
         if isinstance(result, Stream):
-            return _stream_response(request, result)
+            return stream_response(request, result)
         data = dumps(permission.filter_answer(result))
         if self._check:
             self._check.verify("200", data)
         return Answer(data)
-
-
-def _stream_response(request: ApiRequest, stream: Stream) -> Response:
-    """A stream outlasts its request, a live one by hours, so it holds on to nothing of it.
-
-    Where the worker has a stream hub, the hub takes a live one over, and no greenlet waits for it here.
-    """
-    hub = current_app.extensions.get("stream_hub")
-    handover = hub.handover_body(request.environ, stream.live) if hub and stream.live else None
-    chunks = handover or iter(stream.chunks)
-    response = Response(chunks, headers=dict(stream.headers), content_type=stream.content_type)
-    if handover:
-        response.call_on_close(handover.close)
-        return response
-    if stream.on_end:
-        response.call_on_close(stream.on_end)
-    if stream.live:
-        response.call_on_close(disconnector(request.environ))
-    return response

@@ -20,9 +20,9 @@ from server.contract.faults import describe
 from server.contract.formats import FORMATS
 from server.contract.operations import Operation
 from server.contract.schemas import Compiled, TooLarge, coerce_fields, compile_schema
+from server.http.request import Fields
 from storage.base.paging import Paging
 
-Values = dict[str, Any]
 _PAGING = ("limit", "next", "previous", "page")
 _LABELS = ("sess", "ip")
 _SEVERAL = "array"
@@ -56,7 +56,7 @@ class InputReader:
         self._validator = _validator(compiled, operation)
         self._body_names = frozenset(operation.body_properties) - self._parameters
 
-    def read(self, path: Mapping[str, str], query: Values, body: Values, me: ObjectId | None) -> Values:
+    def read(self, path: Mapping[str, str], query: Fields, body: Fields, me: ObjectId | None) -> Fields:
         """All fields, coerced, checked and converted. Raises InvalidInput that names every field at fault."""
         values = self._merged(path, query, body)
         if values.get("user") == "me":
@@ -65,7 +65,7 @@ class InputReader:
         self._check(values)
         return self._converted(values)
 
-    def _merged(self, path: Mapping[str, str], query: Values, body: Values) -> Values:
+    def _merged(self, path: Mapping[str, str], query: Fields, body: Fields) -> Fields:
         values = {self._path_names.get(name, name): value for name, value in path.items()}
         for source in (self._query_fields(query), body):
             for name, value in self._placed(source).items():
@@ -75,15 +75,15 @@ class InputReader:
             return {name: value for name, value in values.items() if name in self._known}
         return values
 
-    def _query_fields(self, query: Values) -> Values:
+    def _query_fields(self, query: Fields) -> Fields:
         return {
             name: [value] if name in self._arrays and isinstance(value, str) else value
             for name, value in query.items()
         }
 
-    def _placed(self, fields: Values) -> Values:
+    def _placed(self, fields: Fields) -> Fields:
         """`mailboxes.sent` goes into the object `mailboxes`, `metaData.a.b` two deep, `or.from` is its own name."""
-        placed: Values = {}
+        placed: Fields = {}
         for name, value in fields.items():
             head, _, rest = name.partition(".")
             if rest and name not in self._known and head in self._objects:
@@ -94,11 +94,11 @@ class InputReader:
                 placed[name] = value
         return placed
 
-    def _check(self, values: Values) -> None:
+    def _check(self, values: Fields) -> None:
         if not self._validator.is_valid(values):
             raise InvalidInput(describe(self._validator.iter_errors(values)))
 
-    def _converted(self, values: Values) -> Values:
+    def _converted(self, values: Fields) -> Fields:
         faults: dict[str, str] = {}
         for name in self._convert.keys() & values.keys():
             try:
@@ -109,7 +109,7 @@ class InputReader:
             raise InvalidInput(faults)
         return values
 
-    def split(self, values: Values) -> tuple[Values, Values]:
+    def split(self, values: Fields) -> tuple[Fields, Fields]:
         """The keyword arguments of the handler, in snake case, and what belongs into `body`."""
         arguments = {
             snake_case(name): value
@@ -122,7 +122,7 @@ class InputReader:
         return arguments, body
 
 
-def _put(fields: Values, path: list[str], value: Any) -> None:
+def _put(fields: Fields, path: list[str], value: Any) -> None:
     """Set what is within objects, and nothing where one on the way is no object."""
     holder: Any = fields
     for name in path[:-1]:
@@ -167,7 +167,7 @@ class Arguments:
         if operation.has_body and not (self._takes_body or takes_all):
             raise TypeError(f"{operation.operation_id}: the handler lacks the argument body")
 
-    def fit(self, arguments: Values, body: Values) -> Values:
+    def fit(self, arguments: Fields, body: Fields) -> Fields:
         """The keyword arguments to call the handler with."""
         if self._takes_paging:
             arguments["paging"] = Paging(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,17 +42,3 @@ def date_text(value: datetime) -> str:
     if value.tzinfo:
         value = value.astimezone(UTC)
     return value.isoformat("T", "milliseconds")[:23] + "Z"
-
-
-def is_deeper(value: Any, levels: int) -> bool:
-    """Whether lists and objects stand in one another deeper than that; orjson reads deeper ones than it writes."""
-    level = [value]
-    for _ in range(levels):
-        level = [part for holder in level if isinstance(holder, dict | list) for part in _parts(holder)]
-        if not level:
-            return False
-    return any(isinstance(part, dict | list) for part in level)
-
-
-def _parts(holder: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return holder.values() if isinstance(holder, dict) else holder

@@ -17,8 +17,8 @@ from flask import Response
 
 from accounts.context import Rules
 from server.contract.operations import Contract, Operation
-from server.contract.responses import ResponseCheck
 from server.http.access import Gate
+from server.http.answers import ResponseCheck
 from server.http.endpoint import Endpoint
 from storage.store import Store
 from updates.listeners import Streams

@@ -5,14 +5,14 @@ Together these cost more than access control and validation; `make bench` shows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Request, Response
 from flask.sessions import SessionInterface, SessionMixin
 from werkzeug.routing import MapAdapter, Rule
 
-from server.http.context import ApiRequest, current_request
+from server.http.request import ApiRequest, current_request
 
 Arrival = Callable[[ApiRequest], Response | None]
 Departure = Callable[[ApiRequest, Response], None]
@@ -25,18 +25,6 @@ class ExactRule(Rule):
         super().__init__(*args, **options)
         if self.methods:
             self.methods.discard("HEAD")
-
-
-class Answer(Response):
-    """The JSON of an operation, whole and in memory: sent as it stands, its headers not looked through again."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data, content_type="application/json; charset=utf-8")
-
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Called by the WSGI server."""
-        start_response(self.status, self.headers.to_wsgi_list())
-        return self.response  # type: ignore[return-value]
 
 
 class _NoSession(SessionInterface):

@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import (
     SummaryMetricFamily,
 )
 
-from server.http.context import ApiRequest
+from server.http.request import ApiRequest
 from server.metrics.gauges import Gauges
 from server.metrics.tally import Key, Numbers, Tally
 

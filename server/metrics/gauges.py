@@ -6,13 +6,12 @@ import threading
 import time
 from collections.abc import Iterable
 
-import pymongo
 import structlog
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from pymongo.errors import PyMongoError
 
 from problems import summary
 from storage.backlog import Backlog
+from storage.base.database import DatabaseError, time_limit
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -48,9 +47,9 @@ class Gauges:
 
     def _read(self) -> Backlog | None:
         try:
-            with pymongo.timeout(_READ_SECONDS):
+            with time_limit(_READ_SECONDS):
                 return self._store.backlog()
-        except PyMongoError as error:
+        except DatabaseError as error:
             log.warning("metrics could not be read from the database", reason=summary(error))
             return None
 

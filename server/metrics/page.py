@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from server.settings.table import Settings
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from server.metrics.gauges import Gauges
 
 FOLDER = "MALLARD_METRICS_FOLDER"  # set for the children of a process, never by people
-_WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def share_numbers(folder: Path) -> None:
@@ -42,20 +42,20 @@ def wants_metrics(settings: Settings) -> bool:
 class OnAddress:
     """A WSGI application that answers `/metrics` on one of the server's addresses, and nothing else there."""
 
-    def __init__(self, api: _WSGI, address: str, page: Callable[[], bytes]) -> None:
+    def __init__(self, api: WSGIApplication, address: str, page: Callable[[], bytes]) -> None:
         self._api = api
         self._port = address.rpartition(":")[2]
         self._page = page
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Called by the WSGI server, which tells the port of the socket that a request came by."""
         if str(environ["SERVER_PORT"]) != self._port:
             return self._api(environ, start_response)
-        return answer(environ, start_response, self._page)
+        return respond(environ, start_response, self._page)
 
 
-def answer(
-    environ: dict[str, Any], start_response: Callable[..., Any], page: Callable[[], bytes]
+def respond(
+    environ: WSGIEnvironment, start_response: StartResponse, page: Callable[[], bytes]
 ) -> list[bytes]:
     """The page where it is asked for by its path."""
     if environ["PATH_INFO"] != "/metrics" or environ["REQUEST_METHOD"] != "GET":
@@ -79,8 +79,8 @@ def serve_beside(bind: str, metrics: Metrics, gauges: Gauges) -> WSGIServer:
     """Serve the page in a thread of a process that serves nothing else, such as `mallard jobs`."""
     host, _, port = bind.rpartition(":")
 
-    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        return answer(environ, start_response, lambda: metrics.page(gauges))
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return respond(environ, start_response, lambda: metrics.page(gauges))
 
     server = make_server(host.strip("[]"), int(port), app, handler_class=_Quiet)
     threading.Thread(target=server.serve_forever, daemon=True, name="metrics").start()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from server.contract.schemas import LARGEST_SAFE
-
-Schema = Mapping[str, Any]
+from server.contract.schemas import LARGEST_SAFE, Schema
 
 _FORMATS = {
     "binary": "bytes",

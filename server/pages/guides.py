@@ -9,12 +9,20 @@ from itertools import pairwise
 from pathlib import Path
 from posixpath import dirname, join, normpath
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from server.pages.templating import HTML
-
 ROOT = Path(__file__).resolve().parents[2]
+HTML = Environment(
+    autoescape=True,
+    loader=FileSystemLoader(Path(__file__).with_name("templates")),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+"""The templates of pages; what is put in is escaped."""
 _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
 
 

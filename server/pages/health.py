@@ -8,17 +8,16 @@ import time
 from collections.abc import Callable
 
 import orjson
-import pymongo
 import structlog
 from flask import Flask, Response
-from pymongo.errors import PyMongoError
 
 from problems import InvalidToken, summary
 from server.http.access import token_of
-from server.http.context import current_request
+from server.http.request import current_request
 from server.metrics.counters import CONTENT_TYPE, Metrics
 from server.metrics.gauges import Gauges
 from server.settings.table import Settings
+from storage.base.database import DatabaseError, time_limit
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -50,9 +49,9 @@ class Readiness:
 
     def _look(self, name: str, check: Callable[[], object]) -> str:
         try:
-            with pymongo.timeout(_ANSWER_SECONDS):
+            with time_limit(_ANSWER_SECONDS):
                 check()
-        except PyMongoError as error:
+        except DatabaseError as error:
             log.warning("not ready", part=name, reason=summary(error))
             return "down"
         return "ok"

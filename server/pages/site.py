@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from server.contract.operations import Contract
 from server.pages import guides
-from server.pages.templating import HTML
+from server.pages.guides import HTML
 from server.settings.table import Settings
 
 STATIC = Path(__file__).with_name("static")

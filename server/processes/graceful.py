@@ -22,7 +22,7 @@ from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
 from problems import summary
-from server.http.refusals import refusal, status_of
+from server.http.errors import refusal, status_of
 from server.http.tls import wrap_socket
 from updates.hub import HandedOver
 

@@ -19,7 +19,7 @@ from delivery.inbound.recipients import Recipients
 from delivery.inbound.service import Service
 from delivery.inbound.storing import Inbound
 from network.dns import Dns, SystemDns
-from server.processes.part import open_part
+from server.processes.store import open_part
 from server.settings.table import Settings, SettingsError
 from storage.store import Store
 

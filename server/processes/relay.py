@@ -17,7 +17,7 @@ from delivery.relay.relay import Carrier, Relay, Worker
 from delivery.relay.routes import Routes, SmartHost, Tls, registered_here
 from delivery.relay.session import Timeouts
 from network.dns import SystemDns
-from server.processes.part import open_part
+from server.processes.store import open_part
 from server.settings.table import Settings
 from storage.store import Store
 

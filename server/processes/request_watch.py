@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from server.http.context import latest_request
+from server.http.request import latest_request
 from server.metrics.counters import Metrics
 from storage.base.query_shape import shape
 from storage.base.watch import Watch

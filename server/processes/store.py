@@ -1,15 +1,20 @@
-"""The store of one process, opened from the settings."""
+"""The store of one process, opened from the settings, and what is counted of it where somebody asks."""
 
 from __future__ import annotations
 
+import structlog
 from pymongo import MongoClient
 
 from server.metrics.counters import Metrics
+from server.metrics.gauges import Gauges
+from server.metrics.page import serve_beside, shared_folder, wants_metrics
 from server.processes.request_watch import RequestWatch
 from server.settings.table import Settings
 from storage.base.database import DatabaseNames, Document
 from storage.events.wildduck import WildDuck
 from storage.store import Store
+
+log = structlog.get_logger()
 
 _SELECTION_MS = 20_000
 _MONGODB_4_4 = 9  # its wire version
@@ -51,3 +56,19 @@ def database_names(settings: Settings) -> DatabaseNames:
         gridfs=settings.gridfs_database,
         sender=settings.sender_database,
     )
+
+
+def open_part(settings: Settings) -> tuple[Store, Metrics | None]:
+    """The store of a part that answers no HTTP, and what it counts in; None where nobody asks."""
+    metrics = Metrics(shared_folder()) if wants_metrics(settings) else None
+    store = open_store(settings, metrics)
+    complete(store)
+    if metrics and settings.metrics_bind:
+        serve_beside(settings.metrics_bind, metrics, Gauges(store))
+    return store, metrics
+
+
+def complete(store: Store) -> None:
+    """Make the indexes that are missing: reads and writes name those that they need."""
+    if made := store.ensure_indexes():
+        log.info("indexes were made", indexes=made)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import resource
+from collections.abc import Mapping
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -24,8 +25,7 @@ from server.metrics.page import OnAddress, shared_folder, wants_metrics
 from server.processes import logging as logs
 from server.processes.graceful import GracefulWorker
 from server.processes.mongod import die_with_parent
-from server.processes.part import complete
-from server.processes.store import open_store
+from server.processes.store import complete, open_store
 from server.settings.table import Settings
 from updates.hub import StreamHub
 
@@ -64,7 +64,7 @@ class Workers(BaseApplication):  # type: ignore[misc]
 
     def load_config(self) -> None:
         """Called by gunicorn for its own settings."""
-        options: dict[str, Any] = {
+        options: Mapping[str, object] = {
             "bind": [bind for bind in (self._settings.bind, self._settings.metrics_bind) if bind],
             "workers": self._settings.workers,
             "worker_class": Worker,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar, cast
 
+import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
@@ -50,6 +52,11 @@ def utc_now() -> datetime:
     """The time now, in UTC, cut to the milliseconds that MongoDB keeps."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def time_limit(seconds: float) -> AbstractContextManager[object]:
+    """Within it, everything asked of the database takes at most that long together; then DatabaseError is raised."""
+    return pymongo.timeout(seconds)
 
 
 def may_be_committed(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from bson import ObjectId
 from jobs.webhooks.delivery import Delivery
 from network.post import PostFailed
 from security.webhooks import hook_secret
-from server.pages.events import page
+from server.pages.reference import events_page
 from storage.events.catalogue import CATALOGUE
 from storage.store import Store
 
@@ -111,6 +111,6 @@ def test_the_secret_of_a_hook(run: Any, hook: ObjectId, monkeypatch: pytest.Monk
 
 def test_the_page_about_events_is_current(run: Any) -> None:
     """`make docs` writes it."""
-    assert (ROOT / "docs" / "events.md").read_text("utf-8") == page()
-    assert run("webhooks", "events").stdout == page()
-    assert all(f"\n## `{kind}`\n" in page() for kind in CATALOGUE)
+    assert (ROOT / "docs" / "events.md").read_text("utf-8") == events_page()
+    assert run("webhooks", "events").stdout == events_page()
+    assert all(f"\n## `{kind}`\n" in events_page() for kind in CATALOGUE)

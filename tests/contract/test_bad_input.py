@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,7 +52,7 @@ def is_sendable(place: str, value: Any) -> bool:
     return place != "path" or (value != "" and "/" not in str(value))
 
 
-def with_parameter(request: Request, parameter: dict[str, Any], value: Any) -> Request:
+def with_parameter(request: Request, parameter: Mapping[str, Any], value: Any) -> Request:
     changed = {parameter["name"]: value}
     if parameter["in"] == "path":
         return replace(request, path={**request.path, **changed})

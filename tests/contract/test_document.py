@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ SUFFIXES = ("Request", "Response", "Result")
 CREDENTIALS = [{"accessToken": []}, {"bearer": []}, {"accessTokenQuery": []}, {}]
 
 
-def faults(schema: dict[str, Any], value: Any, *, close: bool = False) -> list[str]:
+def faults(schema: Mapping[str, Any], value: Any, *, close: bool = False) -> list[str]:
     json_schema = to_json_schema(schema, close=close)
     validator = jsonschema_rs.Draft202012Validator(json_schema, formats=dict(FORMATS), validate_formats=True)
     return [f"{list(error.instance_path)} {error.message}" for error in validator.iter_errors(value)]
@@ -190,7 +190,7 @@ def test_a_text_that_blanks_are_cut_of_says_whether_it_may_be_blank(contract: Co
             assert {"pattern", "format", "enum"} & schema.keys(), where
 
 
-def input_schemas(contract: Contract) -> Iterator[tuple[str, dict[str, Any]]]:
+def input_schemas(contract: Contract) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every schema in a request, at any depth, with the operation and the field."""
     for operation in contract.operations:
         fields = {parameter["name"]: parameter["schema"] for parameter in operation.parameters}
@@ -216,17 +216,17 @@ def test_a_field_has_the_same_limits_in_each_form_that_a_body_may_have(contract:
                     assert limits(schema) == limits(operation.body_properties[name]), operation.operation_id
 
 
-def limits(schema: dict[str, Any]) -> dict[str, Any]:
+def limits(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value for name, value in schema.items() if name not in ("description", "example", "x-empty")
     }
 
 
-def needed(parameter: dict[str, Any]) -> bool:
+def needed(parameter: Mapping[str, Any]) -> bool:
     return parameter["in"] == "query" and bool(parameter.get("required"))
 
 
-def example_of(parameter: dict[str, Any]) -> Any:
+def example_of(parameter: Mapping[str, Any]) -> Any:
     return parameter.get("example", AN_ID)
 
 

@@ -22,7 +22,7 @@ def send(client: Any, operation: Operation, user: str, query: Mapping[str, str] 
     return client.request(operation.method.upper(), path, query_string=query, **options)
 
 
-def _value(parameter: dict[str, Any], user: str) -> str:
+def _value(parameter: Mapping[str, Any], user: str) -> str:
     schema = parameter["schema"]
     if parameter.get("x-name", parameter["name"]) == "user":
         return user

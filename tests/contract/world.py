@@ -134,7 +134,7 @@ def example_requests(operation: Operation, names: Names, now: datetime) -> Itera
         yield Request(operation, path, query, headers, body, kind)
 
 
-def path_value(parameter: Document, names: Names) -> Any:
+def path_value(parameter: Mapping[str, Any], names: Names) -> Any:
     """What stands in the path for a parameter."""
     name, example = parameter["name"], parameter.get("example")
     if isinstance(example, str) and not is_id(example) and is_id(names.get(name)):

@@ -17,7 +17,7 @@ from flask import Response
 
 from jobs.runner import Runner
 from server.contract.operations import Contract
-from server.http.context import ApiRequest
+from server.http.request import ApiRequest
 from server.http.wsgi import Application
 from storage.events.catalogue import CATALOGUE, DATE, ID, NUMBER, OBJECT, PEOPLE, PERSON, TEXT
 from storage.messages.intake import NewMessage

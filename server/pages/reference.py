@@ -1,11 +1,14 @@
-"""`docs/api/`: a page for each tag of the contract, made of it. `python -m server.pages.api docs/api` writes them."""
+"""The pages that are made of others: `docs/api/`, a page for each tag of the contract, and `docs/events.md`.
+
+`python -m server.pages.reference docs/api` writes the first.
+"""
 
 from __future__ import annotations
 
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,19 +18,34 @@ from urllib.parse import quote, urlencode
 from problems import all_problems
 from security.roles import ROLES, permits
 from server.contract.operations import Contract, Operation, examples_of
-from server.contract.schemas import inline, resolve
+from server.contract.schemas import Schema, inline, resolve
 from server.pages.field_words import Row, row, rows
-from server.pages.guides import anchor
-from server.pages.templating import MARKDOWN
+from server.pages.guides import HTML, anchor
+from storage.events.catalogue import CATALOGUE, EventType
 
 LABELS = ("sess", "ip")
 """Every operation takes these, so they are told of once."""
 
 _JSON = "application/json"
+_EVENTS_HEAD = """\
+# Events
+
+What webhooks are told of; [webhooks.md](webhooks.md) says how. Made by `make docs` of `storage/events/catalogue.py`.
+Every body has `id`, `time`, `ev` and these fields. Ids are 24 hexadecimal digits, dates ISO 8601.
+"""
 _MEANINGS = {
     **{kind.code: kind.default_text for kind in reversed([*all_problems()])},
     "InputValidationError": "A field is missing, unknown or not as it should be; `details` names each",
 }
+
+
+def _cell(text: str) -> str:
+    """A text for a table of Markdown, where a bar would end it."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+_MARKDOWN = HTML.overlay(autoescape=False)
+_MARKDOWN.filters["cell"] = _cell
 
 
 @dataclass(frozen=True)
@@ -35,8 +53,8 @@ class Described:
     """What a page says of one operation; the names are those of its template."""
 
     operation: Operation
-    raw: Mapping[str, Any]
-    document: Mapping[str, Any]
+    raw: Schema
+    document: Schema
 
     @property
     def anchor(self) -> str:
@@ -66,8 +84,8 @@ class Described:
         return f"these fields, or {' or '.join(f'`{kind}`' for kind in self.other_bodies)}"
 
     @cached_property
-    def _done(self) -> Mapping[str, Any]:
-        content: Mapping[str, Any] = self._response("200").get("content", {})
+    def _done(self) -> Schema:
+        content: Schema = self._response("200").get("content", {})
         return content
 
     @property
@@ -86,8 +104,8 @@ class Described:
                 for code, shown in self._response(status)["content"][_JSON]["examples"].items():
                     yield status, code, _MEANINGS.get(code, shown["summary"])
 
-    def _response(self, status: str) -> Mapping[str, Any]:
-        response: Mapping[str, Any] = inline(self.document, self.operation.responses[status])
+    def _response(self, status: str) -> Schema:
+        response: Schema = inline(self.document, self.operation.responses[status])
         return response
 
     @property
@@ -165,18 +183,18 @@ def pages(contract: Contract) -> dict[str, str]:
     by_tag = {
         tag["name"]: [o for o in described if o.operation.tag == tag["name"]] for tag in document["tags"]
     }
-    template = MARKDOWN.get_template("tag.md")
+    template = _MARKDOWN.get_template("tag.md")
     made = {
         file_of(tag["name"]): template.render(tag=tag, operations=by_tag[tag["name"]])
         for tag in document["tags"]
     }
-    index = MARKDOWN.get_template("tags.md").render(
+    index = _MARKDOWN.get_template("tags.md").render(
         info=document["info"], tags=document["tags"], by_tag=by_tag, file_of=file_of, labels=_labels(document)
     )
     return {"README.md": index, **made}
 
 
-def _labels(document: Mapping[str, Any]) -> list[Row]:
+def _labels(document: Schema) -> list[Row]:
     parameters = [resolve(document, f"#/components/parameters/{name}") for name in ("Session", "ClientIp")]
     return [row(p["name"], inline(document, p["schema"]), False, p["description"]) for p in parameters]
 
@@ -191,6 +209,19 @@ def write(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, page in pages(Contract()).items():
         (folder / name).write_text(page, "utf-8")
+
+
+def events_page() -> str:
+    """The page about events as Markdown."""
+    return "\n".join([_EVENTS_HEAD, *(line for kind in CATALOGUE for line in _event(kind, CATALOGUE[kind]))])
+
+
+def _event(kind: str, event: EventType) -> Iterator[str]:
+    yield from (f"## `{kind}`", "", event.when, "", "| field | type | |", "|---|---|---|")
+    for name, field in event.fields.items():
+        absent = "; absent if there is none" if field.optional else ""
+        yield f"| `{name}` | {field.kind} | {field.text}{absent} |"
+    yield ""
 
 
 if __name__ == "__main__":

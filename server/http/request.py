@@ -1,4 +1,4 @@
-"""The request being answered: what the service notes of it on its way, and its id."""
+"""The request being answered: its id, its fields, and what its log line needs."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ import secrets
 import time
 from contextvars import ContextVar
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from flask import Request, has_request_context
 from flask.globals import request_ctx
 
 from accounts.context import Caller
 
-_GIVEN = re.compile(r"[A-Za-z0-9._\-]{8,64}")
+Fields: TypeAlias = dict[str, Any]
+"""The fields of a request by their name, wherever they came from."""
 
+_GIVEN = re.compile(r"[A-Za-z0-9._\-]{8,64}")
 
 _latest: ContextVar[ApiRequest | None] = ContextVar("latest_request", default=None)
 
 
 class ApiRequest(Request):
-    """A request, and what its log line tells of it besides."""
+    """A request, and what else its log line says of it."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -29,7 +31,7 @@ class ApiRequest(Request):
         self.started = time.perf_counter()
         self.operation_id: str | None = None
         self.caller: Caller | None = None
-        self.values_read: dict[str, Any] | None = None
+        self.fields: Fields | None = None
         self.problem = ""
         self.database_seconds = 0.0
 
@@ -48,9 +50,9 @@ class ApiRequest(Request):
 
 
 latest_request = _latest.get
-"""The request that this greenlet or thread took last, None where there was none.
+"""Return the request that this greenlet or thread took last, None if it took none.
 
-For what is called with every database command: four times as fast as to ask Flask.
+For what is called with every database command: four times as fast as asking Flask.
 """
 
 

@@ -15,7 +15,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from problems import Problem
-from server.http.spool import AT_ONCE, LARGE, read_whole
+from server.http.bodies import AT_ONCE, LARGE, read_whole
 
 LIMIT = 4 * LARGE
 

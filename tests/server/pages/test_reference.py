@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from server.contract.operations import Contract
-from server.pages.api import LABELS, Described, pages, write
 from server.pages.field_words import Row, code, kind, row, rows
+from server.pages.reference import LABELS, Described, pages, write
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

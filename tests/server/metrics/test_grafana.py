@@ -21,7 +21,7 @@ from server.settings.table import Settings
 from storage.store import Store
 from tests.conftest import Client
 
-DASHBOARD = Path(__file__).resolve().parents[2] / "docs" / "grafana.json"
+DASHBOARD = Path(__file__).resolve().parents[3] / "docs" / "grafana.json"
 PANELS = orjson.loads(DASHBOARD.read_bytes())["panels"]
 QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]]
 _NAME = re.compile(r"\bmallard_\w+")

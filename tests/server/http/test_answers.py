@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from problems import InvalidContent, MailboxExists, MessageNotFound, UserNotFound
 from server.contract.operations import Contract
-from server.contract.responses import ContractBroken, ResponseCheck
+from server.http.answers import ContractBroken, ResponseCheck
 from server.http.json import dumps
 
 

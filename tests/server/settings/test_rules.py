@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from security.profile import Server, make_signer
-from server.http.rules import rules_of
 from server.settings.loading import load_settings
+from server.settings.rules import rules_of
 from server.settings.table import SettingsError
 
 

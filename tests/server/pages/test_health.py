@@ -49,7 +49,7 @@ def test_a_database_that_is_away_takes_us_out_of_service_but_restarts_nobody(
 
 def test_the_database_is_asked_once_a_second_at_most(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(store.databases, "answers", lambda: asked.append(1) or True)
+    monkeypatch.setattr(store.databases, "ping", lambda: asked.append(1) or True)
     readiness = Readiness(store)
     for _ in range(50):
         assert readiness.state() == {"database": "ok", "queue": "ok"}
