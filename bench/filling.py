@@ -15,8 +15,7 @@ from mail.message import Indexed, index
 from storage.base.database import Document
 from storage.mailboxes.documents import Mailbox
 from storage.mailboxes.retention import retention_fields
-from storage.messages.base import own_fields
-from storage.messages.intake import flag_fields, without_none
+from storage.messages.documents import flag_fields, own_fields, without_none
 from storage.store import Store
 
 RARE = 20

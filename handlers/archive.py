@@ -9,7 +9,7 @@ from handlers.messages.rows import Rows, add_logos
 from mail.listing import entry
 from problems import InvalidInput
 from storage.base.paging import Paging
-from storage.messages.reading import LISTED, LISTED_WITH_HEADERS
+from storage.messages.messages import LISTED, LISTED_WITH_HEADERS
 
 _OF_ARCHIVE = {"archived": 1, "rdate": 1}
 
@@ -48,7 +48,7 @@ def get_archived_messages(
 
 def restore_message(call: Call, user: ObjectId, message: ObjectId, body: Body) -> Answer:
     """Bring one message back."""
-    place, uid = call.store.messages.restore(user, message, body.get("mailbox"))
+    place, uid = call.store.restoring.restore(user, message, body.get("mailbox"))
     return {"success": True, "mailbox": place["_id"], "id": uid}
 
 

@@ -133,7 +133,7 @@ def delete_mailbox(call: Call, user: ObjectId, mailbox: ObjectId) -> Answer:
     store = call.store
     found = store.mailboxes.get(user, mailbox)
     store.mailboxes.allow_delete(found)
-    store.messages.expire_all(mailbox)
+    store.expiry.expire_all(mailbox)
     store.transactions.run(lambda session: store.mailboxes.delete(found, session))
-    store.messages.expire_all(mailbox)
+    store.expiry.expire_all(mailbox)
     return {"success": True}

@@ -205,7 +205,7 @@ def _after_sending(call: Call, outgoing: Outgoing, queue_id: str) -> None:
     try:
         call.store.address_register.note(user, dict.fromkeys(outgoing.recipients, ""))
         if source:
-            call.store.messages.add_flags(user, source.message, FLAGS_OF[source.action])
+            call.store.message_changes.add_flags(user, source.message, FLAGS_OF[source.action])
     except Exception:
         log.exception("a message was sent but not noted", queue_id=queue_id)
 
@@ -215,7 +215,7 @@ def _delete_draft(call: Call, user: ObjectId, draft: Document | None, *, replace
     if not draft or not replaced:
         return
     try:
-        call.store.messages.delete(user, draft["mailbox"], draft["id"])
+        call.store.removal.delete(user, draft["mailbox"], draft["id"])
     except NotFound as problem:
         log.info("a draft was gone already", user=str(user), reason=problem.code)
     except Exception:

@@ -16,7 +16,7 @@ def clear_mailbox(store: Store, data: Document, progress: Progress) -> None:
     skip_archive = bool(data.get("skipArchive"))
     below, done = progress.resume.get("below") or _top(store, user, mailbox), progress.resume.get("done", 0)
     while below:
-        gone, _, below = store.messages.delete_some(user, mailbox, below, skip_archive=skip_archive)
+        gone, _, below = store.removal.delete_some(user, mailbox, below, skip_archive=skip_archive)
         done += gone
         if below:
             progress.step({"below": below, "done": done}, done)

@@ -18,7 +18,7 @@ def date_anew(store: Store, data: Document, progress: Progress) -> None:
     while setting := store.mailboxes.retention(user, mailbox):
         counter, retention = setting
         resume = progress.resume if progress.resume.get("counter") == counter else {}
-        last = store.messages.date_by_retention(mailbox, resume.get("after", 0), retention)
+        last = store.expiry.date_by_retention(mailbox, resume.get("after", 0), retention)
         if not last:
             return
         progress.step({"counter": counter, "after": last})

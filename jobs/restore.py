@@ -25,7 +25,7 @@ def restore_deleted(store: Store, data: Document, progress: Progress) -> None:
     state = {"after": None, "place": None, "done": 0, "failed": 0, **progress.resume}
     while found := store.archive.between(user, data["start"], data["end"], _position(state), _AT_ONCE):
         state["place"] = state["place"] or _place(store, user)
-        restored, failed = store.messages.restore_all(user, [copy for _, copy in found], state["place"])
+        restored, failed = store.restoring.restore_all(user, [copy for _, copy in found], state["place"])
         state.update(
             after=list(found[-1]), done=state["done"] + restored, failed=state["failed"] + len(failed)
         )

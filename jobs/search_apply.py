@@ -22,9 +22,9 @@ def apply_to_found(store: Store, data: Document, progress: Progress) -> None:
     """Go up the ids of what was there at the beginning; they stay in a move, so nothing is met twice."""
     user = ObjectId(data["user"])
     fields = {name: ObjectId(value) if name in _IDS and value else value for name, value in data.items()}
-    wanted = condition(store.messages.places(user), user, fields)
+    wanted = condition(store.message_search.places(user), user, fields)
     state = {"until": ObjectId(), "after": None, "done": 0, "failed": 0, **progress.resume}
-    while rows := store.messages.matching(wanted, state["after"], state["until"], _AT_ONCE):
+    while rows := store.message_search.matching(wanted, state["after"], state["until"], _AT_ONCE):
         for row in rows:
             done = _apply(store, user, row, data["action"])
             state["done" if done else "failed"] += 1
@@ -39,11 +39,11 @@ def _apply(store: Store, user: ObjectId, row: Document, action: Document) -> boo
     target = ObjectId(action["moveTo"]) if action.get("moveTo") else mailbox
     try:
         if action.get("delete"):
-            store.messages.delete(user, mailbox, row["uid"])
+            store.removal.delete(user, mailbox, row["uid"])
         elif target != mailbox:
-            store.messages.move(user, mailbox, target, uids, changes)
+            store.message_changes.move(user, mailbox, target, uids, changes)
         elif changes:
-            store.messages.update(user, mailbox, uids, changes)
+            store.message_changes.update(user, mailbox, uids, changes)
     except Problem as problem:
         log.warning("a message was passed over", message=str(row["_id"]), reason=problem.code)
         return False

@@ -34,11 +34,11 @@ class Sweep:
             return self._sweep(mine) if mine else None
 
     def _sweep(self, mine: Turn) -> dict[str, int]:
-        messages = self._store.messages
+        expiry = self._store.expiry
         return {
             "audits": self._all(mine, lambda failed: self._end_audits(mine, failed)),
-            "messages": self._all(mine, lambda failed: messages.delete_expired(_AT_ONCE, failed)),
-            "archived": self._all(mine, lambda failed: messages.purge_archived(_AT_ONCE, failed)),
+            "messages": self._all(mine, lambda failed: expiry.delete_expired(_AT_ONCE, failed)),
+            "archived": self._all(mine, lambda failed: expiry.purge_archived(_AT_ONCE, failed)),
             "attachments": self._orphans(mine),
         }
 

@@ -48,7 +48,7 @@ def _remove(store: Store, kind: str, user: ObjectId) -> int:
     """One bounded step; 0 when nothing is left of this kind."""
     special: dict[str, Callable[[], int]] = {
         "files": lambda: store.files.delete_some(user, _FILES_AT_ONCE),
-        "messages": lambda: store.messages.expire_user(user, milliseconds(store.clock() + _KEPT)),
+        "messages": lambda: store.expiry.expire_user(user, milliseconds(store.clock() + _KEPT)),
     }
     if kind in special:
         return special[kind]()

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from storage.base.database import Document
-
-if TYPE_CHECKING:
-    from storage.store import Store
+from storage.base.database import Clock, Databases, Stages
 
 _MOST_COUNTED = 10_000
 _READ_MS = 5000
@@ -27,14 +23,14 @@ class Backlog:
     tasks: Mapping[tuple[str, str], int]
 
 
-def read_backlog(store: Store) -> Backlog:
+def read_backlog(databases: Databases, clock: Clock) -> Backlog:
     """Read it in a bounded time, whatever there is: from indexes, by estimate, or up to a limit."""
-    now = store.clock()
-    queue, tasks = store.databases.sender["zone-queue"], store.databases.main["tasks"]
+    now = clock()
+    queue, tasks = databases.sender["zone-queue"], databases.main["tasks"]
     oldest = queue.find_one({}, {"created": 1}, sort=[("created", 1)], max_time_ms=_READ_MS) or {}
     due = {"lockedUntil": {"$lte": now}}
     first = tasks.find_one(due, {"lockedUntil": 1}, sort=[("lockedUntil", 1)], max_time_ms=_READ_MS) or {}
-    groups: list[Document] = [
+    groups: Stages = [
         {"$limit": _MOST_COUNTED},
         {"$group": {"_id": ["$task", "$status"], "n": {"$sum": 1}}},
     ]

@@ -50,14 +50,21 @@ from storage.mailboxes.mailboxes import Mailboxes
 from storage.mailboxes.retention_changes import RetentionChanges
 from storage.messages.archive import Archive
 from storage.messages.attachments import Attachments
+from storage.messages.changes import MessageChanges
+from storage.messages.encrypting import EncryptionAtRest
+from storage.messages.expiry import Expiry
 from storage.messages.files import Files
 from storage.messages.intake import Intake
 from storage.messages.message_events import MessageEvents
 from storage.messages.messages import Messages
+from storage.messages.removal import Removal
+from storage.messages.restoring import Restoring
 from storage.messages.threads import Threads
 from storage.queue.outbound import Outbound
 from storage.queue.queue import Queue
 from storage.queue.received import Received
+from storage.search.message_search import MessageSearch
+from storage.search.search_tokens import SearchTokens
 
 
 class Store:
@@ -135,7 +142,58 @@ class Store:
             message_events=self.message_events,
             address_register=self.address_register,
         )
-        self.messages = Messages(self)
+        self.messages = Messages(self.databases, clock, self.mailbox_counts, self.attachments)
+        self.encryption_at_rest = EncryptionAtRest(
+            self.databases,
+            transactions=self.transactions,
+            users=self.users,
+            attachments=self.attachments,
+            messages=self.messages,
+        )
+        self.message_changes = MessageChanges(
+            self.databases,
+            clock,
+            transactions=self.transactions,
+            mailboxes=self.mailboxes,
+            mailbox_counts=self.mailbox_counts,
+            journal=self.journal,
+            events=self.events,
+            message_events=self.message_events,
+            encryption=self.encryption_at_rest,
+        )
+        self.removal = Removal(
+            self.databases,
+            transactions=self.transactions,
+            users=self.users,
+            mailboxes=self.mailboxes,
+            mailbox_counts=self.mailbox_counts,
+            archive=self.archive,
+            attachments=self.attachments,
+            journal=self.journal,
+        )
+        self.expiry = Expiry(
+            self.databases,
+            clock,
+            transactions=self.transactions,
+            archive=self.archive,
+            messages=self.messages,
+            removal=self.removal,
+        )
+        self.restoring = Restoring(
+            self.databases,
+            clock,
+            transactions=self.transactions,
+            settings=self.settings,
+            users=self.users,
+            mailboxes=self.mailboxes,
+            mailbox_counts=self.mailbox_counts,
+            archive=self.archive,
+            journal=self.journal,
+            messages=self.messages,
+            message_events=self.message_events,
+        )
+        self.message_search = MessageSearch(self.databases)
+        self.search_tokens = SearchTokens(self.databases)
         self.quota = Quota(self.databases)
         self.belongings = Belongings(self.databases)
         self.deleted_users = DeletedUsers(
@@ -148,7 +206,7 @@ class Store:
 
     def backlog(self) -> Backlog:
         """How much waits in the queue and to be done in the background."""
-        return read_backlog(self)
+        return read_backlog(self.databases, self.clock)
 
     def ensure_indexes(self) -> list[str]:
         """Make the indexes that are missing; returns the names of those made."""

@@ -22,10 +22,10 @@ from mail.download import safe_disposition, safe_type
 from problems import InvalidInput
 from storage.base.database import Document
 from storage.base.paging import Paging
-from storage.messages.reading import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
-from storage.messages.searching import search_order
+from storage.messages.messages import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
 from storage.messages.uid_set import UidSet
 from storage.search.condition import condition
+from storage.search.message_search import search_order
 
 _LARGE_HTML = 32 * 1024
 _CHANGES = ("seen", "deleted", "flagged", "draft", "expires", "metaData")
@@ -63,7 +63,7 @@ def get_message(
     """One message in full; its HTML is safe to show."""
     found = call.store.messages.find(user, mailbox, message, SHOWN)
     if mark_as_seen and "\\Seen" not in found["flags"]:
-        call.store.messages.update(user, mailbox, UidSet((message,)), {"seen": True})
+        call.store.message_changes.update(user, mailbox, UidSet((message,)), {"seen": True})
         found["flags"] = [*found["flags"], "\\Seen"]
     html = _safe_html(call, found.get("html") or [])
     if replace_cid_links:
@@ -89,21 +89,21 @@ def update_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Body) ->
 
 
 def _update(call: Call, user: ObjectId, mailbox: ObjectId, uids: UidSet, body: Body) -> Answer:
-    messages = call.store.messages
+    changer = call.store.message_changes
     changes = {name: body[name] for name in _CHANGES if name in body}
     if body.get("markHam") and not changes and "moveTo" not in body:
-        return {"success": True, "updated": messages.mark_ham(user, mailbox, uids)}
+        return {"success": True, "updated": changer.mark_ham(user, mailbox, uids)}
     if body.get("markHam"):
         changes["markHam"] = True
     if "moveTo" in body:
-        moved = messages.move(user, mailbox, body["moveTo"], uids, changes)
+        moved = changer.move(user, mailbox, body["moveTo"], uids, changes)
         return {"success": True, "mailbox": body["moveTo"], "id": moved, "updated": len(moved)}
-    return {"success": True, "updated": messages.update(user, mailbox, uids, changes)}
+    return {"success": True, "updated": changer.update(user, mailbox, uids, changes)}
 
 
 def delete_message(call: Call, user: ObjectId, mailbox: ObjectId, message: int) -> Answer:
     """Delete a message into the archive; a draft for good."""
-    call.store.messages.delete(user, mailbox, message)
+    call.store.removal.delete(user, mailbox, message)
     return {"success": True}
 
 
@@ -112,7 +112,7 @@ def delete_messages_in_mailbox(
 ) -> Answer:
     """Delete all messages of a mailbox, now or, with `async`, by a job."""
     if not more.get("async"):
-        deleted, errors = call.store.messages.delete_all(user, mailbox, skip_archive=skip_archive)
+        deleted, errors = call.store.removal.delete_all(user, mailbox, skip_archive=skip_archive)
         return {"success": True, "deleted": deleted, "errors": errors}
     call.store.mailboxes.get(user, mailbox)
     which = {"user": user, "mailbox": mailbox}
@@ -192,9 +192,9 @@ def search_messages(
     }  # fmt: skip
     call.store.users.require(user)
     wanted = Rows(meta_data, thread_counters, include_has_drafts, collapse_threads, include_headers)
-    page, total = call.store.messages.search(
+    page, total = call.store.message_search.search(
         user,
-        condition(call.store.messages.places(user), user, {**fields, "q": terms.get("q")}),
+        condition(call.store.message_search.places(user), user, {**fields, "q": terms.get("q")}),
         paging,
         search_order(order),
         collapse_threads=collapse_threads,

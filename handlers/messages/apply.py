@@ -16,7 +16,7 @@ def search_apply_messages(call: Call, user: ObjectId, body: Body) -> Answer:
     store = call.store
     action = _action(body)
     store.users.require(user)
-    condition(store.messages.places(user), user, body)
+    condition(store.message_search.places(user), user, body)
     if "moveTo" in action:
         store.mailboxes.get(user, action["moveTo"])
     data = {**{name: value for name, value in body.items() if name != "action"}, "user": str(user)}

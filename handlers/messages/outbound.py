@@ -27,7 +27,7 @@ from storage.accounts.documents import Target, User
 from storage.base.database import Document, Session
 from storage.mailboxes.documents import Mailbox
 from storage.messages.intake import NewMessage
-from storage.messages.reading import OF_SENDING
+from storage.messages.messages import OF_SENDING
 
 log = structlog.get_logger()
 
@@ -115,7 +115,7 @@ def _send_draft(
 
         def steps(session: Session) -> Document:
             queued.release(session)
-            store.messages.take_draft(draft, session)
+            store.removal.take_draft(draft, session)
             return store.intake.insert(prepared, session)
 
         with store.intake.prepare(new, call.offload) as prepared:
@@ -132,7 +132,7 @@ def _after_sending(
     """
     store, meta = call.store, draft.get("meta") or {}
     try:
-        store.messages.release_files(draft)
+        store.removal.release_files(draft)
         store.address_register.note(user, dict.fromkeys(recipients, ""))
         if meta.get("reference"):
             mark_reference(call, user, meta["reference"])
@@ -147,7 +147,7 @@ def mark_reference(call: Call, user: ObjectId, reference: Document) -> None:
     wanted = {"mailbox": 1, "uid": 1}
     mailbox, uid = ObjectId(reference["mailbox"]), int(reference["id"])
     source = call.store.messages.find(user, mailbox, uid, wanted)
-    call.store.messages.add_flags(user, source, FLAGS_OF[reference["action"]])
+    call.store.message_changes.add_flags(user, source, FLAGS_OF[reference["action"]])
 
 
 def forward_stored_message(
@@ -201,7 +201,7 @@ def _forward(call: Call, account: User, stored: Document, going: Sequence[Any]) 
 
     def steps(session: Any) -> None:
         queued.release(session)
-        store.messages.note_outbound(stored["_id"], queued.id, session)
+        store.message_changes.note_outbound(stored["_id"], queued.id, session)
 
     with counted_forwards(store, account, len(going)), enqueueing(store, submission) as queued:
         store.transactions.run(steps)

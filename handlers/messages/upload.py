@@ -154,7 +154,7 @@ def _replace(call: Call, user: ObjectId, previous: Document) -> Document:
     if not previous:
         return {"previousDeleteError": MessageNotFound().text}
     try:
-        call.store.messages.delete(user, previous["mailbox"], previous["uid"])
+        call.store.removal.delete(user, previous["mailbox"], previous["uid"])
     except (MailboxNotFound, MessageNotFound):
         return {"previousDeleted": False}
     return {"previousDeleted": True}

@@ -16,9 +16,7 @@ from pymongo.errors import ConnectionFailure
 
 from problems import summary
 from storage.audits.metadata import metadata_of
-from storage.base.database import Document
-from storage.messages.base import READ_MS
-from storage.messages.deleting import BAD_MESSAGE
+from storage.base.database import BAD_DOCUMENT, SWEEP_MS, Document
 
 if TYPE_CHECKING:
     from storage.store import Store
@@ -65,7 +63,7 @@ class AuditImport:
     def threads(self, place: str, after: ObjectId | None) -> list[ObjectId | None]:
         """The next threads, read from the index alone; old messages may have none."""
         wanted = {"user": self._user, "thread": {"$gt": MinKey() if after is None else after}}
-        rows = self._collection(place).find(wanted, {"_id": 0, "thread": 1}, max_time_ms=READ_MS)
+        rows = self._collection(place).find(wanted, {"_id": 0, "thread": 1}, max_time_ms=SWEEP_MS)
         found = rows.hint(_INDEX).sort("thread", 1).limit(_THREADS_AT_ONCE)
         return list(dict.fromkeys(row.get("thread") for row in found))
 
@@ -74,7 +72,7 @@ class AuditImport:
         wanted = {"user": self._user, "thread": {"$in": list(threads)}, **self._dates}
         batch: list[ObjectId] = []
         total = 0
-        for row in self._collection(place).find(wanted, {"size": 1}, max_time_ms=READ_MS).hint(_INDEX):
+        for row in self._collection(place).find(wanted, {"size": 1}, max_time_ms=SWEEP_MS).hint(_INDEX):
             size = int(row.get("size") or 0)
             if batch and (len(batch) == _MESSAGES_AT_ONCE or total + size > _BYTES_AT_ONCE):
                 yield batch
@@ -99,7 +97,7 @@ class AuditImport:
             self._copy_together(place, messages)
         except ConnectionFailure:
             raise
-        except BAD_MESSAGE as error:
+        except BAD_DOCUMENT as error:
             if len(messages) == 1:
                 log.warning("a message was not audited", message=str(messages[0]), reason=summary(error))
                 return list(messages)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import pymongo
 from bson.codec_options import CodecOptions
+from bson.errors import BSONError
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
@@ -40,6 +41,11 @@ Stages: TypeAlias = Sequence[Mapping[str, Any]]
 DatabaseError = (
     PyMongoError  # what a failing operation raises, for callers on other floors who can go on without
 )
+
+BAD_DOCUMENT = (PyMongoError, BSONError, LookupError, TypeError, AttributeError)
+"""What a document raises that cannot be read, moved or removed as it is."""
+SWEEP_MS = 120_000
+"""How long a query may take that goes over many documents, in milliseconds."""
 
 ACKNOWLEDGED = WriteConcern(w="majority", j=True)
 _CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)

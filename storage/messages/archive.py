@@ -7,18 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError
 
 from problems import MessageNotFound
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import SWEEP_MS, Clock, Databases, Document, Session
 from storage.base.duplicates import is_duplicate, refused
 from storage.base.listing import page_of
 from storage.base.paging import Order, Page, Paging
 from storage.base.settings import Settings
 from storage.mailboxes.retention import milliseconds
-
-_SWEEP_MS = 120_000
+from storage.messages.threads import thread_counts
 
 Position = tuple[datetime, ObjectId]
 """When a message was deleted, and the id of its copy."""
@@ -33,7 +31,7 @@ class Archive:
         self._clock = clock
         self._settings = settings
 
-    def copy(self, wanted: Document, session: ClientSession | None = None) -> list[ObjectId]:
+    def copy(self, wanted: Document, session: Session = None) -> list[ObjectId]:
         """Copy the messages that `wanted` finds, those archived before stay as they are; ids of the copies.
 
         `wanted` is the condition that they are deleted by, so that one which moved in between is not copied.
@@ -49,7 +47,7 @@ class Archive:
         ]
         return self._insert(fresh, session) if fresh else []
 
-    def _insert(self, rows: list[Document], session: ClientSession | None) -> list[ObjectId]:
+    def _insert(self, rows: list[Document], session: Session) -> list[ObjectId]:
         """Without transactions another client may have archived one in between; its copy stays."""
         ids = [row["_id"] for row in rows]
         try:
@@ -67,7 +65,7 @@ class Archive:
             raise MessageNotFound
         return found
 
-    def take(self, copy: ObjectId, session: ClientSession | None) -> bool:
+    def take(self, copy: ObjectId, session: Session) -> bool:
         """Take a copy out as one step of restoring it; whether it was there."""
         return self._collection.delete_one({"_id": copy}, session=session).deleted_count > 0
 
@@ -77,15 +75,11 @@ class Archive:
         """A page of an account's archived messages by the time they came, and how many there are."""
         wanted: Document = {"user": user}
         order = Order("_id", direction)
-        return page_of(self._collection, wanted, projection, paging, order, limit_ms=_SWEEP_MS)
+        return page_of(self._collection, wanted, projection, paging, order, limit_ms=SWEEP_MS)
 
     def thread_counts(self, user: ObjectId, threads: Sequence[ObjectId]) -> dict[ObjectId, int]:
-        """How many archived messages each thread has, read from an index."""
-        pipeline: list[Document] = [
-            {"$match": {"user": user, "thread": {"$in": list(threads)}}},
-            {"$group": {"_id": "$thread", "n": {"$sum": 1}}},
-        ]
-        return {row["_id"]: row["n"] for row in self._collection.aggregate(pipeline, maxTimeMS=_SWEEP_MS)}
+        """How many archived messages each thread has."""
+        return thread_counts(self._collection, user, threads)
 
     def between(
         self, user: ObjectId, start: datetime, end: datetime, after: Position | None, most: int
@@ -95,7 +89,7 @@ class Archive:
         if after:
             same, later = {"archived": after[0], "_id": {"$gt": after[1]}}, {"$gt": after[0], "$lte": end}
             wanted = {"$or": [{"user": user, **same}, {"user": user, "archived": later}]}
-        rows = self._collection.find(wanted, {"archived": 1}, max_time_ms=_SWEEP_MS).hint(
+        rows = self._collection.find(wanted, {"archived": 1}, max_time_ms=SWEEP_MS).hint(
             "user_archived_order"
         )
         rows = rows.sort([("archived", 1), ("_id", 1)]).limit(most)
@@ -104,13 +98,13 @@ class Archive:
     def expired(self, most: int, but: Collection[ObjectId] = ()) -> list[ObjectId]:
         """Copies whose time is over."""
         wanted = {**self._over(), "_id": {"$nin": list(but)}}
-        rows = self._collection.find(wanted, {"_id": 1}, max_time_ms=_SWEEP_MS).hint("retention_time")
+        rows = self._collection.find(wanted, {"_id": 1}, max_time_ms=SWEEP_MS).hint("retention_time")
         return [row["_id"] for row in rows.limit(most)]
 
     def _over(self) -> Document:
         return {"exp": True, "rdate": {"$lte": milliseconds(self._clock())}}
 
-    def purge(self, copy: ObjectId, session: ClientSession | None = None) -> Document | None:
+    def purge(self, copy: ObjectId, session: Session = None) -> Document | None:
         """Remove a copy whose time is still over; its `magic` and `mimeTree.attachmentMap`, None where it is gone."""
         return self._collection.find_one_and_delete(
             {"_id": copy, **self._over()}, {"magic": 1, "mimeTree.attachmentMap": 1}, session=session
@@ -121,7 +115,7 @@ class Archive:
         change = {"$set": {"exp": True, "rdate": by}}
         self._collection.update_many({"user": user, "rdate": {"$gt": by}}, change)
 
-    def discard(self, copies: Sequence[ObjectId], session: ClientSession | None = None) -> None:
+    def discard(self, copies: Sequence[ObjectId], session: Session = None) -> None:
         """Take copies away again whose messages live on; the references to attachments are theirs."""
         if copies:
             self._collection.delete_many({"_id": {"$in": list(copies)}}, session=session)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,22 +17,19 @@ from typing import Any
 
 from bson import Binary, ObjectId
 from pymongo import UpdateOne
-from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from mail.attachment import decoded_pieces, encoded_pieces
 from mail.content import Body
 from problems import FileNotFound
-from storage.base.chunks import CHUNKS_AT_ONCE, read_chunks
-from storage.base.database import Clock, Databases, Document
+from storage.base.chunks import CHUNK_SIZE, CHUNKS_AT_ONCE, read_chunks
+from storage.base.database import SWEEP_MS, Clock, Databases, Document, Session
 from storage.base.duplicates import is_duplicate
-from storage.messages.attachment_files import chunk_documents, file_document
 
 _TRIES = 70
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
 _ABANDONED = timedelta(minutes=30)
 _UNUSED = timedelta(hours=24)
-_SWEEP_MS = 120_000
 
 
 class Attachments:
@@ -83,7 +81,7 @@ class Attachments:
 
     def _upload(self, body: Body, magic: int) -> str:
         """The chunks first, the file document last: a file that is there is whole."""
-        file = file_document(body, magic, self._clock())
+        file = _file_document(body, magic, self._clock())
         written: list[ObjectId] = []
         try:
             self._write_chunks(body, written)
@@ -96,7 +94,7 @@ class Attachments:
 
     def _write_chunks(self, body: Body, written: list[ObjectId]) -> None:
         """The first chunk alone, as the unique index lets only one writer pass; ids are noted before the writing."""
-        chunks = chunk_documents(body)
+        chunks = _chunk_documents(body)
         size = 1
         while batch := list(islice(chunks, size)):
             written += [chunk["_id"] for chunk in batch]
@@ -109,7 +107,7 @@ class Attachments:
             oldest = ObjectId.from_datetime(datetime.now(UTC) - _ABANDONED)
             self._chunks.delete_many({"files_id": Binary(file_id), "_id": {"$lt": oldest}})
 
-    def release(self, file_ids: Iterable[bytes], magic: int, session: ClientSession | None = None) -> None:
+    def release(self, file_ids: Iterable[bytes], magic: int, session: Session = None) -> None:
         """Give references back, one for each time that an id is named. Files go later, by the clean-up."""
         updates = [
             UpdateOne(
@@ -126,7 +124,7 @@ class Attachments:
 
     def orphans(self, most: int) -> list[bytes]:
         """Files that nothing has referred to for a day."""
-        rows = self._files.find(self._orphaned(), {"_id": 1}, max_time_ms=_SWEEP_MS).limit(most)
+        rows = self._files.find(self._orphaned(), {"_id": 1}, max_time_ms=SWEEP_MS).limit(most)
         return [bytes(row["_id"]) for row in rows]
 
     def _orphaned(self) -> Document:
@@ -137,7 +135,7 @@ class Attachments:
             "$or": [{"metadata.cu": None}, {"metadata.cu": {"$lt": long_ago}}],
         }
 
-    def remove_orphan(self, file_id: bytes, session: ClientSession | None = None) -> bool:
+    def remove_orphan(self, file_id: bytes, session: Session = None) -> bool:
         """Remove a file that still nothing refers to; whether it was removed.
 
         Only its old chunks go: somebody may be storing the same content anew by now.
@@ -200,6 +198,36 @@ class Attachments:
 
     def _read(self, file: Document) -> Iterator[bytes]:
         return read_chunks(self._chunks, file["_id"])
+
+
+def _file_document(body: Body, magic: int, now: datetime) -> Document:
+    """The file of a body, with its first reference."""
+    metadata: Document = {
+        "m": magic,
+        "c": 1,
+        "cu": now,
+        "esize": body.encoded_size,
+        "transferEncoding": body.transfer_encoding,
+        "fileContentHash": b64encode(body.content_hash).decode(),
+    }
+    if body.line_length:
+        metadata.update(decoded=True, lineLen=body.line_length)
+    return {
+        "_id": Binary(body.hash),
+        "length": len(body.content),
+        "chunkSize": CHUNK_SIZE,
+        "uploadDate": now,
+        "filename": None,
+        "contentType": body.content_type,
+        "metadata": metadata,
+    }
+
+
+def _chunk_documents(body: Body) -> Iterator[Document]:
+    """Its chunks in order."""
+    for number, start in enumerate(range(0, len(body.content), CHUNK_SIZE)):
+        data = Binary(body.content[start : start + CHUNK_SIZE])
+        yield {"_id": ObjectId(), "files_id": Binary(body.hash), "n": number, "data": data}
 
 
 def _digest(pieces: Iterable[bytes]) -> bytes:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import structlog
 from bson import ObjectId
-from pymongo.client_session import ClientSession
 
 from mail.listing import is_encrypted
 from mail.message import Indexed, index
 from problems import MessageNotEncrypted, summary
 from security.encryption import EncryptionFailed, encrypt_for_owner, has_key
 from storage.accounts.documents import User
-from storage.base.database import Document, may_be_committed
+from storage.accounts.users import Users
+from storage.base.database import Databases, Document, Session, Transactions, may_be_committed
 from storage.base.offload import Offload, run_here
 from storage.mailboxes.documents import Mailbox
-from storage.messages.base import MessagesBase, own_fields, to_fit
+from storage.messages.attachments import Attachments
+from storage.messages.documents import own_fields, to_fit
+from storage.messages.messages import Messages
 
 log = structlog.get_logger()
 
@@ -22,8 +24,23 @@ _KEYS = dict.fromkeys(("encryptMessages", "pubKey", "smimeCerts", "smimeCipher",
 _RENEWED = ("text", "textFooter", "html", "intro", "attachments")
 
 
-class EncryptMessages(MessagesBase):
-    """Encrypts what is added to, or moved into, a place where that is wanted."""
+class EncryptionAtRest:
+    """Encrypts stored messages that move to where that is wanted."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        *,
+        transactions: Transactions,
+        users: Users,
+        attachments: Attachments,
+        messages: Messages,
+    ) -> None:
+        self._collection = databases.main["messages"]
+        self._transactions = transactions
+        self._users = users
+        self._attachments = attachments
+        self._messages = messages
 
     def encrypt_before_move(
         self, user_id: ObjectId, source: ObjectId, place: Mailbox, ids: list[ObjectId]
@@ -32,7 +49,7 @@ class EncryptMessages(MessagesBase):
 
         Before, so that nothing arrives there in clear, and nothing moves when it cannot be done.
         """
-        user = self._store.users.get(user_id, _KEYS)
+        user = self._users.get(user_id, _KEYS)
         if not wants_encryption(user, place):
             return
         for message in self._collection.find({"_id": {"$in": ids}, "mailbox": source}):
@@ -41,33 +58,31 @@ class EncryptMessages(MessagesBase):
 
     def _encrypt_one(self, user: User, place: Mailbox, message: Document) -> None:
         """Replace a message by its encrypted form; its references to attachments move with it, once each."""
-        store, magic = self._store, message["magic"]
-        raw = b"".join(store.messages.source(message))
+        magic = message["magic"]
+        raw = b"".join(self._messages.source(message))
         encrypted = encrypted_at_rest(user, place, raw, run_here)
         indexed = to_fit(index(encrypted, message["idate"]), encrypted, message["idate"])
-        store.attachments.store(indexed.bodies, magic)
+        self._attachments.store(indexed.bodies, magic)
         fresh = [body.hash for body in indexed.bodies]
         stale = list((message["mimeTree"].get("attachmentMap") or {}).values())
         try:
-            replaced = store.transactions.run(
+            replaced = self._transactions.run(
                 lambda session: self._replace(user["_id"], message, indexed, session)
             )
         except Exception as error:
             if not may_be_committed(error):
-                store.attachments.release(fresh, magic)
+                self._attachments.release(fresh, magic)
             raise
-        store.attachments.release(stale if replaced else fresh, magic)
+        self._attachments.release(stale if replaced else fresh, magic)
 
-    def _replace(
-        self, user: ObjectId, message: Document, indexed: Indexed, session: ClientSession | None
-    ) -> bool:
+    def _replace(self, user: ObjectId, message: Document, indexed: Indexed, session: Session) -> bool:
         fields = {**indexed.document, "msgid": message["msgid"], "mallard": own_fields(indexed)}
         gone = [name for name in _RENEWED if name not in fields]
         wanted = {"_id": message["_id"], "mailbox": message["mailbox"], "size": message["size"]}
         change = {"$set": fields, "$unset": dict.fromkeys(gone, "")}
         if not self._collection.update_one(wanted, change, session=session).modified_count:
             return False
-        self._store.users.release_storage(user, message["size"] - fields["size"], session=session)
+        self._users.release_storage(user, message["size"] - fields["size"], session=session)
         return True
 
 

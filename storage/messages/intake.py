@@ -37,7 +37,7 @@ from storage.mailboxes.documents import Mailbox
 from storage.mailboxes.mailboxes import Mailboxes
 from storage.mailboxes.retention import retention_fields
 from storage.messages.attachments import Attachments
-from storage.messages.base import own_fields, to_fit
+from storage.messages.documents import flag_fields, own_fields, to_fit, without_none
 from storage.messages.encrypting import encrypted_at_rest
 from storage.messages.message_events import MessageEvents
 from storage.messages.threads import Threads
@@ -297,20 +297,3 @@ def _note_hashes(document: Document, bodies: Sequence[Body], hashes: Mapping[byt
     for attachment in document.get("attachments", ()):
         if content_hash := by_id[attachment["id"]]:
             attachment["fileContentHash"] = content_hash
-
-
-def flag_fields(flags: Sequence[str]) -> Document:
-    """`flags` with the fields that mirror them; `searchable` is only there while it is true."""
-    fields: Document = {
-        "flags": list(flags),
-        "unseen": "\\Seen" not in flags,
-        "undeleted": "\\Deleted" not in flags,
-        "flagged": "\\Flagged" in flags,
-        "draft": "\\Draft" in flags,
-    }
-    return {**fields, "searchable": True} if fields["undeleted"] else fields
-
-
-def without_none(fields: Mapping[str, Any]) -> Document:
-    """The fields that have a value."""
-    return {name: value for name, value in fields.items() if value is not None}

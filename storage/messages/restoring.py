@@ -6,24 +6,55 @@ from collections.abc import Sequence
 
 import structlog
 from bson import ObjectId
-from pymongo.client_session import ClientSession
 from pymongo.errors import ConnectionFailure
 
 from problems import MailboxNotFound, MessageNotFound, OverQuota, Problem, summary
-from storage.base.database import Document
-from storage.events.journal import exists
+from storage.accounts.users import Users
+from storage.base.database import BAD_DOCUMENT, Clock, Databases, Document, Session, Transactions
+from storage.base.settings import Settings
+from storage.events.journal import Journal, exists
+from storage.mailboxes.counts import MailboxCounts
 from storage.mailboxes.documents import Mailbox
+from storage.mailboxes.mailboxes import Mailboxes
 from storage.mailboxes.retention import retention_fields
-from storage.messages.base import MessagesBase
-from storage.messages.deleting import BAD_MESSAGE
+from storage.messages.archive import Archive
+from storage.messages.message_events import MessageEvents
+from storage.messages.messages import Messages
 
 log = structlog.get_logger()
 
 _OF_ARCHIVE = ("archived", "exp", "rdate", "junk")
 
 
-class RestoreMessages(MessagesBase):
-    """The way back. A message keeps its id, its thread and its references to attachments."""
+class Restoring:
+    """Brings archived messages back. One keeps its id, its thread and its references to attachments."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        clock: Clock,
+        *,
+        transactions: Transactions,
+        settings: Settings,
+        users: Users,
+        mailboxes: Mailboxes,
+        mailbox_counts: MailboxCounts,
+        archive: Archive,
+        journal: Journal,
+        messages: Messages,
+        message_events: MessageEvents,
+    ) -> None:
+        self._collection = databases.main["messages"]
+        self._clock = clock
+        self._transactions = transactions
+        self._settings = settings
+        self._users = users
+        self._mailboxes = mailboxes
+        self._mailbox_counts = mailbox_counts
+        self._archive = archive
+        self._journal = journal
+        self._messages = messages
+        self._message_events = message_events
 
     def restore(self, user: ObjectId, copy: ObjectId, mailbox: ObjectId | None = None) -> tuple[Mailbox, int]:
         """Put an archived message into a mailbox, else where it came from, else into INBOX; mailbox and new UID.
@@ -31,50 +62,50 @@ class RestoreMessages(MessagesBase):
         A copy whose message is there, which a WildDuck that ended between two steps leaves, is none any more.
         Raises MessageNotFound, MailboxNotFound or OverQuota.
         """
-        archived = self._store.archive.get(user, copy)
-        if self.is_alive(copy):
-            self._store.archive.discard([copy])
+        archived = self._archive.get(user, copy)
+        if self._messages.exists(copy):
+            self._archive.discard([copy])
             raise MessageNotFound
         place = self._target(user, mailbox, archived["mailbox"])
-        row = self._store.transactions.run(lambda session: self._put_back(archived, place, session))
+        row = self._transactions.run(lambda session: self._put_back(archived, place, session))
         return place, int(row["uid"])
 
     def _target(self, user: ObjectId, wanted: ObjectId | None, original: ObjectId) -> Mailbox:
-        mailboxes = {m["_id"]: m for m in self._store.mailboxes.of_user(user)}
+        mailboxes = {m["_id"]: m for m in self._mailboxes.of_user(user)}
         inbox = next((m for m in mailboxes.values() if m["path"] == "INBOX"), None)
         place = mailboxes.get(wanted or original) or inbox
         if not place:
             raise MailboxNotFound
         return place
 
-    def _put_back(self, archived: Document, place: Mailbox, session: ClientSession | None) -> Document:
+    def _put_back(self, archived: Document, place: Mailbox, session: Session) -> Document:
         """Who removes the archived copy first restores it; without transactions it is removed last, so none is lost."""
-        store, user = self._store, archived["user"]
-        if session and not store.archive.take(archived["_id"], session):
+        user = archived["user"]
+        if session and not self._archive.take(archived["_id"], session):
             raise MessageNotFound
-        quota = int(store.settings.get("const:max:storage"))
-        if not store.users.reserve_storage(user, archived["size"], quota, session=session):
+        quota = int(self._settings.get("const:max:storage"))
+        if not self._users.reserve_storage(user, archived["size"], quota, session=session):
             raise OverQuota
         unseen = int(archived["unseen"])
-        before = store.mailboxes.allocate(place["_id"], uids=1, total=1, unseen=unseen, session=session)
+        before = self._mailboxes.allocate(place["_id"], uids=1, total=1, unseen=unseen, session=session)
         row = self._restored(archived, before)
         row.update(uid=before["uidNext"], modseq=before["modifyIndex"] + 1)
         self._collection.insert_one(row, session=session)
         junk = int(bool(row.get("junk"))) - int(bool(archived.get("junk")))
-        store.journal.append(user, place["_id"], [exists(row, junk)], session=session)
+        self._journal.append(user, place["_id"], [exists(row, junk)], session=session)
         if junk:
             kind = "marked.spam" if junk > 0 else "marked.ham"
-            self._store.message_events.emit_for(kind, user, place["_id"], [row["_id"]], session)
-        self._store.mailbox_counts.settle(place["_id"], session)
+            self._message_events.emit_for(kind, user, place["_id"], [row["_id"]], session)
+        self._mailbox_counts.settle(place["_id"], session)
         if session is None:
-            store.archive.take(archived["_id"], None)
+            self._archive.take(archived["_id"], None)
         return row
 
     def _restored(self, archived: Document, place: Mailbox) -> Document:
         """Not marked as deleted any more: the next EXPUNGE would take it again."""
         row = {name: value for name, value in archived.items() if name not in _OF_ARCHIVE}
         flags = [flag for flag in archived["flags"] if flag != "\\Deleted"]
-        retention = retention_fields(place, self._store.clock())
+        retention = retention_fields(place, self._clock())
         row.update({name: value for name, value in retention.items() if value is not None})
         row.update(mailbox=place["_id"], flags=flags, undeleted=True, searchable=True)
         use = place.get("specialUse")
@@ -97,7 +128,7 @@ class RestoreMessages(MessagesBase):
                 raise
             except MessageNotFound:
                 continue
-            except (Problem, *BAD_MESSAGE) as error:
+            except (Problem, *BAD_DOCUMENT) as error:
                 log.warning("a message was not restored", message=str(copy), reason=summary(error))
                 failed.append(copy)
             else:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bson import ObjectId
 from pymongo import ReturnDocument
+from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import SWEEP_MS, Clock, Condition, Databases, Document, Projection, Stages
 
 _BY_IDS = [("user", 1), ("ids", 1)]
 
@@ -45,3 +48,39 @@ class Threads:
 
     def _with(self, ids: list[str]) -> Document:
         return {"$addToSet": {"ids": {"$each": ids}}, "$set": {"updated": self._clock()}}
+
+
+def thread_counts(
+    collection: Collection[Document], user: ObjectId, threads: Sequence[ObjectId]
+) -> dict[ObjectId, int]:
+    """How many messages of a collection each thread has, read from an index."""
+    pipeline: Stages = [
+        {"$match": {"user": user, "thread": {"$in": list(threads)}}},
+        {"$group": {"_id": "$thread", "n": {"$sum": 1}}},
+    ]
+    return {row["_id"]: row["n"] for row in collection.aggregate(pipeline, maxTimeMS=SWEEP_MS)}
+
+
+def thread_stages(
+    condition: Condition,
+    sort: dict[str, int],
+    limit: int,
+    direction: int,
+    projection: Projection,
+    key: str = "idate",
+) -> list[Document]:
+    """Of all that matched, one row per thread, the first in the order; paging goes by the chosen rows."""
+    order = {"_id": direction} if key == "_id" else {key: direction, "_id": direction}
+    first: Document = {"_id": "$thread", "id": {"$first": "$_id"}, "at": {"$first": f"${key}"}}
+    chosen: list[Document] = [{"$match": condition}] if condition else []
+    own = {"from": "messages", "localField": "_id", "foreignField": "_id", "as": "row"}
+    return [
+        {"$sort": order},
+        {"$group": first},
+        {"$project": {"_id": "$id", **({} if key == "_id" else {key: "$at"})}},
+        *chosen,
+        {"$sort": sort},
+        {"$limit": limit},
+        {"$lookup": {**own, "pipeline": [{"$project": projection}]}},
+        {"$replaceWith": {"$first": "$row"}},
+    ]

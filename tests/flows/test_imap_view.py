@@ -206,9 +206,9 @@ def test_state(store: Store, user: Row) -> None:
     came = 'INTERNALDATE "03-Feb-2026 04:05:06 +0000"'
     assert first == f"UID 1 MODSEQ (2) FLAGS (\\Seen $Label) {came}"
     assert second == f"UID 2 MODSEQ (3) FLAGS () {came}"
-    store.messages.update(user["_id"], inbox["_id"], UidSet((1,)), {"seen": False, "flagged": True})
+    store.message_changes.update(user["_id"], inbox["_id"], UidSet((1,)), {"seen": False, "flagged": True})
     assert states(store, inbox, above=3) == [f"UID 1 MODSEQ (4) FLAGS ($Label \\Flagged) {came}"]
-    store.messages.move(user["_id"], inbox["_id"], inbox["_id"], UidSet((2,)), {"seen": True})
+    store.message_changes.move(user["_id"], inbox["_id"], inbox["_id"], UidSet((2,)), {"seen": True})
     (moved,) = states(store, inbox, above=4)
     found = store.mailboxes.by_path(user["_id"], "INBOX")
     assert moved == f"UID 3 MODSEQ ({found['modifyIndex']}) FLAGS (\\Seen) {came}"

@@ -89,7 +89,7 @@ def test_killed_during_a_restore(store: Store, make_user: Make, jobs: Callable[[
     box, account = store.mailboxes.by_path(user, "INBOX"), store.users.get(user)
     raws = [f"From: <a@example.com>\r\nSubject: No {n}\r\n\r\n{'x' * n}".encode() for n in range(400)]
     rows = [store.intake.add(NewMessage(user=account, mailbox=box, raw=raw)) for raw in raws]
-    store.messages.delete_all(user, box["_id"])
+    store.removal.delete_all(user, box["_id"])
     now = datetime.now(UTC)
     task = store.tasks.add("restore", {"user": user, "start": now.replace(year=2020), "end": now})
     left = killed_after(store, task, 100, jobs())

@@ -85,7 +85,7 @@ def mail(store: Store, make_user: Make) -> Mail:
 def test_from_the_first_upload_to_the_closed_account(
     mail: Mail, store: Store, clock: HandClock, make_user: Make
 ) -> None:
-    messages = store.messages
+    messages, removal = store.messages, store.removal
     first = mail.upload(SHARED, SHARED)
     mail.check(2)
     second = mail.upload(SHARED, OWN)
@@ -94,22 +94,24 @@ def test_from_the_first_upload_to_the_closed_account(
     mail.check(5, 1)
 
     trash = mail.box("Trash")["_id"]
-    ((_, uid),) = messages.move(mail.user, second["mailbox"], trash, UidSet((second["uid"],)), {})
+    ((_, uid),) = store.message_changes.move(
+        mail.user, second["mailbox"], trash, UidSet((second["uid"],)), {}
+    )
     mail.check(5, 1)
 
-    messages.delete(mail.user, trash, uid)
+    removal.delete(mail.user, trash, uid)
     mail.check(5, 1)
     assert store.databases.main["archived"].count_documents({}) == 1
-    place, uid = messages.restore(mail.user, second["_id"])
+    place, uid = store.restoring.restore(mail.user, second["_id"])
     assert place["_id"] == trash
     mail.check(5, 1)
     source = b"".join(messages.source(messages.find(mail.user, trash, uid)))
     assert source == with_files(SHARED, OWN), "and the restored one is whole"
 
-    messages.update(mail.user, copy["mailbox"], UidSet((copy["uid"],)), {"expires": clock.now})
+    store.message_changes.update(mail.user, copy["mailbox"], UidSet((copy["uid"],)), {"expires": clock.now})
     assert Sweep(store).run() == {"audits": 0, "messages": 1, "archived": 0, "attachments": 0}
     mail.check(5, 1)
-    messages.update(mail.user, first["mailbox"], UidSet((first["uid"],)), {"expires": clock.now})
+    store.message_changes.update(mail.user, first["mailbox"], UidSet((first["uid"],)), {"expires": clock.now})
     assert Sweep(store).run() == {"audits": 0, "messages": 1, "archived": 0, "attachments": 0}
     mail.check(3, 1)
 
@@ -149,8 +151,8 @@ def close(mail: Mail, store: Store, clock: HandClock, make_user: Make) -> None:
     Sweep(store).run()
     assert [row["_id"] for row in other.here()] == [kept["_id"]]
     other.check(1)
-    messages = store.messages
-    messages.delete_all(other.user, kept["mailbox"], skip_archive=True)
+    removal = store.removal
+    removal.delete_all(other.user, kept["mailbox"], skip_archive=True)
     clock.move(days=2)
     assert (Sweep(store).run() or {})["attachments"] == 1
     for name in ("attachments.files", "attachments.chunks"):

@@ -53,11 +53,11 @@ def test_a_crash_costs_nothing_and_copies_nothing_twice(
     """Killed after a copy was made and before the step was noted; mail is stored and deleted meanwhile."""
     user = make_user()
     rows = [add(store, user, number) for number in range(9)]
-    store.messages.delete(user, rows[0]["mailbox"], rows[0]["uid"])
+    store.removal.delete(user, rows[0]["mailbox"], rows[0]["uid"])
     audit = begin(store, user, clock)
     die_before_step(store, monkeypatch, crash_at)
     assert state(store, audit)[0] == "importing"
-    store.messages.delete(user, rows[8]["mailbox"], rows[8]["uid"])
+    store.removal.delete(user, rows[8]["mailbox"], rows[8]["uid"])
     add(store, user, 9)
     clock.now += LEASE
     assert Runner(store).run_one()
@@ -72,15 +72,15 @@ def test_what_is_restored_and_deleted_meanwhile_is_found(
 ) -> None:
     user = make_user()
     rows = [add(store, user, number) for number in range(8)]
-    store.messages.delete(user, rows[0]["mailbox"], rows[0]["uid"])
+    store.removal.delete(user, rows[0]["mailbox"], rows[0]["uid"])
     audit = begin(store, user, clock)
     advance = store.tasks.advance
 
     def delete(row: Row) -> None:
-        store.messages.delete(user, row["mailbox"], row["uid"])
+        store.removal.delete(user, row["mailbox"], row["uid"])
 
     moves: Iterator[Callable[[], Any]] = iter(
-        [partial(store.messages.restore, user, rows[0]["_id"]), *(partial(delete, row) for row in rows[1:])]
+        [partial(store.restoring.restore, user, rows[0]["_id"]), *(partial(delete, row) for row in rows[1:])]
     )
 
     def moving(*arguments: Any) -> None:

@@ -15,7 +15,7 @@ from jobs.progress import Progress
 from jobs.runner import Runner
 from storage.base.database import DatabaseNames
 from storage.base.tasks import LEASE
-from storage.messages import expiring as messages_expire
+from storage.messages import expiry
 from storage.messages.intake import NewMessage
 from storage.store import Store
 from tests.jobs.conftest import HandClock
@@ -95,10 +95,10 @@ def test_many_at_once_make_one_task(each_store: Store, user: ObjectId) -> None:
 def test_a_step_is_bounded_and_not_repeated_after_a_crash(
     store: Store, user: ObjectId, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages_expire, "_BATCH", 2)
+    monkeypatch.setattr(expiry, "_BATCH", 2)
     change(store, user, HOUR)
     asked: list[int] = []
-    date, crashes = store.messages.date_by_retention, [4]
+    date, crashes = store.expiry.date_by_retention, [4]
 
     def dating(mailbox: ObjectId, after: int, retention: int) -> int:
         asked.append(after)
@@ -107,7 +107,7 @@ def test_a_step_is_bounded_and_not_repeated_after_a_crash(
             raise KeyboardInterrupt
         return date(mailbox, after, retention)
 
-    monkeypatch.setattr(store.messages, "date_by_retention", dating)
+    monkeypatch.setattr(store.expiry, "date_by_retention", dating)
     with pytest.raises(KeyboardInterrupt):
         Runner(store).run_one()
     assert retentions(store) == [HOUR] * 4 + [0] * 3
@@ -120,7 +120,7 @@ def test_a_step_is_bounded_and_not_repeated_after_a_crash(
 def test_a_change_while_it_runs_starts_it_over(
     each_store: Store, user: ObjectId, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages_expire, "_BATCH", 3)
+    monkeypatch.setattr(expiry, "_BATCH", 3)
     change(each_store, user, HOUR)
     step, changes = Progress.step, [2 * HOUR]
 

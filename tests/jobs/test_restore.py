@@ -20,7 +20,7 @@ Make = Callable[..., ObjectId]
 def archive(store: Store, user: ObjectId, clock: HandClock, count: int) -> list[Row]:
     rows = [add(store, user, number) for number in range(count)]
     for row in rows:
-        store.messages.delete(user, row["mailbox"], row["uid"])
+        store.removal.delete(user, row["mailbox"], row["uid"])
         if row["uid"] % 3 == 0:
             clock.move(seconds=1)
     return rows
@@ -37,10 +37,10 @@ def number(store: Store, collection: str) -> int:
 @pytest.fixture
 def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     from jobs import restore
-    from storage.messages import deleting as messages_delete
+    from storage.messages import removal
 
     monkeypatch.setattr(restore, "_AT_ONCE", 2)
-    monkeypatch.setattr(messages_delete, "_BATCH", 2)
+    monkeypatch.setattr(removal, "_BATCH", 2)
 
 
 @pytest.mark.usefixtures("two_at_once")

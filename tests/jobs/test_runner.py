@@ -230,7 +230,7 @@ def test_mail_of_a_deleted_mailbox_counts_until_it_is_gone(store: Store, make_us
         NewMessage(user=store.users.get(user), mailbox=store.mailboxes.get(user, mailbox), raw=raw)
     )
     store.mailboxes.delete(store.mailboxes.get(user, mailbox))
-    store.messages.expire_all(mailbox)
+    store.expiry.expire_all(mailbox)
     assert store.quota.recount([user])[user].used == stored["size"]
 
 

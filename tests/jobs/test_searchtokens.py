@@ -15,8 +15,8 @@ from jobs.runner import Runner
 from jobs.search_tokens import LOCK, fill_tokens
 from storage.base.paging import Paging
 from storage.messages.intake import NewMessage
-from storage.messages.searching import search_order
 from storage.search.condition import condition
+from storage.search.message_search import search_order
 from storage.store import Store
 from tests.jobs.conftest import HandClock
 from tests.storage.plans import examined, indexes, plans, values
@@ -47,8 +47,8 @@ def lacking(store: Store) -> int:
 
 
 def search(store: Store, user: ObjectId, text: str) -> list[int]:
-    wanted = condition(store.messages.places(user), user, {"from": text})
-    page, total = store.messages.search(user, wanted, Paging(limit=50), search_order("asc"))
+    wanted = condition(store.message_search.places(user), user, {"from": text})
+    page, total = store.message_search.search(user, wanted, Paging(limit=50), search_order("asc"))
     assert total == len(page.rows)
     return [row["uid"] for row in page.rows]
 
@@ -93,11 +93,11 @@ def test_a_search_reads_no_more_than_it_finds_once_all_have_tokens(store: Store,
 
 
 def test_with_nothing_to_do_no_message_and_no_key_is_read(store: Store, user: ObjectId) -> None:
-    (plan,) = plans(store, lambda: store.messages.fill_tokens(5))
+    (plan,) = plans(store, lambda: store.search_tokens.fill(5))
     assert indexes(plan) == {"mallard_tokenless"}
     assert examined(plan) == 5
     fill_tokens(store)
-    (plan,) = plans(store, lambda: store.messages.fill_tokens(5))
+    (plan,) = plans(store, lambda: store.search_tokens.fill(5))
     assert indexes(plan) == {"mallard_tokenless"}
     assert (examined(plan), max(values(plan, "totalKeysExamined"))) == (0, 0)
 

@@ -115,7 +115,7 @@ def test_one_bad_message_keeps_none_of_the_others(
 def test_a_file_that_is_used_again_stays_whole(store: Store, make_user: Make, clock: HandClock) -> None:
     user = make_user()
     message = add(store, user)
-    store.messages.delete_all(user, message["mailbox"], skip_archive=True)
+    store.removal.delete_all(user, message["mailbox"], skip_archive=True)
     assert counts(store) == [0]
     clock.move(days=2)
     (orphan,) = store.attachments.orphans(10)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from mail import attachment, source
 from mail.message import Indexed, index
 from mail.mime_tree import normalize
-from storage.messages.base import own_fields
+from storage.messages.documents import own_fields
 from storage.store import Store
 from tests.conftest import Client
 from tests.mail.messages import MESSAGES

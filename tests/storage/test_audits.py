@@ -155,7 +155,7 @@ def test_what_was_there_is_copied_once(account: Account) -> None:
     account.add(raws["kept"], date=datetime(2024, 1, 1, tzinfo=UTC))
     gone = account.add(raws["gone"], path="Sent Mail", date=datetime(2024, 1, 2, tzinfo=UTC))
     account.add(raws["draft"], path="Drafts", flags=["\\Draft"], date=datetime(2024, 1, 3, tzinfo=UTC))
-    account.store.messages.delete(account.id, gone["mailbox"], gone["uid"])
+    account.store.removal.delete(account.id, gone["mailbox"], gone["uid"])
     audit = begin(account)
     account.add(with_attachment(), date=datetime(2024, 1, 4, tzinfo=UTC))
     wanted = [
@@ -289,7 +289,7 @@ def test_started_while_mail_comes_nothing_is_missed_and_nothing_is_twice(ada: Ac
             return
         row = ada.add(message(subject=f"No {number}"))
         if number % 3 == 0:
-            ada.store.messages.delete(ada.id, row["mailbox"], row["uid"])
+            ada.store.removal.delete(ada.id, row["mailbox"], row["uid"])
 
     assert [r for r in together(60, work) if r is not None] == []
     found = [raw.split(b"Subject: ")[1].split(b"\r\n")[0] for _, raw in copies(ada, audits[0])]

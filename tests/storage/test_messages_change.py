@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 
 from problems import Problem
-from storage.messages import changing as messages_change
+from storage.messages import changes as message_changes
 from storage.messages.uid_set import UidSet
 from storage.store import Store
 from tests.rows import Row
@@ -45,7 +45,7 @@ def test_flags_and_their_mirrors_move_together(
 ) -> None:
     inbox = account.add(flags=["$Label"])["mailbox"]
     for _ in range(2):
-        assert account.store.messages.update(account.id, inbox, uids("1"), changes) == 1
+        assert account.store.message_changes.update(account.id, inbox, uids("1"), changes) == 1
     after = account.all("messages")[0]
     assert after["flags"] == flags
     assert tuple(after.get(name) for name in MIRRORS) == mirrors
@@ -54,14 +54,14 @@ def test_flags_and_their_mirrors_move_together(
 
 def test_a_message_is_searchable_again_when_it_is_no_longer_deleted(ada: Account) -> None:
     inbox = ada.add(flags=["\\Deleted"])["mailbox"]
-    ada.store.messages.update(ada.id, inbox, uids("1"), {"deleted": False})
+    ada.store.message_changes.update(ada.id, inbox, uids("1"), {"deleted": False})
     assert ada.all("messages")[0]["searchable"] is True
 
 
 def test_one_sequence_for_all_and_an_entry_for_each(ada: Account) -> None:
     stored = [ada.add() for _ in range(4)]
     before = ada.box()["modifyIndex"]
-    assert ada.store.messages.update(ada.id, stored[0]["mailbox"], uids("2:3,99"), {"seen": True}) == 2
+    assert ada.store.message_changes.update(ada.id, stored[0]["mailbox"], uids("2:3,99"), {"seen": True}) == 2
     assert ada.box()["modifyIndex"] == before + 1
     told = entries(ada, "FETCH")
     assert [(entry["uid"], entry["modseq"], entry["flags"]) for entry in told] == [
@@ -74,11 +74,11 @@ def test_one_sequence_for_all_and_an_entry_for_each(ada: Account) -> None:
 
 
 def test_more_than_one_batch(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages_change, "_BATCH", 2)
+    monkeypatch.setattr(message_changes, "_BATCH", 2)
     inbox = [account.add()["mailbox"] for _ in range(5)].pop()
-    assert account.store.messages.update(account.id, inbox, uids("1:*"), {"flagged": True}) == 5
+    assert account.store.message_changes.update(account.id, inbox, uids("1:*"), {"flagged": True}) == 5
     trash = account.box("Trash")["_id"]
-    assert account.store.messages.move(account.id, inbox, trash, uids("1:*"), {}) == [
+    assert account.store.message_changes.move(account.id, inbox, trash, uids("1:*"), {}) == [
         (n, n) for n in range(1, 6)
     ]
     account.check()
@@ -87,7 +87,7 @@ def test_more_than_one_batch(account: Account, monkeypatch: pytest.MonkeyPatch) 
 def test_expiry_and_data(ada: Account) -> None:
     inbox = ada.add(path="Trash")["mailbox"]
     date = datetime(2030, 1, 1, tzinfo=UTC)
-    ada.store.messages.update(
+    ada.store.message_changes.update(
         ada.id, inbox, uids("1"), {"expires": date, "metaData": {"$set": "$flags", "é": 1}}
     )
     row = ada.all("messages")[0]
@@ -97,7 +97,7 @@ def test_expiry_and_data(ada: Account) -> None:
         '{"$set":"$flags","é":1}',
     )
     assert "retention" not in row
-    ada.store.messages.update(ada.id, inbox, uids("1"), {"expires": False})
+    ada.store.message_changes.update(ada.id, inbox, uids("1"), {"expires": False})
     row = ada.all("messages")[0]
     assert row["exp"] is False
     assert "rdate" not in row
@@ -114,7 +114,7 @@ def test_what_can_not_be_changed(ada: Account, store: Store) -> None:
         (ada.id, inbox, "9" * 30, {"seen": True}, "MessageNotFound"),
     ):
         with pytest.raises(Problem, match=code):
-            ada.store.messages.update(user, box, uids(which), changes)
+            ada.store.message_changes.update(user, box, uids(which), changes)
     assert ada.box()["modifyIndex"] == before
 
 
@@ -122,7 +122,10 @@ def test_many_change_the_same_message(account: Account) -> None:
     inbox = account.add()["mailbox"]
     names = ("seen", "flagged", "deleted", "draft")
     results = together(
-        24, lambda n: account.store.messages.update(account.id, inbox, uids("1"), {names[n % 4]: n % 3 > 0})
+        24,
+        lambda n: account.store.message_changes.update(
+            account.id, inbox, uids("1"), {names[n % 4]: n % 3 > 0}
+        ),
     )
     assert results == [1] * 24
     row = account.all("messages")[0]
@@ -138,8 +141,8 @@ def test_many_change_the_same_message(account: Account) -> None:
 
 def test_flags_are_added(ada: Account) -> None:
     stored = ada.add(flags=["\\Seen"])
-    ada.store.messages.add_flags(ada.id, stored, ["\\Answered", "$Forwarded"])
-    ada.store.messages.add_flags(ada.id, stored, ["\\Answered"])
+    ada.store.message_changes.add_flags(ada.id, stored, ["\\Answered", "$Forwarded"])
+    ada.store.message_changes.add_flags(ada.id, stored, ["\\Answered"])
     row = ada.all("messages")[0]
     assert row["flags"] == ["\\Seen", "\\Answered", "$Forwarded"]
     assert [entry["flags"] for entry in entries(ada, "FETCH")] == [row["flags"]] * 2
@@ -151,7 +154,7 @@ def test_a_move_changes_place_and_nothing_else(account: Account) -> None:
     account.add(flags=["\\Seen"])
     account.add(path="Trash")
     trash = account.box("Trash")["_id"]
-    moved = account.store.messages.move(account.id, first["mailbox"], trash, uids("2,1"), {})
+    moved = account.store.message_changes.move(account.id, first["mailbox"], trash, uids("2,1"), {})
     assert moved == [(1, 2), (2, 3)]
     after = next(row for row in account.all("messages") if row["_id"] == first["_id"])
     changed = {name for name in after if after[name] != first.get(name)}
@@ -165,7 +168,7 @@ def test_a_move_changes_place_and_nothing_else(account: Account) -> None:
 def test_a_move_tells_both_mailboxes(ada: Account) -> None:
     stored = ada.add()
     trash = ada.box("Trash")["_id"]
-    ada.store.messages.move(ada.id, stored["mailbox"], trash, uids("1"), {"seen": True})
+    ada.store.message_changes.move(ada.id, stored["mailbox"], trash, uids("1"), {"seen": True})
     left, came = entries(ada, "EXPUNGE")[0], entries(ada, "EXISTS")[-1]
     assert (left["mailbox"], left["uid"], left["unseen"], left["modseq"]) == (stored["mailbox"], 1, True, 3)
     assert (came["mailbox"], came["uid"], came["unseen"], came["modseq"]) == (trash, 1, False, 2)
@@ -177,16 +180,16 @@ def test_a_moved_message_takes_the_sequence_of_its_new_mailbox(ada: Account) -> 
     """One ahead of it would make IMAP STORE of other clients pass the message over in silence."""
     inbox = ada.add()["mailbox"]
     for _ in range(5):
-        ada.store.messages.update(ada.id, inbox, uids("1"), {"seen": True})
+        ada.store.message_changes.update(ada.id, inbox, uids("1"), {"seen": True})
     trash = ada.box("Trash")["_id"]
-    ada.store.messages.move(ada.id, inbox, trash, uids("1"), {})
+    ada.store.message_changes.move(ada.id, inbox, trash, uids("1"), {})
     assert ada.all("messages")[0]["modseq"] == ada.box("Trash")["modifyIndex"] == 2
 
 
 def test_what_is_changed_on_the_way(ada: Account) -> None:
     inbox = ada.add()["mailbox"]
     changes = {"seen": True, "flagged": True, "expires": datetime(2030, 1, 1, tzinfo=UTC)}
-    ada.store.messages.move(ada.id, inbox, ada.box("Trash")["_id"], uids("1"), changes)
+    ada.store.message_changes.move(ada.id, inbox, ada.box("Trash")["_id"], uids("1"), changes)
     row = ada.all("messages")[0]
     assert (row["flags"], row["unseen"], row["rdate"]) == (["\\Seen", "\\Flagged"], False, 1_893_456_000_000)
     ada.check()
@@ -208,7 +211,9 @@ def test_spam_is_marked_by_where_it_goes(
     ada.add(path=way[0])
     seen = [ada.all("messages")[0].get("junk")]
     for source, target in itertools.pairwise(way):
-        ada.store.messages.move(ada.id, ada.box(source)["_id"], ada.box(target)["_id"], uids("1:*"), {})
+        ada.store.message_changes.move(
+            ada.id, ada.box(source)["_id"], ada.box(target)["_id"], uids("1:*"), {}
+        )
         seen.append(ada.all("messages")[0].get("junk"))
     assert seen == marks
     assert [entry.get("junk") for entry in entries(ada, "EXISTS")] == told
@@ -216,7 +221,7 @@ def test_spam_is_marked_by_where_it_goes(
 
 def test_a_move_into_the_same_mailbox_renumbers(account: Account) -> None:
     inbox = [account.add(), account.add()][0]["mailbox"]
-    assert account.store.messages.move(account.id, inbox, inbox, uids("1:*"), {}) == [(1, 3), (2, 4)]
+    assert account.store.message_changes.move(account.id, inbox, inbox, uids("1:*"), {}) == [(1, 3), (2, 4)]
     assert [row["uid"] for row in account.all("messages")] == [3, 4]
     account.check()
 
@@ -230,7 +235,7 @@ def test_what_can_not_be_moved(ada: Account, store: Store) -> None:
         (ada.id, inbox, trash, "2", "MessageNotFound"),
     ):
         with pytest.raises(Problem, match=code):
-            ada.store.messages.move(user, source, target, uids(which), {})
+            ada.store.message_changes.move(user, source, target, uids(which), {})
     assert (ada.box()["modifyIndex"], ada.box("Trash")["modifyIndex"]) == (2, 1)
 
 
@@ -238,7 +243,9 @@ def test_two_who_move_the_same_messages_move_each_once(ada: Account) -> None:
     for number in range(6):
         ada.add(message(f"no {number}"))
     inbox, targets = ada.box()["_id"], [ada.box("Trash")["_id"], ada.box("Junk")["_id"]]
-    results = together(8, lambda n: ada.store.messages.move(ada.id, inbox, targets[n % 2], uids("1:*"), {}))
+    results = together(
+        8, lambda n: ada.store.message_changes.move(ada.id, inbox, targets[n % 2], uids("1:*"), {})
+    )
     moved = [pair for result in results if isinstance(result, list) for pair in result]
     assert sorted(old for old, _ in moved) == list(range(1, 7))
     assert {r.code for r in results if isinstance(r, Problem)} <= {"MessageNotFound"}
@@ -251,7 +258,7 @@ def test_moves_there_and_back_at_once(ada: Account) -> None:
     for number in range(8):
         ada.add(message(f"no {number}"), path="INBOX" if number % 2 else "Trash")
     ways = [(inbox, trash), (trash, inbox)]
-    results = together(12, lambda n: ada.store.messages.move(ada.id, *ways[n % 2], uids("1:*"), {}))
+    results = together(12, lambda n: ada.store.message_changes.move(ada.id, *ways[n % 2], uids("1:*"), {}))
     assert all(isinstance(r, list) or r.code == "MessageNotFound" for r in results), results
     assert len(ada.all("messages")) == 8
     ada.check()

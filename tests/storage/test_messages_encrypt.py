@@ -78,7 +78,7 @@ def test_what_moves_into_an_encrypting_mailbox(account: Account, gpg: gnupg.GPG,
     secret = account.store.mailboxes.create(account.id, "Secret", {"encryptMessages": True}, 100)
     raw = with_attachment(content=b64encode(account.id.binary * 50).decode())  # of this test alone
     first, second = account.add(raw), account.add(message("Kept"))
-    moved = account.store.messages.move(account.id, first["mailbox"], secret, UidSet.parse("1"), {})
+    moved = account.store.message_changes.move(account.id, first["mailbox"], secret, UidSet.parse("1"), {})
     assert moved == [(1, 1)]
     row = next(row for row in account.all("messages") if row["_id"] == first["_id"])
     assert decrypted(gpg, source(account, row)) == raw
@@ -95,7 +95,7 @@ def test_a_move_that_can_not_be_encrypted_moves_nothing(account: Account) -> Non
     secret = account.store.mailboxes.create(account.id, "Secret", {"encryptMessages": True}, 100)
     first = account.add()
     with pytest.raises(Problem, match="EncryptionFailed"):
-        account.store.messages.move(account.id, first["mailbox"], secret, UidSet.parse("1"), {})
+        account.store.message_changes.move(account.id, first["mailbox"], secret, UidSet.parse("1"), {})
     assert account.all("messages")[0]["mailbox"] == first["mailbox"]
     account.check()
 
@@ -114,6 +114,6 @@ def test_files_stay_when_nobody_knows_whether_the_encrypted_form_is_stored(
 
     monkeypatch.setattr(store.transactions, "run", lose_the_answer)
     with pytest.raises(OperationFailure):
-        store.messages.move(ada.id, first["mailbox"], secret, UidSet.parse("1"), {})
+        store.message_changes.move(ada.id, first["mailbox"], secret, UidSet.parse("1"), {})
     files = ada.all("messages")[0]["mimeTree"]["attachmentMap"].values()
     assert [store.attachments.file(file_id)["metadata"]["c"] > 0 for file_id in files] == [True, True]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from bson import ObjectId
 
-from storage.messages import expiring as messages_expire
+from storage.messages import expiry
 from storage.messages.intake import NewMessage
 from storage.messages.uid_set import UidSet
 from tests.storage.conftest import Account, message
@@ -18,7 +18,7 @@ HOUR = 3_600_000
 
 def date_all(ada: Account, mailbox: ObjectId, retention: int) -> None:
     after = 0
-    while after := ada.store.messages.date_by_retention(mailbox, after, retention):
+    while after := ada.store.expiry.date_by_retention(mailbox, after, retention):
         pass
 
 
@@ -31,7 +31,7 @@ def with_retention(ada: Account, retention: int) -> ObjectId:
 
 @pytest.mark.parametrize("batch", [1, 2, 1000])
 def test_dated_anew_from_when_they_came(ada: Account, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
-    monkeypatch.setattr(messages_expire, "_BATCH", batch)
+    monkeypatch.setattr(expiry, "_BATCH", batch)
     came = [ada.add()["retentionTime"] for _ in range(5)]
     with_retention(ada, HOUR)
     rows = ada.all("messages")
@@ -46,8 +46,10 @@ def test_dated_anew_from_when_they_came(ada: Account, monkeypatch: pytest.Monkey
 
 def test_dates_set_by_hand_stay(ada: Account) -> None:
     inbox = [ada.add(), ada.add()][0]["mailbox"]
-    ada.store.messages.update(ada.id, inbox, UidSet((1,)), {"expires": datetime(2030, 1, 1, tzinfo=UTC)})
-    ada.store.messages.update(ada.id, inbox, UidSet((2,)), {"expires": False})
+    ada.store.message_changes.update(
+        ada.id, inbox, UidSet((1,)), {"expires": datetime(2030, 1, 1, tzinfo=UTC)}
+    )
+    ada.store.message_changes.update(ada.id, inbox, UidSet((2,)), {"expires": False})
     with_retention(ada, HOUR)
     first, second = ada.all("messages")
     assert first["rdate"] == 1_893_456_000_000
@@ -66,7 +68,7 @@ def test_older_documents_tell_by_their_id_when_they_came(ada: Account) -> None:
 def test_all_expire_first_and_are_not_searched(ada: Account) -> None:
     inbox = ada.add()["mailbox"]
     ada.add(path="Sent Mail")
-    ada.store.messages.expire_all(inbox)
+    ada.store.expiry.expire_all(inbox)
     first, other = ada.all("messages")
     assert first["exp"] is True
     assert abs(first["rdate"] - (time.time() * 1000 - 24 * HOUR)) < 60_000

@@ -12,10 +12,10 @@ from bson import Binary, ObjectId
 from mail.mime_tree import normalize
 from problems import Problem
 from storage.base.paging import Page, Paging
-from storage.messages.reading import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
-from storage.messages.searching import search_order
+from storage.messages.messages import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
 from storage.messages.uid_set import UidSet
 from storage.search.condition import condition
+from storage.search.message_search import search_order
 from storage.store import Store
 from tests.rows import Row
 from tests.storage.conftest import Account, message, with_attachment
@@ -243,9 +243,9 @@ def test_searches_stay_in_the_mailbox(ada: Account, store: Store, explain: Calla
         {"query": "Hello"},
         {"minSize": 1},
     ):
-        wanted = condition(store.messages.places(ada.id), ada.id, {"mailbox": inbox, **fields})
+        wanted = condition(store.message_search.places(ada.id), ada.id, {"mailbox": inbox, **fields})
         plans = explain(
-            lambda wanted=wanted: store.messages.search(ada.id, wanted, Paging(), search_order(None))
+            lambda wanted=wanted: store.message_search.search(ada.id, wanted, Paging(), search_order(None))
         )
         assert plans
         for plan in plans:
@@ -267,7 +267,9 @@ def test_counting_and_measuring_read_no_message(ada: Account, explain: Callable[
 
 def test_changes_find_their_messages_by_index(ada: Account, explain: Callable[..., list[Row]]) -> None:
     inbox = fill(ada, 10)
-    plans = explain(lambda: ada.store.messages.update(ada.id, inbox, UidSet.parse("2,4:5"), {"seen": True}))
+    plans = explain(
+        lambda: ada.store.message_changes.update(ada.id, inbox, UidSet.parse("2,4:5"), {"seen": True})
+    )
     assert plans
     for plan in plans:
         assert_indexed(plan, most=3)
@@ -278,9 +280,9 @@ def test_a_search_by_sender_reads_what_it_finds(ada: Account, explain: Callable[
     ada.add(message("One of many", sender="Zoë Unusual <zoe@rare.example>"))
     for fields in ({"from": "unusual"}, {"from": "rare.ex"}, {"q": "from:nusua subject:many"}):
         plans = explain(
-            lambda fields=fields: ada.store.messages.search(
+            lambda fields=fields: ada.store.message_search.search(
                 ada.id,
-                condition(ada.store.messages.places(ada.id), ada.id, fields),
+                condition(ada.store.message_search.places(ada.id), ada.id, fields),
                 Paging(),
                 search_order(None),
             )

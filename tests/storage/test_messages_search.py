@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from storage.base.paging import Paging
-from storage.messages.searching import search_order
 from storage.search.condition import condition
+from storage.search.message_search import search_order
 from storage.search.plan import Places
 from storage.store import Store
 from tests.rows import Row
@@ -44,8 +44,8 @@ def ada(store: Store) -> Account:
 def search(ada: Account, paging: Paging | None = None, order: str | None = "asc", **fields: Any) -> str:
     """The initials of the subjects found, in their order; `or_` stands for `or` and `from_` for `from`."""
     fields = {name.removesuffix("_"): value for name, value in fields.items()}
-    wanted = condition(ada.store.messages.places(ada.id), ada.id, fields)
-    page, total = ada.store.messages.search(ada.id, wanted, paging or Paging(), search_order(order))
+    wanted = condition(ada.store.message_search.places(ada.id), ada.id, fields)
+    page, total = ada.store.message_search.search(ada.id, wanted, paging or Paging(), search_order(order))
     assert paging or total == len(page.rows)
     return "".join(row["subject"][0] for row in page.rows)
 
@@ -119,8 +119,8 @@ def test_order_and_pages(ada: Account) -> None:
     assert search(ada, order="desc") == "EDGBA"
     assert search(ada, order=None) == "EDGBA"
     order = search_order("asc")
-    wanted = condition(ada.store.messages.places(ada.id), ada.id, {})
-    first, total = ada.store.messages.search(ada.id, wanted, Paging(3), order)
+    wanted = condition(ada.store.message_search.places(ada.id), ada.id, {})
+    first, total = ada.store.message_search.search(ada.id, wanted, Paging(3), order)
     assert total == 5
     assert search(ada, Paging(3, next=str(first.next_cursor))) == "DE"
 
@@ -128,8 +128,8 @@ def test_order_and_pages(ada: Account) -> None:
 def test_one_row_for_each_thread(ada: Account) -> None:
     for number in range(3):
         ada.add(message("Same", more="References: <t@x>\r\n"), date=START + timedelta(days=10 + number))
-    wanted = condition(ada.store.messages.places(ada.id), ada.id, {"subject": "same"})
-    page, total = ada.store.messages.search(
+    wanted = condition(ada.store.message_search.places(ada.id), ada.id, {"subject": "same"})
+    page, total = ada.store.message_search.search(
         ada.id, wanted, Paging(), search_order("desc"), collapse_threads=True
     )
     assert ([row["uid"] for row in page.rows], total) == ([6], 1)
@@ -161,15 +161,15 @@ def test_a_search_without_end_gives_what_it_has(store: Store, monkeypatch: pytes
     store.databases.main["messages"].insert_many(clones)
     order, wanted = search_order("asc"), slow_search(ada)
     for _ in range(3):  # until the database has settled on a plan; trying plans out reads all messages
-        store.messages.search(ada.id, wanted, Paging(250), order)
+        store.message_search.search(ada.id, wanted, Paging(250), order)
     make_slow(ada, 125)
     with monkeypatch.context() as patch:
-        patch.setattr(store.messages, "_search_ms", 1500)
-        page, total = store.messages.search(ada.id, wanted, Paging(250), order)
+        patch.setattr(store.message_search, "_limit_ms", 1500)
+        page, total = store.message_search.search(ada.id, wanted, Paging(250), order)
     assert [row["uid"] for row in page.rows] == list(range(1, 121)), "whole batches"
     assert total == 120
     store.databases.main["messages"].update_many({"user": ada.id}, {"$unset": {"slow": ""}})
-    rest, _ = store.messages.search(ada.id, wanted, Paging(250, next=str(page.next_cursor)), order)
+    rest, _ = store.message_search.search(ada.id, wanted, Paging(250, next=str(page.next_cursor)), order)
     assert [row["uid"] for row in rest.rows] == list(range(121, 131))
 
 
@@ -178,11 +178,11 @@ def test_a_search_that_finds_nothing_in_time_is_no_fault(
     store: Store, monkeypatch: pytest.MonkeyPatch, collapse_threads: bool
 ) -> None:
     ada = Account(store)
-    monkeypatch.setattr(store.messages, "_search_ms", 200)
+    monkeypatch.setattr(store.message_search, "_limit_ms", 200)
     for _ in range(3):
         ada.add()
     make_slow(ada, 1)
-    page, total = store.messages.search(
+    page, total = store.message_search.search(
         ada.id, slow_search(ada), Paging(), search_order(None), collapse_threads=collapse_threads
     )
     assert (page.rows, page.next_cursor, page.previous_cursor, total) == ([], False, False, 0)
@@ -311,9 +311,9 @@ def test_the_index_of_tokens_loses_nothing(store: Store, subjects: list[str], wa
         for row in rows
         if any(h["key"] == "subject" and wanted.strip().lower() in h["value"] for h in row["headers"])
     }
-    page, _ = store.messages.search(
+    page, _ = store.message_search.search(
         ada.id,
-        condition(store.messages.places(ada.id), ada.id, {"subject": wanted}),
+        condition(store.message_search.places(ada.id), ada.id, {"subject": wanted}),
         Paging(),
         search_order(None),
     )

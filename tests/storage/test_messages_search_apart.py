@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.base.paging import Paging
-from storage.messages.searching import first_of, search_order
 from storage.search.condition import condition
+from storage.search.message_search import first_of, search_order
 from storage.store import Store
 from tests.rows import Row
 from tests.storage.conftest import Account, message
@@ -54,7 +54,7 @@ def ada(store: Store) -> Account:
 
 
 def wanted_by(store: Store, user: ObjectId, **fields: Any) -> list[Row]:
-    return condition(store.messages.places(user), user, fields)
+    return condition(store.message_search.places(user), user, fields)
 
 
 Alternative = tuple[str, Callable[[dict[str, Any]], bool]]
@@ -129,7 +129,7 @@ def pages(
     totals: set[int] = set()
     cursor: Any = None
     while cursor is not False:
-        page, total = ada.store.messages.search(
+        page, total = ada.store.message_search.search(
             ada.id, wanted, Paging(limit, next=cursor), search_order(order), collapse_threads=collapse
         )
         rows += page.rows
@@ -142,7 +142,9 @@ def test_threads_that_alternatives_led_to_are_counted(ada: Account) -> None:
     """MongoDB 6 groups them wrongly as soon as each alternative has an index."""
     wanted = wanted_by(ada.store, ada.id, q="from:grace or from:zoe")
     assert len(wanted) == 1
-    _, total = ada.store.messages.search(ada.id, wanted, Paging(2), search_order(None), collapse_threads=True)
+    _, total = ada.store.message_search.search(
+        ada.id, wanted, Paging(2), search_order(None), collapse_threads=True
+    )
     assert total == 7
 
 
@@ -151,7 +153,7 @@ def test_going_back_shows_the_page_before(ada: Account) -> None:
     order = search_order("desc")
 
     def search(paging: Paging) -> Any:
-        return ada.store.messages.search(ada.id, wanted, paging, order)[0]
+        return ada.store.message_search.search(ada.id, wanted, paging, order)[0]
 
     first = search(Paging(5))
     second = search(Paging(5, next=str(first.next_cursor)))
@@ -176,7 +178,9 @@ def test_each_alternative_reads_what_it_finds(
     for order in (None, "asc"):
         seen = plans(
             ada.store,
-            lambda order=order: ada.store.messages.search(ada.id, wanted, Paging(), search_order(order)),
+            lambda order=order: ada.store.message_search.search(
+                ada.id, wanted, Paging(), search_order(order)
+            ),
         )
         reads = [plan for plan in seen if plan["command"].get("find") == "messages"]
         assert sorted(sorted(indexes(plan)) for plan in reads) == sorted(map(sorted, names))
@@ -187,10 +191,10 @@ def test_each_alternative_reads_what_it_finds(
 
 def test_a_job_goes_through_all_of_it_by_id(ada: Account) -> None:
     wanted = wanted_by(ada.store, ada.id, q="quokka or from:zoe")
-    whole = ada.store.messages.matching(wanted, None, ObjectId("f" * 24), 100)
+    whole = ada.store.message_search.matching(wanted, None, ObjectId("f" * 24), 100)
     assert [row["_id"] for row in whole] == sorted({row["_id"] for row in whole})
     steps: list[Row] = []
-    while more := ada.store.messages.matching(
+    while more := ada.store.message_search.matching(
         wanted, steps[-1]["_id"] if steps else None, ObjectId("f" * 24), 3
     ):
         steps += more
@@ -214,9 +218,9 @@ def test_an_alternative_that_takes_too_long_leaves_the_others(
     steps = {"$range": [0, "$slow"]}
     count = {"$reduce": {"input": steps, "initialValue": 0, "in": {"$add": ["$$value", 1]}}}
     slow = {"user": ada.id, "$expr": {"$gte": [count, 0]}}
-    monkeypatch.setattr(ada.store.messages, "_search_ms", 1000)
+    monkeypatch.setattr(ada.store.message_search, "_limit_ms", 1000)
     wanted = [slow, *wanted_by(ada.store, ada.id, subject="report 6")]
-    page, total = ada.store.messages.search(ada.id, wanted, Paging(30), search_order("desc"))
+    page, total = ada.store.message_search.search(ada.id, wanted, Paging(30), search_order("desc"))
     assert {row["subject"] for row in page.rows} == {"Report 6"}
     assert page.next_cursor, "there may be more"
     assert total == len(page.rows)

@@ -49,14 +49,14 @@ def test_each_change_is_told_as_it_happens(listen: Listen, store: Store, user: R
     assert first["id"] in journal(store, user)
     assert counters == {"command": "COUNTERS", "mailbox": mailbox, "total": 1, "unseen": 1, "id": first["id"]}
 
-    store.messages.update(user["_id"], inbox["_id"], UidSet((1,)), {"seen": True})
+    store.message_changes.update(user["_id"], inbox["_id"], UidSet((1,)), {"seen": True})
     fetch, counters = client.wait(4)[2:]
     assert fetch == {"command": "FETCH", **common, "flags": ["\\Seen"], "id": fetch["id"]}
     assert (counters["total"], counters["unseen"], counters["id"]) == (1, 0, fetch["id"])
-    store.messages.update(user["_id"], inbox["_id"], UidSet((1,)), {"flagged": True})
+    store.message_changes.update(user["_id"], inbox["_id"], UidSet((1,)), {"flagged": True})
     assert client.wait(5)[4]["flags"] == ["\\Seen", "\\Flagged"]
 
-    store.messages.delete(user["_id"], inbox["_id"], 1)
+    store.removal.delete(user["_id"], inbox["_id"], 1)
     gone, counters = client.wait(7)[5:]
     assert gone == {"command": "EXPUNGE", **common, "id": gone["id"]}
     assert (counters["command"], counters["total"], counters["unseen"]) == ("COUNTERS", 0, 0)
@@ -88,7 +88,7 @@ def test_a_move_tells_both_sides_and_both_counters(
     for _ in range(3):
         store.intake.add(NewMessage(user=user, mailbox=inbox, raw=RAW))
     client = listen(user["_id"]).read(lambda c: bool(c.comments))
-    store.messages.move(user["_id"], inbox["_id"], junk, UidSet((1, 2)), {})
+    store.message_changes.move(user["_id"], inbox["_id"], junk, UidSet((1, 2)), {})
     seen = client.wait(6)
     assert [event["command"] for event in seen] == ["EXPUNGE"] * 2 + ["EXISTS"] * 2 + ["COUNTERS"] * 2
     assert [event["junk"] for event in seen[2:4]] == [1, 1]

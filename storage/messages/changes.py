@@ -1,4 +1,4 @@
-"""Changing messages: flags and moves. Each change takes one modification sequence and tells the journal."""
+"""Changing messages: flags and moves. Each takes one modification sequence and an entry of the journal."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from collections.abc import Iterator, Sequence
 import orjson
 from bson import ObjectId
 from pymongo import ReturnDocument, UpdateOne
-from pymongo.client_session import ClientSession
 
 from problems import MessageNotFound, NoUpdates
-from storage.base.database import Document
-from storage.events.journal import exists, expunge, fetch
+from storage.base.database import SWEEP_MS, Clock, Databases, Document, Session, Transactions
+from storage.events.events import Events
+from storage.events.journal import Journal, exists, expunge, fetch
+from storage.mailboxes.counts import MailboxCounts
 from storage.mailboxes.documents import Mailbox
+from storage.mailboxes.mailboxes import Mailboxes
 from storage.mailboxes.retention import expiry_fields, retention_fields
-from storage.messages.base import READ_MS, MessagesBase
+from storage.messages.encrypting import EncryptionAtRest
+from storage.messages.message_events import MessageEvents
 from storage.messages.uid_set import UidSet
 
 _BATCH = 500
@@ -22,8 +25,31 @@ _FLAGS = {"seen": "\\Seen", "deleted": "\\Deleted", "flagged": "\\Flagged", "dra
 _CHANGED = dict.fromkeys(("uid", "thread", "unseen", "flags", "idate", "modseq", "junk"), 1)
 
 
-class ChangeMessages(MessagesBase):
-    """Updates and moves."""
+class MessageChanges:
+    """Changes flags, expiry and places of messages."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        clock: Clock,
+        *,
+        transactions: Transactions,
+        mailboxes: Mailboxes,
+        mailbox_counts: MailboxCounts,
+        journal: Journal,
+        events: Events,
+        message_events: MessageEvents,
+        encryption: EncryptionAtRest,
+    ) -> None:
+        self._collection = databases.main["messages"]
+        self._clock = clock
+        self._transactions = transactions
+        self._mailboxes = mailboxes
+        self._mailbox_counts = mailbox_counts
+        self._journal = journal
+        self._events = events
+        self._message_events = message_events
+        self._encryption = encryption
 
     def update(self, user: ObjectId, mailbox: ObjectId, uids: UidSet, changes: Document) -> int:
         """Set flags, expiry or metadata of messages; how many there were.
@@ -32,10 +58,10 @@ class ChangeMessages(MessagesBase):
         """
         if not changes:
             raise NoUpdates
-        self._store.mailboxes.get(user, mailbox)
+        self._mailboxes.get(user, mailbox)
         total = 0
         for ids in self._batches(user, mailbox, uids):
-            total += self._store.transactions.run(
+            total += self._transactions.run(
                 lambda session, ids=ids: self._update_batch(user, mailbox, ids, changes, session)  # type: ignore[misc]
             )
         if not total:
@@ -43,22 +69,22 @@ class ChangeMessages(MessagesBase):
         return total
 
     def mark_ham(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> int:
-        """Tell that messages are no spam, which changes nothing of them; how many there are.
+        """Emit that messages are no spam, which changes nothing of them; how many there are.
 
         Raises MailboxNotFound or MessageNotFound.
         """
-        self._store.mailboxes.get(user, mailbox)
+        self._mailboxes.get(user, mailbox)
         wanted = {"mailbox": mailbox, "user": user, **uids.condition()}
-        if not (total := self._collection.count_documents(wanted, maxTimeMS=READ_MS)):
+        if not (total := self._collection.count_documents(wanted, maxTimeMS=SWEEP_MS)):
             raise MessageNotFound
-        if self._store.events.wanted("marked.ham", user):
+        if self._events.wanted("marked.ham", user):
             for ids in self._batches(user, mailbox, uids):
-                self._store.message_events.emit_for("marked.ham", user, mailbox, ids, None)
+                self._message_events.emit_for("marked.ham", user, mailbox, ids, None)
         return total
 
     def _batches(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> Iterator[list[ObjectId]]:
         wanted = {"mailbox": mailbox, "user": user, **uids.condition()}
-        rows = self._collection.find(wanted, {"_id": 1}, max_time_ms=READ_MS).sort("uid", 1)
+        rows = self._collection.find(wanted, {"_id": 1}, max_time_ms=SWEEP_MS).sort("uid", 1)
         ids = [row["_id"] for row in rows]
         yield from (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
 
@@ -68,41 +94,41 @@ class ChangeMessages(MessagesBase):
         mailbox: ObjectId,
         ids: list[ObjectId],
         changes: Document,
-        session: ClientSession | None,
+        session: Session,
     ) -> int:
         wanted = {"_id": {"$in": ids}, "mailbox": mailbox}
         before = list(self._collection.find(wanted, _CHANGED, session=session))
         if not before:
             return 0
         unseen = sum(_unseen_after(row, changes) - int(row["unseen"]) for row in before)
-        modseq = self._store.mailboxes.allocate(mailbox, unseen=unseen, session=session)["modifyIndex"] + 1
+        modseq = self._mailboxes.allocate(mailbox, unseen=unseen, session=session)["modifyIndex"] + 1
         stages = _update_stages(changes, {"$max": ["$modseq", modseq]})
         self._collection.update_many(wanted, stages, session=session)
         after = self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1)
         counted = bool("seen" in changes or unseen)
         entries = [fetch({**row, "modseq": modseq}, unseen_change=counted) for row in after]
-        self._store.journal.append(user, mailbox, entries, session=session)
+        self._journal.append(user, mailbox, entries, session=session)
         if says_ham(changes):
-            self._store.message_events.emit_for("marked.ham", user, mailbox, ids, session)
-        self._store.mailbox_counts.settle(mailbox, session)
+            self._message_events.emit_for("marked.ham", user, mailbox, ids, session)
+        self._mailbox_counts.settle(mailbox, session)
         return len(entries)
 
     def add_flags(self, user: ObjectId, message: Document, flags: Sequence[str]) -> None:
         """Add flags such as `\\Answered` to one message."""
         mailbox = message["mailbox"]
 
-        def steps(session: ClientSession | None) -> None:
-            modseq = self._store.mailboxes.allocate(mailbox, session=session)["modifyIndex"] + 1
+        def steps(session: Session) -> None:
+            modseq = self._mailboxes.allocate(mailbox, session=session)["modifyIndex"] + 1
             change = {"$addToSet": {"flags": {"$each": list(flags)}}, "$max": {"modseq": modseq}}
             wanted = {"_id": message["_id"], "mailbox": mailbox}
             self._collection.update_one(wanted, change, session=session)
             if after := self._collection.find_one(wanted, _CHANGED, session=session):
                 entry = fetch({**after, "modseq": modseq}, unseen_change=False)
-                self._store.journal.append(user, mailbox, [entry], session=session)
+                self._journal.append(user, mailbox, [entry], session=session)
 
-        self._store.transactions.run(steps)
+        self._transactions.run(steps)
 
-    def note_outbound(self, message: ObjectId, queue_id: str, session: ClientSession | None = None) -> None:
+    def note_outbound(self, message: ObjectId, queue_id: str, session: Session = None) -> None:
         """Remember on a stored message that it was queued. WildDuck has null where nothing was."""
         queued: Document = {"$concatArrays": [{"$ifNull": ["$outbound", []]}, [{"$literal": queue_id}]]}
         self._collection.update_one({"_id": message}, [{"$set": {"outbound": queued}}], session=session)
@@ -115,12 +141,12 @@ class ChangeMessages(MessagesBase):
         The documents stay and change their place, so a crash leaves no message twice. Raises Problem
         NoSuchMailbox or MessageNotFound.
         """
-        self._store.mailboxes.get(user, source)
-        place = self._store.mailboxes.get(user, target)
+        self._mailboxes.get(user, source)
+        place = self._mailboxes.get(user, target)
         moved: list[tuple[int, int]] = []
         for ids in self._batches(user, source, uids):
-            self._store.messages.encrypt_before_move(user, source, place, ids)
-            moved += self._store.transactions.run(
+            self._encryption.encrypt_before_move(user, source, place, ids)
+            moved += self._transactions.run(
                 lambda session, ids=ids: self._move_batch(user, source, place, ids, changes, session)  # type: ignore[misc]
             )
         if not moved:
@@ -134,13 +160,13 @@ class ChangeMessages(MessagesBase):
         target: Mailbox,
         ids: list[ObjectId],
         changes: Document,
-        session: ClientSession | None,
+        session: Session,
     ) -> list[tuple[int, int]]:
         wanted = {"_id": {"$in": ids}, "mailbox": source}
         before = list(self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1))
         if not before:
             return []
-        mailboxes = self._store.mailboxes
+        mailboxes = self._mailboxes
         unseen = sum(int(row["unseen"]) for row in before)
         left = (
             mailboxes.allocate(source, total=-len(before), unseen=-unseen, session=session)["modifyIndex"] + 1
@@ -158,10 +184,10 @@ class ChangeMessages(MessagesBase):
         brought = {row["_id"] for row in arrived}
         moved = [row for row in before if row["_id"] in brought]
         gone = [expunge({**row, "modseq": left}) for row in moved]
-        self._store.journal.append(user, source, gone, session=session)
-        self._tell_arrival(user, target, moved, arrived, changes, session)
+        self._journal.append(user, source, gone, session=session)
+        self._note_arrival(user, target, moved, arrived, changes, session)
         for mailbox in {source, target["_id"]}:
-            self._store.mailbox_counts.settle(mailbox, session)
+            self._mailbox_counts.settle(mailbox, session)
         return [(row["uid"], uids[row["_id"]]) for row in moved]
 
     def _carry(
@@ -169,7 +195,7 @@ class ChangeMessages(MessagesBase):
         place: Document,
         before: list[Document],
         updates: dict[ObjectId, list[Document]],
-        session: ClientSession | None,
+        session: Session,
     ) -> list[Document]:
         """Those that were still there, as this update has left them.
 
@@ -193,7 +219,7 @@ class ChangeMessages(MessagesBase):
         self, row: Document, target: Mailbox, uid: int, modseq: int, changes: Document
     ) -> list[Document]:
         """The sequence is the target's own; that of the source may be far ahead and would stop later changes."""
-        place = {"mailbox": target["_id"], "uid": uid, **retention_fields(target, self._store.clock())}
+        place = {"mailbox": target["_id"], "uid": uid, **retention_fields(target, self._clock())}
         use = target.get("specialUse")
         if use == "\\Junk":
             place["junk"] = True
@@ -201,14 +227,14 @@ class ChangeMessages(MessagesBase):
             place["junk"] = None
         return [{"$set": _literal(place)}, *_update_stages(changes, modseq)]
 
-    def _tell_arrival(
+    def _note_arrival(
         self,
         user: ObjectId,
         target: Mailbox,
         before: list[Document],
         arrived: list[Document],
         changes: Document,
-        session: ClientSession | None,
+        session: Session,
     ) -> None:
         ham = says_ham(changes)
         was_junk = {row["_id"]: bool(row.get("junk")) for row in before}
@@ -216,11 +242,11 @@ class ChangeMessages(MessagesBase):
         for row in arrived:
             junk = int(bool(row.get("junk"))) - int(was_junk[row["_id"]])
             entries.append(exists(row, junk, mark_ham=ham))
-        self._store.journal.append(user, target["_id"], entries, session=session)
+        self._journal.append(user, target["_id"], entries, session=session)
         spam = [entry["message"] for entry in entries if entry.get("junk") == 1]
         no_spam = [e["message"] for e in entries if e.get("junk") == -1 or (ham and e.get("junk") != 1)]
-        self._store.message_events.emit_for("marked.spam", user, target["_id"], spam, session)
-        self._store.message_events.emit_for("marked.ham", user, target["_id"], no_spam, session)
+        self._message_events.emit_for("marked.spam", user, target["_id"], spam, session)
+        self._message_events.emit_for("marked.ham", user, target["_id"], no_spam, session)
 
 
 def says_ham(changes: Document) -> bool:

@@ -7,39 +7,61 @@ from dataclasses import dataclass, field
 
 import structlog
 from bson import ObjectId
-from bson.errors import BSONError
-from pymongo.client_session import ClientSession
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import ConnectionFailure
 
 from problems import MailboxNotFound, MessageNotFound, summary
-from storage.base.database import Document
-from storage.events.journal import expunge
-from storage.messages.base import READ_MS, MessagesBase
+from storage.accounts.users import Users
+from storage.base.database import BAD_DOCUMENT, SWEEP_MS, Databases, Document, Session, Transactions
+from storage.events.journal import Journal, expunge
+from storage.mailboxes.counts import MailboxCounts
+from storage.mailboxes.mailboxes import Mailboxes
+from storage.messages.archive import Archive
+from storage.messages.attachments import Attachments
 
 log = structlog.get_logger()
 
 _BATCH = 50
-BAD_MESSAGE = (PyMongoError, BSONError, LookupError, TypeError, AttributeError)
-_OF_DELETION = dict.fromkeys(
+_OF_REMOVAL = dict.fromkeys(
     ("uid", "thread", "unseen", "flags", "size", "magic", "userDeleted", "copied", "mimeTree.attachmentMap"),
     1,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Deletion:
+class RemovalRule:
     """Which of the messages go to the archive, and what must still hold of a message for it to be deleted."""
 
     archives: Callable[[Document], bool]
     only: Document = field(default_factory=dict)
 
 
-BUT_DRAFTS = Deletion(lambda row: "\\Draft" not in row["flags"])
-FOR_GOOD = Deletion(lambda row: False)
+BUT_DRAFTS = RemovalRule(lambda row: "\\Draft" not in row["flags"])
+FOR_GOOD = RemovalRule(lambda row: False)
 
 
-class DeleteMessages(MessagesBase):
-    """The way out. Messages go to the archive, drafts for good."""
+class Removal:
+    """Removes messages. They go to the archive, drafts for good."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        *,
+        transactions: Transactions,
+        users: Users,
+        mailboxes: Mailboxes,
+        mailbox_counts: MailboxCounts,
+        archive: Archive,
+        attachments: Attachments,
+        journal: Journal,
+    ) -> None:
+        self._collection = databases.main["messages"]
+        self._transactions = transactions
+        self._users = users
+        self._mailboxes = mailboxes
+        self._mailbox_counts = mailbox_counts
+        self._archive = archive
+        self._attachments = attachments
+        self._journal = journal
 
     def delete(self, user: ObjectId, mailbox: ObjectId, uid: int) -> None:
         """Delete a message, also where its mailbox is gone already. Raises MessageNotFound."""
@@ -49,7 +71,7 @@ class DeleteMessages(MessagesBase):
         if not self._delete(user, mailbox, [found["_id"]], BUT_DRAFTS):
             raise MessageNotFound
 
-    def take_draft(self, draft: Document, session: ClientSession | None) -> None:
+    def take_draft(self, draft: Document, session: Session) -> None:
         """Remove a draft for good as one step of sending it. Raises MessageNotFound if it is none any more.
 
         Its references to attachments are given back with `release_files`, once all steps are done.
@@ -58,17 +80,17 @@ class DeleteMessages(MessagesBase):
         if not gone or "\\Draft" not in gone[0]["flags"]:
             raise MessageNotFound
 
-    def release_files(self, message: Document, session: ClientSession | None = None) -> None:
+    def release_files(self, message: Document, session: Session = None) -> None:
         """Give back the references to attachments of a message that is gone, one for each time it used them."""
         files = (message["mimeTree"].get("attachmentMap") or {}).values()
-        self._store.attachments.release(files, message["magic"], session=session)
+        self._attachments.release(files, message["magic"], session=session)
 
     def delete_all(self, user: ObjectId, mailbox: ObjectId, *, skip_archive: bool = False) -> tuple[int, int]:
         """Delete the messages that are in a mailbox now, the newest first; how many went, and how many could not.
 
         Raises MailboxNotFound.
         """
-        below: int = self._store.mailboxes.get(user, mailbox)["uidNext"]
+        below: int = self._mailboxes.get(user, mailbox)["uidNext"]
         deleted = errors = 0
         while below:
             gone, failed, below = self.delete_some(user, mailbox, below, skip_archive=skip_archive)
@@ -83,53 +105,53 @@ class DeleteMessages(MessagesBase):
         The last is 0 where there was none.
         """
         wanted = {"mailbox": mailbox, "user": user, "uid": {"$lt": below}}
-        rows = self._collection.find(wanted, {"uid": 1}, max_time_ms=READ_MS).sort("uid", -1)
+        rows = self._collection.find(wanted, {"uid": 1}, max_time_ms=SWEEP_MS).sort("uid", -1)
         batch = list(rows.limit(_BATCH))
         if not batch:
             return 0, 0, 0
         ids = [row["_id"] for row in batch]
-        gone, failed = self._delete_batch(user, mailbox, ids, FOR_GOOD if skip_archive else BUT_DRAFTS)
+        gone, failed = self.remove_batch(user, mailbox, ids, FOR_GOOD if skip_archive else BUT_DRAFTS)
         return gone, failed, batch[-1]["uid"]
 
-    def _delete_batch(
-        self, user: ObjectId, mailbox: ObjectId, ids: list[ObjectId], deletion: Deletion
+    def remove_batch(
+        self, user: ObjectId, mailbox: ObjectId, ids: list[ObjectId], rule: RemovalRule
     ) -> tuple[int, int]:
         """All in one; where that fails one after the other, so that one bad message keeps none of the others."""
         try:
-            return self._delete(user, mailbox, ids, deletion), 0
+            return self._delete(user, mailbox, ids, rule), 0
         except ConnectionFailure:
             raise
-        except BAD_MESSAGE as error:
+        except BAD_DOCUMENT as error:
             log.warning("messages could not be deleted", mailbox=str(mailbox), reason=summary(error))
             if len(ids) == 1:
                 return 0, 1
-        results = [self._delete_batch(user, mailbox, [message], deletion) for message in ids]
+        results = [self.remove_batch(user, mailbox, [message], rule) for message in ids]
         return sum(gone for gone, _ in results), sum(failed for _, failed in results)
 
-    def _delete(self, user: ObjectId, mailbox: ObjectId, ids: list[ObjectId], deletion: Deletion) -> int:
+    def _delete(self, user: ObjectId, mailbox: ObjectId, ids: list[ObjectId], rule: RemovalRule) -> int:
         """How many were still there. The references of those not archived are given back in the same step."""
 
-        def steps(session: ClientSession | None) -> int:
-            gone = self._delete_step(user, mailbox, ids, deletion, session)
+        def steps(session: Session) -> int:
+            gone = self._delete_step(user, mailbox, ids, rule, session)
             for row in gone:
-                if not deletion.archives(row):
+                if not rule.archives(row):
                     self.release_files(row, session)
             return len(gone)
 
-        return self._store.transactions.run(steps)
+        return self._transactions.run(steps)
 
     def _delete_step(
         self,
         user: ObjectId,
         mailbox: ObjectId,
         ids: list[ObjectId],
-        deletion: Deletion,
-        session: ClientSession | None,
+        rule: RemovalRule,
+        session: Session,
     ) -> list[Document]:
-        place = {"mailbox": mailbox, "user": user, **deletion.only}
-        rows = list(self._collection.find({"_id": {"$in": ids}, **place}, _OF_DELETION, session=session))
-        kept = [row["_id"] for row in rows if deletion.archives(row)]
-        copies = self._store.archive.copy({"_id": {"$in": kept}, **place}, session=session)
+        place = {"mailbox": mailbox, "user": user, **rule.only}
+        rows = list(self._collection.find({"_id": {"$in": ids}, **place}, _OF_REMOVAL, session=session))
+        kept = [row["_id"] for row in rows if rule.archives(row)]
+        copies = self._archive.copy({"_id": {"$in": kept}, **place}, session=session)
         gone = [row for row in rows if self._remove({"_id": row["_id"], "uid": row["uid"], **place}, session)]
         if len(gone) < len(rows):
             self._keep_the_living(copies, gone, session)
@@ -137,39 +159,34 @@ class DeleteMessages(MessagesBase):
             self._account(user, mailbox, gone, session)
         return gone
 
-    def _remove(self, wanted: Document, session: ClientSession | None) -> bool:
+    def _remove(self, wanted: Document, session: Session) -> bool:
         return self._collection.delete_one(wanted, session=session).deleted_count > 0
 
-    def _keep_the_living(
-        self, copies: Sequence[ObjectId], gone: list[Document], session: ClientSession | None
-    ) -> None:
+    def _keep_the_living(self, copies: Sequence[ObjectId], gone: list[Document], session: Session) -> None:
         """Without transactions a message can move away after it was copied; then it must not be archived too."""
         doubtful = set(copies) - {row["_id"] for row in gone}
         alive = self._collection.find({"_id": {"$in": list(doubtful)}}, {"_id": 1}, session=session)
-        self._store.archive.discard([row["_id"] for row in alive], session=session)
+        self._archive.discard([row["_id"] for row in alive], session=session)
 
-    def _account(
-        self, user: ObjectId, mailbox: ObjectId, gone: list[Document], session: ClientSession | None
-    ) -> None:
+    def _account(self, user: ObjectId, mailbox: ObjectId, gone: list[Document], session: Session) -> None:
         """Quota, counts and journal. A mailbox that is gone has no counts; event streams hear of it all the same."""
-        store = self._store
-        store.users.release_storage(user, sum(row["size"] for row in gone), session=session)
+        self._users.release_storage(user, sum(row["size"] for row in gone), session=session)
         unseen = sum(int(row["unseen"]) for row in gone)
         try:
-            before = store.mailboxes.allocate(mailbox, total=-len(gone), unseen=-unseen, session=session)
+            before = self._mailboxes.allocate(mailbox, total=-len(gone), unseen=-unseen, session=session)
         except MailboxNotFound:
-            self._tell(user, mailbox, gone, 0, session)
+            self._note_removal(user, mailbox, gone, 0, session)
             return
-        self._tell(user, mailbox, gone, before["modifyIndex"] + 1, session)
-        self._store.mailbox_counts.settle(mailbox, session)
+        self._note_removal(user, mailbox, gone, before["modifyIndex"] + 1, session)
+        self._mailbox_counts.settle(mailbox, session)
 
-    def _tell(
+    def _note_removal(
         self,
         user: ObjectId,
         mailbox: ObjectId,
         gone: list[Document],
         modseq: int,
-        session: ClientSession | None,
+        session: Session,
     ) -> None:
         entries = [expunge({**row, "modseq": modseq}) for row in gone]
-        self._store.journal.append(user, mailbox, entries, session=session)
+        self._journal.append(user, mailbox, entries, session=session)

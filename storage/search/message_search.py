@@ -11,24 +11,35 @@ import structlog
 from bson import ObjectId
 from pymongo.errors import ExecutionTimeout
 
-from storage.base.database import Condition, Document, holding
+from storage.base.database import SWEEP_MS, Condition, Databases, Document, holding
 from storage.base.paging import DESCENDING, Order, Page, Paging, encode_cursor, read_page
 from storage.mailboxes.documents import Mailbox
-from storage.messages.base import READ_MS, MessagesBase
-from storage.messages.reading import LISTED, LISTED_WITH_HEADERS, thread_stages
-from storage.search.places import SPAM_AND_TRASH, find_named
+from storage.messages.messages import LISTED, LISTED_WITH_HEADERS
+from storage.messages.threads import thread_stages
 from storage.search.plan import Places
 
 log = structlog.get_logger()
 
 SEARCH_MS = 3000
 _ROWS_AT_ONCE = 20
+_SPAM_AND_TRASH = ("\\Junk", "\\Trash")
+_USES = {
+    "spam": "\\Junk",
+    "junk": "\\Junk",
+    "sent": "\\Sent",
+    "trash": "\\Trash",
+    "deleted": "\\Trash",
+    "drafts": "\\Drafts",
+}
 
 
-class SearchMessages(MessagesBase):
+class MessageSearch:
     """Searches; each is bounded in time. `wanted` are conditions, of which a message has to fulfil one."""
 
-    _search_ms = SEARCH_MS
+    def __init__(self, databases: Databases) -> None:
+        self._collection = databases.main["messages"]
+        self._mailboxes = holding(databases.main["mailboxes"], Mailbox)
+        self._limit_ms = SEARCH_MS
 
     def search(
         self,
@@ -66,7 +77,7 @@ class SearchMessages(MessagesBase):
 
     def _read(self, pipeline: list[Document]) -> Iterator[Document]:
         """Asked when the first row is."""
-        yield from self._collection.aggregate(pipeline, maxTimeMS=self._search_ms)
+        yield from self._collection.aggregate(pipeline, maxTimeMS=self._limit_ms)
 
     def _found(
         self,
@@ -80,7 +91,7 @@ class SearchMessages(MessagesBase):
 
         The time is shared out: what one leaves is for the others.
         """
-        ends = time.monotonic() + self._search_ms / 1000
+        ends = time.monotonic() + self._limit_ms / 1000
         found = []
         for number, own in enumerate(wanted):
             left = round((ends - time.monotonic()) * 1000 / (len(wanted) - number))
@@ -98,7 +109,7 @@ class SearchMessages(MessagesBase):
             stages += _each_value("$thread" if collapse_threads else "$_id")
         stages.append({"$count": "n"})
         try:
-            counted = self._collection.aggregate(stages, maxTimeMS=self._search_ms)
+            counted = self._collection.aggregate(stages, maxTimeMS=self._limit_ms)
             return next((int(row["n"]) for row in counted), 0)
         except ExecutionTimeout:
             return least
@@ -110,17 +121,16 @@ class SearchMessages(MessagesBase):
         span = {"_id": {"$lte": until, **({"$gt": after} if after else {})}}
         fields = {"mailbox": 1, "uid": 1}
         found = [
-            self._collection.find({"$and": [own, span]}, fields, max_time_ms=READ_MS).sort("_id", 1)
+            self._collection.find({"$and": [own, span]}, fields, max_time_ms=SWEEP_MS).sort("_id", 1)
             for own in wanted
         ]
         return first_of([(list(rows.limit(most)), True) for rows in found], {"_id": 1}, most)
 
     def places(self, user: ObjectId) -> Places:
         """What a plan has to know of the account's mailboxes."""
-        mailboxes = holding(self._store.databases.main[self._mailboxes_name], Mailbox)
-        rows = list(mailboxes.find({"user": user}, {"path": 1, "specialUse": 1}))
-        skipped = [row["_id"] for row in rows if row.get("specialUse") in SPAM_AND_TRASH]
-        return Places(skipped, lambda name: find_named(rows, name))
+        rows = list(self._mailboxes.find({"user": user}, {"path": 1, "specialUse": 1}))
+        skipped = [row["_id"] for row in rows if row.get("specialUse") in _SPAM_AND_TRASH]
+        return Places(skipped, lambda name: _find_named(rows, name))
 
 
 def matching_stages(wanted: Sequence[Document], fields: Mapping[str, Any]) -> list[Document]:
@@ -184,6 +194,19 @@ def _leading_on(page: Page[Document], paging: Paging, order: Order) -> Page[Docu
         previous = encode_cursor(order.position(page.rows[0]), max(page.page - 1, 0))
         return replace(page, previous_cursor=previous)
     return replace(page, next_cursor=encode_cursor(order.position(page.rows[-1]), page.page + 1))
+
+
+def _find_named(mailboxes: Sequence[Mailbox], name: str) -> ObjectId | None:
+    """By id, by path, `inbox` in any case, or by the beginning of a special use: `sent`, `/Trash`, `spam` …"""
+    by_id = {str(mailbox["_id"]): mailbox["_id"] for mailbox in mailboxes}
+    by_path = {mailbox["path"]: mailbox["_id"] for mailbox in mailboxes}
+    by_use = {mailbox.get("specialUse"): mailbox["_id"] for mailbox in reversed(mailboxes)}
+    plain = name.lower().removeprefix("/")
+    if plain == "inbox":
+        return by_path.get("INBOX")
+    found = by_id.get(plain) or by_path.get(name) or by_path.get(name.removeprefix("/"))
+    use = next((use for word, use in _USES.items() if plain.startswith(word)), None)
+    return found or (by_use.get(use) if use else None)
 
 
 def search_order(order: str | None) -> Order:

@@ -9,24 +9,26 @@ from pymongo import UpdateOne
 
 from mail.search_tokens import ANY, search_tokens
 from problems import summary
-from storage.base.database import Document
-from storage.messages.base import READ_MS, MessagesBase
+from storage.base.database import SWEEP_MS, Databases, Document
 from storage.search.plan import TOKENS
 
 log = structlog.get_logger()
 
 
-class TokenMessages(MessagesBase):
-    """Tokens are of our own and change nothing that a client sees, so no sequence moves and nobody is told."""
+class SearchTokens:
+    """Tokens are of our own and change nothing that a client sees, so no sequence moves and no event is emitted."""
 
-    def fill_tokens(self, most: int) -> int:
-        """Give tokens to messages that have none, of at most `most`; how many there were.
+    def __init__(self, databases: Databases) -> None:
+        self._collection = databases.main["messages"]
 
-        Those are found in an index that holds nothing else. What has tokens by now is left as it is.
+    def fill(self, limit: int) -> int:
+        """Give tokens to messages that have none, of at most `limit`; how many there were.
+
+        Those are found in an index that holds nothing else. What got tokens meanwhile is left as it is.
         """
         lacking: Document = {TOKENS: None}
-        found = self._collection.find(lacking, {"headers": 1}, max_time_ms=READ_MS).hint("mallard_tokenless")
-        rows = list(found.limit(most))
+        found = self._collection.find(lacking, {"headers": 1}, max_time_ms=SWEEP_MS).hint("mallard_tokenless")
+        rows = list(found.limit(limit))
         updates = [
             UpdateOne({"_id": row["_id"], **lacking}, {"$set": {TOKENS: _tokens(row)}}) for row in rows
         ]

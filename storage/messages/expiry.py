@@ -8,14 +8,14 @@ from operator import itemgetter
 
 import structlog
 from bson import ObjectId
-from pymongo.client_session import ClientSession
 from pymongo.errors import ConnectionFailure
 
 from problems import summary
-from storage.base.database import Document
+from storage.base.database import BAD_DOCUMENT, SWEEP_MS, Clock, Databases, Document, Session, Transactions
 from storage.mailboxes.retention import milliseconds
-from storage.messages.base import READ_MS
-from storage.messages.deleting import BAD_MESSAGE, DeleteMessages, Deletion
+from storage.messages.archive import Archive
+from storage.messages.messages import Messages
+from storage.messages.removal import Removal, RemovalRule
 
 log = structlog.get_logger()
 
@@ -23,12 +23,29 @@ _BATCH = 1000
 _DAY_MS = 86_400_000
 
 
-class ExpireMessages(DeleteMessages):
+class Expiry:
     """Dates of expiry for whole mailboxes, and the end of those whose date is over."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        clock: Clock,
+        *,
+        transactions: Transactions,
+        archive: Archive,
+        messages: Messages,
+        removal: Removal,
+    ) -> None:
+        self._collection = databases.main["messages"]
+        self._clock = clock
+        self._transactions = transactions
+        self._archive = archive
+        self._messages = messages
+        self._removal = removal
 
     def expire_all(self, mailbox: ObjectId) -> None:
         """Have the expiry job take all messages of a mailbox first, and searches pass them over."""
-        now = milliseconds(self._store.clock())
+        now = milliseconds(self._clock())
         change: Document = {"$set": {"exp": True, "rdate": now - _DAY_MS}, "$unset": {"searchable": ""}}
         self._collection.update_many({"mailbox": mailbox}, change)
 
@@ -42,7 +59,7 @@ class ExpireMessages(DeleteMessages):
             "$unset": {"searchable": ""},
         }
         marked = self._collection.update_many({"user": user, "userDeleted": {"$ne": True}}, change)
-        self._store.archive.hasten(user, by)
+        self._archive.hasten(user, by)
         return marked.modified_count
 
     def delete_expired(self, most: int, but: Collection[ObjectId]) -> tuple[int, list[ObjectId]]:
@@ -50,18 +67,18 @@ class ExpireMessages(DeleteMessages):
 
         They go to the archive, but for copies and those of deleted accounts. `but` are passed over.
         """
-        over = {"exp": True, "rdate": {"$lte": milliseconds(self._store.clock())}}
+        over = {"exp": True, "rdate": {"$lte": milliseconds(self._clock())}}
         wanted = {**over, "_id": {"$nin": list(but)}}
-        found = self._collection.find(wanted, {"user": 1, "mailbox": 1}, max_time_ms=READ_MS).hint(
+        found = self._collection.find(wanted, {"user": 1, "mailbox": 1}, max_time_ms=SWEEP_MS).hint(
             "retention_time"
         )
         place = itemgetter("user", "mailbox")
         rows = sorted(found.limit(most), key=place)
-        deletion = Deletion(lambda row: not (row.get("userDeleted") or row.get("copied")), over)
+        rule = RemovalRule(lambda row: not (row.get("userDeleted") or row.get("copied")), over)
         failed: list[ObjectId] = []
         for (user, mailbox), group in groupby(rows, key=place):
             ids = [row["_id"] for row in group]
-            _, errors = self._delete_batch(user, mailbox, ids, deletion)
+            _, errors = self._removal.remove_batch(user, mailbox, ids, rule)
             failed += self._there(ids, over) if errors else []
         return len(rows), failed
 
@@ -70,24 +87,24 @@ class ExpireMessages(DeleteMessages):
 
     def purge_archived(self, most: int, but: Collection[ObjectId]) -> tuple[int, list[ObjectId]]:
         """The same of archived messages, which give their attachments back."""
-        ids = self._store.archive.expired(most, but)
+        ids = self._archive.expired(most, but)
         return len(ids), [copy for copy in ids if not self._purged(copy)]
 
     def _purged(self, copy: ObjectId) -> bool:
         try:
-            self._store.transactions.run(lambda session: self._purge(copy, session))
+            self._transactions.run(lambda session: self._purge(copy, session))
         except ConnectionFailure:
             raise
-        except BAD_MESSAGE as error:
+        except BAD_DOCUMENT as error:
             log.warning("an archived message could not be removed", id=str(copy), reason=summary(error))
             return False
         return True
 
-    def _purge(self, copy: ObjectId, session: ClientSession | None) -> None:
+    def _purge(self, copy: ObjectId, session: Session) -> None:
         """The references of a copy whose message is there are that message's."""
-        row = self._store.archive.purge(copy, session=session)
-        if row and not self.is_alive(copy, session):
-            self.release_files(row, session)
+        row = self._archive.purge(copy, session=session)
+        if row and not self._messages.exists(copy, session):
+            self._removal.release_files(row, session)
 
     def date_by_retention(self, mailbox: ObjectId, after: int, retention: int) -> int:
         """Date a batch of a mailbox's messages, those with the next UIDs beyond `after`, by a retention.
@@ -103,7 +120,7 @@ class ExpireMessages(DeleteMessages):
     def _end_of_batch(self, mailbox: ObjectId, after: int) -> int:
         """The last UID of the next batch, 0 where there is none."""
         wanted = {"mailbox": mailbox, "uid": {"$gt": after}}
-        rows = self._collection.find(wanted, {"uid": 1, "_id": 0}, max_time_ms=READ_MS).sort("uid", 1)
+        rows = self._collection.find(wanted, {"uid": 1, "_id": 0}, max_time_ms=SWEEP_MS).sort("uid", 1)
         uids = [row["uid"] for row in rows.limit(_BATCH)]
         return uids[-1] if uids else 0
 
