@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import click
 
@@ -13,6 +13,7 @@ from commands.shared import json_option, print_json, settings_in_force
 from commands.stores import running_store
 from security.targets import without_password
 from server.http.json import date_text
+from storage.queue.documents import Attempt, QueueEntry
 
 _ENVELOPE = ("from", "reason", "userId", "origin", "messageId", "date", "bodySize")
 
@@ -33,7 +34,7 @@ class Recipient(TypedDict):
     """What the other server answered last."""
     target: NotRequired[str]
     """How the recipient is reached, if not by its domain."""
-    log: NotRequired[list[Mapping[str, Any]]]
+    log: NotRequired[Sequence[Attempt]]
     """Each attempt: `time`, `host`, `response`."""
 
 
@@ -49,7 +50,7 @@ def queue() -> None:
 def queue_list(domain: str, limit: int, as_json: bool) -> None:
     """List recipients, the earliest due first: id, number, state, next attempt, attempts so far, recipient, reply."""
     with running_store(settings_in_force()) as store:
-        rows = store.queue.waiting(domain=domain, limit=limit)
+        rows = store.outbound_queue.waiting(domain=domain, limit=limit)
         recipients = [_recipient(row, store.clock()) for row in rows]
     if as_json:
         print_json(recipients)
@@ -63,14 +64,14 @@ def queue_list(domain: str, limit: int, as_json: bool) -> None:
 def queue_show(queue_id: str, as_json: bool) -> None:
     """Show a queued message: sender, header, and each recipient with what was tried. Exit status 1 if there is none."""
     with running_store(settings_in_force()) as store:
-        envelope, rows = store.outbound.envelope(queue_id), store.queue.recipients(queue_id)
+        envelope, rows = store.outbound_queue.envelope(queue_id), store.outbound_queue.recipients(queue_id)
         recipients = [_recipient(row, store.clock()) for row in rows]
     if not envelope and not rows:
         click.echo("No message in the queue has this id", err=True)
         sys.exit(1)
-    known = envelope or {}
+    known: Mapping[str, object] = envelope or {}
     facts = {"queueId": queue_id, **{name: known[name] for name in _ENVELOPE if name in known}}
-    header = [str(field["line"]) for field in known.get("headers") or ()]
+    header = [str(field["line"]) for field in (envelope or {}).get("headers") or ()]
     if as_json:
         print_json({**facts, "headers": header, "recipients": recipients})
     else:
@@ -83,7 +84,7 @@ def queue_show(queue_id: str, as_json: bool) -> None:
 def queue_retry(queue_id: str, numbers: tuple[str, ...]) -> None:
     """Try a message again now, for all recipients or those with the NUMBERS. Exit status 1 if there is none."""
     with running_store(settings_in_force()) as store:
-        count = store.queue.retry(queue_id, numbers)
+        count = store.outbound_queue.retry(queue_id, numbers)
     click.echo(f"{count} recipients are due now", err=True)
     sys.exit(0 if count else 1)
 
@@ -97,12 +98,12 @@ def queue_remove(queue_id: str, numbers: tuple[str, ...]) -> None:
     Exit status 1 if there was none to remove.
     """
     with running_store(settings_in_force()) as store:
-        count = store.queue.remove(queue_id, numbers)
+        count = store.outbound_queue.remove(queue_id, numbers)
     click.echo(f"{count} recipients removed", err=True)
     sys.exit(0 if count else 1)
 
 
-def _recipient(row: Mapping[str, Any], now: datetime) -> Recipient:
+def _recipient(row: QueueEntry, now: datetime) -> Recipient:
     deferred = row.get("_deferred") or {}
     recipient: Recipient = {
         "queueId": row["id"],
@@ -122,7 +123,7 @@ def _recipient(row: Mapping[str, Any], now: datetime) -> Recipient:
     return recipient
 
 
-def _target(row: Mapping[str, Any]) -> str:
+def _target(row: QueueEntry) -> str:
     """Return how a recipient is reached, empty if by its domain."""
     if row.get("mx"):
         scheme = "smtps" if row.get("mxSecure") else "smtp"
@@ -131,7 +132,7 @@ def _target(row: Mapping[str, Any]) -> str:
     return without_password(str(row["targetUrl"])) if row.get("targetUrl") else ""
 
 
-def _state(row: Mapping[str, Any], now: datetime) -> str:
+def _state(row: QueueEntry, now: datetime) -> str:
     if row["locked"]:
         return "sending"
     if row["queued"] <= now:
@@ -150,7 +151,9 @@ def _line(recipient: Recipient) -> str:
     return "  ".join(filter(None, (*facts, recipient["recipient"], recipient["response"])))
 
 
-def _lines(facts: Mapping[str, Any], header: Sequence[str], recipients: Sequence[Recipient]) -> Iterator[str]:
+def _lines(
+    facts: Mapping[str, object], header: Sequence[str], recipients: Sequence[Recipient]
+) -> Iterator[str]:
     yield from (f"{name}: {value}" for name, value in facts.items())
     yield from ("", *(f"  {line}" for field in header for line in field.splitlines()), "")
     for recipient in recipients:

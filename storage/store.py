@@ -60,8 +60,8 @@ from storage.messages.messages import Messages
 from storage.messages.removal import Removal
 from storage.messages.restoring import Restoring
 from storage.messages.threads import Threads
-from storage.queue.outbound import Outbound
-from storage.queue.queue import Queue
+from storage.queue.claims import QueueClaims
+from storage.queue.outbound_queue import OutboundQueue
 from storage.queue.received import Received
 from storage.search.message_search import MessageSearch
 from storage.search.search_tokens import SearchTokens
@@ -122,8 +122,8 @@ class Store:
         self.archive = Archive(self.databases, clock, self.settings)
         self.audit_files = AuditFiles(self.databases, clock)
         self.audits = Audits(self.databases, clock, self.transactions, self.tasks, self.audit_files)
-        self.outbound = Outbound(self.databases, clock)
-        self.queue = Queue(self.databases, clock, self.outbound)
+        self.outbound_queue = OutboundQueue(self.databases, clock)
+        self.queue_claims = QueueClaims(self.databases, clock)
         self.received = Received(self.databases, clock)
         self.answered = Answered(self.databases, clock)
         self.message_events = MessageEvents(self.databases, self.events)

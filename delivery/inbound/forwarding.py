@@ -23,7 +23,7 @@ from security.targets import same_target
 from storage.accounts.documents import Target
 from storage.addresses.documents import Owner
 from storage.addresses.targets import own_targets
-from storage.queue.outbound import Delivery
+from storage.queue.outbound_queue import Delivery
 from storage.store import Store
 
 _MOST_HOPS = 30

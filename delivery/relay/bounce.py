@@ -13,8 +13,8 @@ from bson import ObjectId
 from delivery.relay.replies import Reply
 from delivery.sending.enqueue import Submission
 from mail.compose import ascii_address, new_message_id
-from storage.base.database import Document
-from storage.queue.queue import Entry
+from storage.queue.claims import Entry
+from storage.queue.documents import QueueEnvelope
 
 _LONGEST_LINE = 900
 
@@ -24,13 +24,13 @@ class Bounce(Submission):
     """A report. It belongs to nobody, is answered by nobody, and has a null sender, so that none comes of it."""
 
     @property
-    def kind(self) -> Document:
+    def kind(self) -> QueueEnvelope:
         """See Submission."""
         return {"interface": "bounce", "reason": "bounce"}
 
 
 def bounce(
-    envelope: Document, entry: Entry, reply: Reply, *, name: str, now: datetime, arrived: datetime
+    envelope: QueueEnvelope, entry: Entry, reply: Reply, *, name: str, now: datetime, arrived: datetime
 ) -> Bounce | None:
     """The report that one recipient is given up; None where the message has a null sender, or one that is forged.
 
@@ -51,7 +51,7 @@ def bounce(
 
 
 def _report(
-    envelope: Document, entry: Entry, reply: Reply, name: str, now: datetime, arrived: datetime
+    envelope: QueueEnvelope, entry: Entry, reply: Reply, name: str, now: datetime, arrived: datetime
 ) -> bytes:
     boundary = f"report-{uuid.uuid4().hex}"
     header = b"\r\n".join(_original_header(envelope))
@@ -65,7 +65,7 @@ def _report(
     return _header(envelope, name, now, boundary) + parts + f"--{boundary}--\r\n".encode()
 
 
-def _header(envelope: Document, name: str, now: datetime, boundary: str) -> bytes:
+def _header(envelope: QueueEnvelope, name: str, now: datetime, boundary: str) -> bytes:
     answered = _one_line(str(envelope.get("messageId") or ""))
     fields = [
         ("From", f"Mail Delivery System <MAILER-DAEMON@{name}>"),
@@ -127,7 +127,7 @@ def _status(entry: Entry, reply: Reply, name: str, now: datetime, arrived: datet
     return "\r\n".join([*map(_one_line, lines), ""]).encode("utf-8", "replace")
 
 
-def _original_header(envelope: Document) -> Iterator[bytes]:
+def _original_header(envelope: QueueEnvelope) -> Iterator[bytes]:
     """The fields of the message, never its text; whoever reads the report may not be meant to see that."""
     for header in envelope.get("headers") or ():
         yield str(header["line"]).encode("latin-1", "replace")

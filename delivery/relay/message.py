@@ -16,10 +16,10 @@ from mail.mime_tree import normalize
 from problems import DkimNotFound
 from security.normalize import normalize_domain
 from security.secrets import SecretUnreadable
-from storage.base.database import Document
+from storage.queue.documents import QueueEnvelope
 from storage.store import Store
 
-Sign = Callable[[bytes, Document], bytes]
+Sign = Callable[[bytes, QueueEnvelope], bytes]
 
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _ADDRESS = re.compile(
@@ -33,7 +33,7 @@ _LARGEST_KEPT = 256 * 1024
 class Message:
     """Envelope and content; lines end with CRLF, and there is no bare CR or LF that could pass for one."""
 
-    envelope: Document = field(repr=False)
+    envelope: QueueEnvelope = field(repr=False)
     content: bytes = field(repr=False)
 
     @property
@@ -59,7 +59,7 @@ class Message:
         return not self.header.isascii()
 
 
-def made_of(envelope: Document, body: bytes, sign: Sign) -> Message:
+def made_of(envelope: QueueEnvelope, body: bytes, sign: Sign) -> Message:
     """The message that was queued, with what `sign` puts before it."""
     lines = (str(header["line"]).encode("latin-1", "replace") for header in envelope.get("headers") or ())
     plain = clean(b"\r\n".join([*lines, b"", body]))
@@ -81,7 +81,7 @@ def is_path(address: str) -> bool:
     return _ADDRESS.fullmatch(address) is not None
 
 
-def unsigned(message: bytes, envelope: Document) -> bytes:
+def unsigned(message: bytes, envelope: QueueEnvelope) -> bytes:
     """No signature."""
     return b""
 
@@ -90,7 +90,7 @@ class Source:
     """Reads queued messages and signs them. One that goes to many recipients is read and signed once."""
 
     def __init__(self, store: Store, sign: Sign = unsigned) -> None:
-        self._outbound = store.outbound
+        self._queue = store.outbound_queue
         self._sign = sign
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Message] = OrderedDict()
@@ -101,7 +101,7 @@ class Source:
             if kept := self._kept.get(queue_id):
                 self._kept.move_to_end(queue_id)
                 return kept
-        found = self._outbound.read(queue_id)
+        found = self._queue.read(queue_id)
         if found is None:
             return None
         message = made_of(*found, self._sign)
@@ -128,7 +128,7 @@ class Signer:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def __call__(self, message: bytes, envelope: Document) -> bytes:
+    def __call__(self, message: bytes, envelope: QueueEnvelope) -> bytes:
         """The field to be put before a message, empty where there is no key. Raises Failure: it cannot be used."""
         domain = _signing_domain(envelope)
         is_unsigned = (envelope.get("mallard") or {}).get("unsigned")
@@ -150,6 +150,6 @@ class Signer:
             return False
 
 
-def _signing_domain(envelope: Document) -> str:
-    parsed: Document = envelope.get("parsedEnvelope") or {}
+def _signing_domain(envelope: QueueEnvelope) -> str:
+    parsed = envelope.get("parsedEnvelope") or {}
     return normalize_domain(str(parsed.get("from") or envelope.get("from") or "").rpartition("@")[2])

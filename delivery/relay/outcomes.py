@@ -17,7 +17,8 @@ from delivery.relay.schedule import Schedule, pauses
 from delivery.sending.enqueue import enqueueing
 from problems import summary
 from storage.base.database import DatabaseError
-from storage.queue.queue import Entry, Queue
+from storage.queue.claims import Entry, QueueClaims
+from storage.queue.documents import QueueEnvelope
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -35,14 +36,14 @@ class Lease:
 
     def __init__(
         self,
-        queue: Queue,
+        claims: QueueClaims,
         span: timedelta,
         owner: str = "",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.owner = owner or new_owner()
         self.span = span
-        self._queue = queue
+        self._claims = claims
         self._monotonic = monotonic
         self._renewed = monotonic()
 
@@ -54,9 +55,9 @@ class Lease:
     def renew(self) -> None:
         """Hold all that is claimed for longer, and free what relays that are gone had."""
         asked = self._monotonic()
-        self._queue.renew(self.owner, self.span)
+        self._claims.renew(self.owner, self.span)
         self._renewed = asked
-        if freed := self._queue.release_lapsed():
+        if freed := self._claims.release_lapsed():
             log.warning("another relay is gone, its recipients are free again", recipients=freed)
 
 
@@ -100,9 +101,9 @@ class Outcomes:
             self._sleep(_PAUSE_SECONDS)
 
     def _finish(self, entry: Entry) -> None:
-        if not self._store.queue.finish(entry, self._lease.owner):
+        if not self._store.queue_claims.finish(entry, self._lease.owner):
             raise ClaimLost
-        self._store.queue.drop_if_done(entry.queue_id)
+        self._store.outbound_queue.drop_if_done(entry.queue_id)
 
     def _fail(self, entry: Entry, reply: Reply) -> None:
         now = self._store.clock()
@@ -112,12 +113,12 @@ class Outcomes:
             self._give_up(entry, reply, now)
             return
         until, deferred = later
-        if not self._store.queue.defer(entry, self._lease.owner, until, deferred):
+        if not self._store.queue_claims.defer(entry, self._lease.owner, until, deferred):
             raise ClaimLost
         log.info("deferred", until=until.isoformat(), attempt=deferred["count"], **_facts(entry, reply))
 
     def _give_up(self, entry: Entry, reply: Reply, now: datetime) -> None:
-        envelope = self._store.outbound.envelope(entry.queue_id)
+        envelope = self._store.outbound_queue.envelope(entry.queue_id)
         report = (
             bounce(envelope, entry, reply, name=self._name, now=now, arrived=_arrival(envelope, entry))
             if envelope
@@ -137,14 +138,14 @@ class Outcomes:
 
             def steps(session: object) -> None:
                 queued.release(session)
-                if not self._store.queue.finish(entry, self._lease.owner, session):  # type: ignore[arg-type]
+                if not self._store.queue_claims.finish(entry, self._lease.owner, session):  # type: ignore[arg-type]
                     raise ClaimLost
 
             self._store.transactions.run(steps)
-        self._store.queue.drop_if_done(entry.queue_id)
+        self._store.outbound_queue.drop_if_done(entry.queue_id)
 
 
-def _arrival(envelope: dict[str, object], entry: Entry) -> datetime:
+def _arrival(envelope: QueueEnvelope, entry: Entry) -> datetime:
     given = envelope.get("time")
     return datetime.fromtimestamp(given / 1000, UTC) if isinstance(given, int | float) else entry.created
 

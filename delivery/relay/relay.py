@@ -23,7 +23,7 @@ from delivery.relay.routes import Post, Route, Routes
 from mail.compose import ascii_address
 from problems import summary
 from storage.base.database import DatabaseError
-from storage.queue.queue import Entry
+from storage.queue.claims import Entry
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -174,11 +174,11 @@ class Relay:
     def _claim(self) -> Entry | None:
         if len(self._working) >= self._connections or not self._lease.is_held:
             return None
-        if not self._store.queue.has_due():
+        if not self._store.queue_claims.has_due():
             return None
         with self._lock:
             busy = [domain for domain, count in self._at_work.items() if count >= self._per_domain]
-        return self._store.queue.claim_next(
+        return self._store.queue_claims.claim_next(
             self._lease.owner, self._lease.span, after=self._last_domain, busy=busy
         )
 
@@ -200,7 +200,7 @@ class Relay:
         if self._stopping.is_set() or not self._lease.is_held:
             return None
         try:
-            return self._store.queue.claim_of(self._lease.owner, self._lease.span, domain)
+            return self._store.queue_claims.claim_for_domain(self._lease.owner, self._lease.span, domain)
         except DatabaseError as error:
             log.error("the queue cannot be read", reason=summary(error))
             return None

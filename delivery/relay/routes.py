@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 from security.normalize import domain_of, normalize_domain
-from storage.queue.queue import Entry
+from storage.queue.claims import Entry
+from storage.queue.documents import EntryOptions
 from storage.store import Store
 
 SMTP_PORT = 25
@@ -105,7 +105,7 @@ class Routes:
             return self._lmtp
         return Route(self._tls, self._port, domain=domain_of(entry.recipient))
 
-    def _to_named(self, options: dict[str, Any]) -> Route:
+    def _to_named(self, options: EntryOptions) -> Route:
         login = options.get("mxAuth")
         return Route(
             self._protection(bool(login)),

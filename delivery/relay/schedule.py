@@ -6,9 +6,10 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from delivery.relay.replies import Reply
-from storage.base.database import Document
+from storage.queue.documents import Attempt, Deferred
 
 LIFETIME = timedelta(days=5)
 _PAUSE = re.compile(r"(\d+)\s*(ms|[smhd]?)\Z", re.I)
@@ -33,7 +34,7 @@ class Schedule:
         self._pauses = pauses
         self._random = random_number
 
-    def next(self, before: Document, reply: Reply, now: datetime) -> tuple[datetime, Document] | None:
+    def next(self, before: Deferred, reply: Reply, now: datetime) -> tuple[datetime, Deferred] | None:
         """When to try again and what to remember as `_deferred`, given what was remembered; None to give up."""
         count = int(before.get("count") or 0)
         first = _time(before["first"]) if before.get("first") else now
@@ -42,7 +43,7 @@ class Schedule:
             return None
         pause = self._pauses[min(count, len(self._pauses) - 1)] * (1 + _JITTER * self._random())
         until = min(now + timedelta(seconds=pause), end)
-        attempt = {"time": _ms(now), "response": str(reply), "host": reply.host}
+        attempt: Attempt = {"time": _ms(now), "response": str(reply), "host": reply.host}
         return until, {
             "first": _ms(first),
             "last": _ms(now),
@@ -53,9 +54,10 @@ class Schedule:
         }
 
 
-def _attempts(log: object) -> list[Document]:
+def _attempts(log: object) -> list[Attempt]:
     """Earlier attempts; what another program keeps there in another form does not count."""
-    return [entry for entry in log if isinstance(entry, dict)] if isinstance(log, list) else []
+    attempts = [entry for entry in log if isinstance(entry, dict)] if isinstance(log, list) else []
+    return cast("list[Attempt]", attempts)
 
 
 def _ms(moment: datetime) -> int:

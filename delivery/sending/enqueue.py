@@ -6,7 +6,7 @@ Whatever is sent is enqueued here: submissions, drafts, forwards, automatic answ
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,8 +23,9 @@ from mail.mime_tree import header_fields, header_lines, parsed_header
 from mail.rewrite import split, without
 from storage.accounts.documents import Target
 from storage.addresses.documents import Owner
-from storage.base.database import Document, may_be_committed
-from storage.queue.outbound import Delivery, new_queue_id, relay_options
+from storage.base.database import may_be_committed
+from storage.queue.documents import EntryOptions, ParsedEnvelope, QueueEnvelope, RelayFlags, RelayLogin
+from storage.queue.outbound_queue import Delivery, new_queue_id, relay_options
 from storage.store import Store
 
 _DEFAULT_PORT = 25
@@ -54,18 +55,22 @@ class Submission:
     unsigned: bool = False
 
     @property
-    def marks(self) -> Document:
+    def marks(self) -> QueueEnvelope:
         """What our relay, and no other, heeds of a message."""
-        marks = {name: True for name in ("unreported", "unsigned") if getattr(self, name)}
+        marks: RelayFlags = {}
+        if self.unreported:
+            marks["unreported"] = True
+        if self.unsigned:
+            marks["unsigned"] = True
         return {"mallard": marks} if marks else {}
 
     @property
-    def owner(self) -> Document:
+    def owner(self) -> QueueEnvelope:
         """The account that may take the message back; nobody may where it is no account's."""
         return {"userId": str(self.user["_id"])} if "username" in self.user else {}
 
     @property
-    def kind(self) -> Document:
+    def kind(self) -> QueueEnvelope:
         """What the queue is told of where the message comes from."""
         if self.automatic:
             return {"interface": "autoreplies", "reason": "autoreply"}
@@ -98,7 +103,7 @@ class Queued:
         """
         if self._is_out and session is None:
             return
-        self._store.outbound.add_entries(self.id, self._deliveries, self._send_at, session)
+        self._store.outbound_queue.enqueue(self.id, self._deliveries, self._send_at, session)
         self._is_out = session is None
 
 
@@ -115,11 +120,11 @@ def enqueueing(store: Store, submission: Submission) -> Iterator[Queued]:
         Delivery(recipient, relay_of(submission.user)) for recipient in submission.recipients
     ]
     try:
-        store.outbound.put(envelope, body)
+        store.outbound_queue.put(envelope, body)
         yield Queued(store, envelope["id"], deliveries, submission.send_at)
     except BaseException as error:
         if not may_be_committed(error):
-            store.outbound.remove(envelope["id"])
+            store.outbound_queue.remove(envelope["id"])
         raise
 
 
@@ -143,7 +148,7 @@ def _first(header: bytes, name: str) -> str:
     return next((text for key, text in header_fields(lines) if key == name), "")
 
 
-def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime) -> Document:
+def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime) -> QueueEnvelope:
     lines = [line.decode("latin-1") for line in header_lines(header)]
     parsed = parsed_header(lines)
     return {
@@ -168,7 +173,7 @@ def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime)
     }
 
 
-def _parsed_envelope(parsed: Document) -> Document:
+def _parsed_envelope(parsed: Mapping[str, Any]) -> ParsedEnvelope:
     def listed(name: str) -> list[str]:
         return [ascii_address(entry["address"]) for entry in flat_addresses(parsed.get(name))]
 
@@ -185,16 +190,16 @@ def _parsed_envelope(parsed: Document) -> Document:
     }
 
 
-def relay_of(user: Owner) -> Document:
+def relay_of(user: Owner) -> EntryOptions:
     """The fields of an account's own relay, which all its mail goes through."""
     relay: Any = user.get("mtaRelay")
     return server_of(relay["value"]) if relay else {}
 
 
-def server_of(url: str) -> Document:
+def server_of(url: str) -> EntryOptions:
     """The queue fields of a server given as `smtp://user:password@host:port`."""
     parts = urlsplit(url)
-    login = (
+    login: RelayLogin | None = (
         {"user": unquote(parts.username), "pass": unquote(parts.password or "")} if parts.username else None
     )
     port = str(parts.port) if parts.port else _DEFAULT_PORT

@@ -70,7 +70,7 @@ def get_message(
         html = replace_links(html, f"/users/{user}/mailboxes/{mailbox}/messages/{message}")
     answer = {"success": True, **({"html": []} if replace_cid_links else {}), **shown(found, html)}
     add_logos(call, [found], [answer])
-    if queued := call.store.outbound.entries(found.get("outbound") or ()):
+    if queued := call.store.outbound_queue.entries(found.get("outbound") or ()):
         answer["outbound"] = queued
     return answer
 

@@ -216,6 +216,6 @@ def _hops(message: Document) -> int:
 def delete_outbound_message(call: Call, user: ObjectId, queue_id: str) -> Document:
     """Take back what has not been claimed for delivery. A message of somebody else is as good as none."""
     queue_id = queue_id.lower()
-    if call.store.outbound.owner(queue_id) != str(user):
+    if call.store.outbound_queue.owner(queue_id) != str(user):
         raise QueueEntryNotFound
-    return {"success": True, "queueId": queue_id, "deleted": call.store.outbound.remove(queue_id)}
+    return {"success": True, "queueId": queue_id, "deleted": call.store.outbound_queue.remove(queue_id)}

@@ -33,7 +33,7 @@ class Readiness:
     def __init__(self, store: Store) -> None:
         self._checks: dict[str, Callable[[], object]] = {
             "database": store.databases.ping,
-            "queue": store.outbound.answers,
+            "queue": store.outbound_queue.ping,
         }
         self._lock = threading.Lock()
         self._read_at = float("-inf")

@@ -43,7 +43,7 @@ def run_relay(settings: Settings) -> None:
 
 def make_relay(settings: Settings, store: Store) -> Relay:
     """The relay that the settings describe."""
-    lease = Lease(store.queue, timedelta(seconds=settings.relay_lease))
+    lease = Lease(store.queue_claims, timedelta(seconds=settings.relay_lease))
     hosts = Hosts(SystemDns(), allow_private=settings.allow_private_targets)
     routes = make_routes(settings, store)
     carrier = Carrier(routes, hosts, Opener(relay_name(settings), _timeouts(settings)))

@@ -1,4 +1,4 @@
-"""What came in by LMTP, so that a message that an MTA sends again is not stored again.
+"""Idempotency keys of deliveries by LMTP: a message that an MTA sends again is recognised, and not stored again.
 
 An MTA repeats a message whose acknowledgement it did not get. So each delivery leaves a record in the transaction that
 stores the message, under idempotency keys: the same when it comes again, see `delivery.inbound.deduplication`. A key
@@ -16,11 +16,11 @@ from datetime import timedelta
 
 from bson import ObjectId
 from pymongo import ReturnDocument
-from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError
 
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Clock, Condition, Databases, Session, holding
 from storage.base.duplicates import is_duplicate
+from storage.queue.documents import ReceivedRecord
 
 _KEPT = timedelta(days=7)
 """Longer than an MTA tries: five days (RFC 5321 §4.5.4.1)."""
@@ -29,7 +29,7 @@ _PENDING = timedelta(minutes=10)
 
 
 class Repeated(Exception):
-    """Somebody else has just recorded the same delivery, or is about to."""
+    """The same delivery has just been recorded by another process, or is about to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,38 +49,38 @@ class Known:
 
 
 class Received:
-    """Repository of deliveries."""
+    """Repository of the idempotency keys of deliveries."""
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
-        self._collection = databases.main["received"]
+        self._collection = holding(databases.main["received"], ReceivedRecord)
         self._messages = databases.main["messages"]
         self._clock = clock
 
     def known(self, keys: Sequence[Key], own: ObjectId | None = None) -> Known | None:
-        """The earlier delivery with one of these keys; what an attempt at the `own` message left is none.
+        """Return the earlier delivery with one of these keys, apart from attempts at the `own` message.
 
-        Raises Repeated while another one of the same message is on its way.
+        Raises Repeated while another delivery of the same message is on its way.
         """
         rows = self._collection.find({"_id": {"$in": [key.digest for key in keys]}})
-        found = [self._judged(row) for row in rows if row["message"] != own]
-        return next((known for known in found if known), None)
+        judged = [self._judged(row) for row in rows if row["message"] != own]
+        return next((known for known in judged if known), None)
 
-    def _judged(self, row: Document) -> Known | None:
-        message, there = row["message"], {"_id": row["message"]}
+    def _judged(self, row: ReceivedRecord) -> Known | None:
+        message = row["message"]
         if "mailbox" not in row:
-            return Known(message, row["done"] or self._is_there(there))
-        if self._is_there({**there, "mailbox": row["mailbox"]}):
+            return Known(message, row["done"] or self._exists({"_id": message}))
+        if self._exists({"_id": message, "mailbox": row["mailbox"]}):
             return Known(message, True)
         if not row["done"] and row["expires"] - self._clock() > _KEPT - _PENDING:
             raise Repeated
         self._collection.delete_one({"_id": row["_id"], "message": message})
         return None
 
-    def _is_there(self, wanted: Document) -> bool:
-        return self._messages.find_one(wanted, {"_id": 1}) is not None
+    def _exists(self, condition: Condition) -> bool:
+        return self._messages.find_one(condition, {"_id": 1}) is not None
 
-    def record(self, keys: Sequence[Key], message: ObjectId, session: ClientSession | None) -> None:
-        """Note a delivery together with what else the transaction does. Raises Repeated."""
+    def record(self, keys: Sequence[Key], message: ObjectId, session: Session) -> None:
+        """Record a delivery in the transaction that stores it. Raises Repeated."""
         rows = [self._row(key, message, done=session is not None) for key in keys]
         if session is None:
             self._claim(rows)
@@ -92,8 +92,8 @@ class Received:
                 raise Repeated from error
             raise
 
-    def _claim(self, rows: Sequence[Document]) -> None:
-        """Without transactions: the first who comes has it; what an earlier attempt at the same message left, too."""
+    def _claim(self, rows: Sequence[ReceivedRecord]) -> None:
+        """Without transactions: the first one claims the keys; an earlier attempt at the same message may have, too."""
         for row in rows:
             held = self._collection.find_one_and_update(
                 {"_id": row["_id"]}, {"$setOnInsert": row}, upsert=True, return_document=ReturnDocument.AFTER
@@ -101,16 +101,12 @@ class Received:
             if held is None or held["message"] != row["message"]:
                 raise Repeated
 
-    def _row(self, key: Key, message: ObjectId, *, done: bool) -> Document:
-        place = {"mailbox": key.mailbox} if key.mailbox else {}
-        return {
-            "_id": key.digest,
-            "message": message,
-            **place,
-            "done": done,
-            "expires": self._clock() + _KEPT,
-        }
+    def _row(self, key: Key, message: ObjectId, *, done: bool) -> ReceivedRecord:
+        row: ReceivedRecord = {"_id": key.digest, "message": message}
+        if key.mailbox:
+            row["mailbox"] = key.mailbox
+        return {**row, "done": done, "expires": self._clock() + _KEPT}
 
     def finish(self, keys: Sequence[Key]) -> None:
-        """Without transactions: what was pending is done."""
+        """Mark the pending records as done, without transactions."""
         self._collection.update_many({"_id": {"$in": [key.digest for key in keys]}}, {"$set": {"done": True}})

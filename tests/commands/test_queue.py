@@ -10,7 +10,8 @@ import pytest
 from bson import ObjectId
 
 from delivery.sending.enqueue import Submission, enqueueing, server_of
-from storage.queue.outbound import Delivery
+from storage.queue.documents import Attempt, Deferred
+from storage.queue.outbound_queue import Delivery
 from storage.store import Store
 
 RAW = b"From: ada@example.com\r\nSubject: Hello\r\n\r\nDear Grace\r\n"
@@ -40,11 +41,11 @@ def queued(store: Store) -> str:
 
 
 def put_off(store: Store) -> None:
-    entry = store.queue.claim_of("relay", timedelta(minutes=1), "example.org")
+    entry = store.queue_claims.claim_for_domain("relay", timedelta(minutes=1), "example.org")
     assert entry
-    log = [{"time": 1, "host": "mx.example.org", "response": "450 4.2.2 full"}]
-    deferred = {"count": 3, "response": "450 4.2.2 full", "log": log}
-    store.queue.defer(entry, "relay", store.clock() + timedelta(hours=1), deferred)
+    log: list[Attempt] = [{"time": 1, "host": "mx.example.org", "response": "450 4.2.2 full"}]
+    deferred: Deferred = {"count": 3, "response": "450 4.2.2 full", "log": log}
+    store.queue_claims.defer(entry, "relay", store.clock() + timedelta(hours=1), deferred)
 
 
 def test_an_empty_queue(run: Any) -> None:
@@ -70,7 +71,7 @@ def test_what_waits_is_listed(run: Any, store: Store, queued: str) -> None:
 
 
 def test_the_states(run: Any, store: Store, queued: str) -> None:
-    assert store.queue.claim_of("relay", timedelta(minutes=1), "example.org")
+    assert store.queue_claims.claim_for_domain("relay", timedelta(minutes=1), "example.org")
     later = {"$set": {"queued": store.clock() + timedelta(days=1)}}
     store.databases.sender["zone-queue"].update_one({"seq": "002"}, later)
     rows = json.loads(run("queue", "show", queued, "--json").stdout)["recipients"]

@@ -177,7 +177,7 @@ class Died(BaseException):
 
 
 STEPS = [
-    ("users", "reserve_storage"), ("mailboxes", "allocate"), ("journal", "append"), ("outbound", "add_entries"),
+    ("users", "reserve_storage"), ("mailboxes", "allocate"), ("journal", "append"), ("outbound_queue", "enqueue"),
     ("received", "record"),
 ]  # fmt: skip
 ENDS = [(transactions, *step) for transactions in (True, False) for step in STEPS]
@@ -208,7 +208,7 @@ def test_a_process_that_ends_at_any_step(
 
     with monkeypatch.context() as patch:
         patch.setattr(getattr(store, where), method, dies)
-        patch.setattr(store.outbound, "remove", lambda _: 0)
+        patch.setattr(store.outbound_queue, "remove", lambda _: 0)
         patch.setattr(store.answered, "give_back", dies)
         with pytest.raises(Died):
             inbound.deliver(arrival, recipient)

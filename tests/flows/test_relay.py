@@ -179,7 +179,7 @@ def test_kill_9_in_the_middle_of_the_queue(mongod: Mongod, store: Store, sink: C
     files = store.databases.sender["mail.files"]
     assert files.count_documents({}) <= kills * CONNECTIONS, "those whose last recipient had just gone"
     files.update_many({}, {"$set": {"uploadDate": store.clock() - timedelta(days=2)}})
-    store.outbound.sweep(100)
+    store.outbound_queue.sweep(100)
     assert files.count_documents({}) == 0
     print(f"{len(expected)} recipients, {kills} kills, {twice} of them twice")
 

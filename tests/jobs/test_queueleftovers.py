@@ -9,7 +9,7 @@ import pytest
 
 from jobs.queue_leftovers import LOCK, sweep_queue
 from storage.base.chunks import CHUNK_SIZE
-from storage.queue.outbound import Delivery, new_queue_id
+from storage.queue.outbound_queue import Delivery, new_queue_id
 from storage.store import Store
 from tests.jobs.conftest import HandClock
 
@@ -19,7 +19,7 @@ BODY = b"x" * (2 * CHUNK_SIZE + 1)
 def uploaded(store: Store) -> str:
     """The id of a message that never got into the queue."""
     queue_id = new_queue_id(store.clock())
-    store.outbound.put({"id": queue_id, "from": "ada@example.com"}, BODY)
+    store.outbound_queue.put({"id": queue_id, "from": "ada@example.com"}, BODY)
     return queue_id
 
 
@@ -39,7 +39,7 @@ def numbers(store: Store) -> tuple[int, int]:
 
 def test_leftovers_of_a_day_go(store: Store, clock: HandClock) -> None:
     queued = uploaded(store)
-    store.outbound.add_entries(queued, [Delivery("grace@example.org")], clock.now + timedelta(days=4))
+    store.outbound_queue.enqueue(queued, [Delivery("grace@example.org")], clock.now + timedelta(days=4))
     uploaded(store)
     for _ in range(3):
         broken_off(store)
@@ -49,7 +49,7 @@ def test_leftovers_of_a_day_go(store: Store, clock: HandClock) -> None:
     assert numbers(store) == (2, 3 + 3 + 3 * 2)
     assert sweep_queue(store) == 4
     assert numbers(store) == (1, 3)
-    read = store.outbound.read(queued)
+    read = store.outbound_queue.read(queued)
     assert read
     assert read[1] == BODY
     assert sweep_queue(store) == 0

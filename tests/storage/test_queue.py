@@ -6,15 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
 from storage.base.database import DatabaseNames
-from storage.queue.outbound import Delivery, new_queue_id
-from storage.queue.queue import Entry
+from storage.queue.claims import Entry
+from storage.queue.documents import EntryOptions
+from storage.queue.outbound_queue import Delivery, new_queue_id
 from storage.store import Store
 from tests.rows import Row
 from tests.storage.conftest import together
@@ -34,14 +35,14 @@ def queue(store: Store) -> Iterator[Store]:
 
 def put(store: Store, *recipients: str, later: timedelta = timedelta(0), **options: Any) -> str:
     queue_id = new_queue_id(store.clock())
-    store.outbound.put({"id": queue_id, "from": "ada@example.com"}, b"Hello")
-    deliveries = [Delivery(recipient, options) for recipient in recipients]
-    store.outbound.add_entries(queue_id, deliveries, store.clock() + later)
+    store.outbound_queue.put({"id": queue_id, "from": "ada@example.com"}, b"Hello")
+    deliveries = [Delivery(recipient, cast(EntryOptions, options)) for recipient in recipients]
+    store.outbound_queue.enqueue(queue_id, deliveries, store.clock() + later)
     return queue_id
 
 
 def claim(store: Store, owner: str = "one", **options: Any) -> Entry | None:
-    return store.queue.claim_next(owner, SPAN, **options)
+    return store.queue_claims.claim_next(owner, SPAN, **options)
 
 
 def row(store: Store, entry: Entry) -> Row | None:
@@ -78,7 +79,7 @@ def test_what_is_not_due_or_not_free_is_not_claimed(queue: Store) -> None:
     put(queue, "later@example.org", later=timedelta(minutes=1))
     for fields in ({"sendingZone": "bulk"}, {"assigned": "mta1"}, {"locked": True}):
         put(queue, "other@example.org", **fields)
-    assert not queue.queue.has_due()
+    assert not queue.queue_claims.has_due()
     assert claim(queue) is None
 
 
@@ -103,16 +104,16 @@ def test_busy_domains_are_passed_over(queue: Store) -> None:
 def test_of_a_domain_the_longest_due_is_the_first(queue: Store) -> None:
     late = put(queue, "x@example.org", later=timedelta(minutes=-1))
     early = put(queue, "x@example.org", later=timedelta(minutes=-9))
-    found = [queue.queue.claim_of("one", SPAN, "example.org") for _ in range(3)]
+    found = [queue.queue_claims.claim_for_domain("one", SPAN, "example.org") for _ in range(3)]
     assert [entry and entry.queue_id for entry in found] == [early, late, None]
 
 
 class TestLeases:
     def test_a_lapsed_claim_is_free_again(self, queue: Store) -> None:
         put(queue, "x@example.org")
-        entry = queue.queue.claim_next("dead", timedelta(seconds=-1))
+        entry = queue.queue_claims.claim_next("dead", timedelta(seconds=-1))
         assert entry
-        assert queue.queue.release_lapsed() == 1
+        assert queue.queue_claims.release_lapsed() == 1
         again = claim(queue, "two")
         assert again
         assert again.key == entry.key
@@ -120,24 +121,24 @@ class TestLeases:
     def test_a_renewed_one_is_not(self, queue: Store) -> None:
         put(queue, "x@example.org", "y@example.org")
         for _ in range(2):
-            queue.queue.claim_next("one", timedelta(seconds=-1))
-        assert queue.queue.renew("one", SPAN) == 2
-        assert queue.queue.release_lapsed() == 0
+            queue.queue_claims.claim_next("one", timedelta(seconds=-1))
+        assert queue.queue_claims.renew("one", SPAN) == 2
+        assert queue.queue_claims.release_lapsed() == 0
 
     def test_that_of_a_zonemta_is_left_alone(self, queue: Store) -> None:
         put(queue, "x@example.org", locked=True, lockTime=1, assigned="mta1")
-        assert queue.queue.release_lapsed() == 0
+        assert queue.queue_claims.release_lapsed() == 0
         assert claim(queue) is None
 
     def test_whoever_lost_a_claim_changes_nothing(self, queue: Store) -> None:
         put(queue, "x@example.org")
-        lost = queue.queue.claim_next("dead", timedelta(seconds=-1))
+        lost = queue.queue_claims.claim_next("dead", timedelta(seconds=-1))
         assert lost
-        queue.queue.release_lapsed()
+        queue.queue_claims.release_lapsed()
         assert claim(queue, "two")
-        assert not queue.queue.finish(lost, "dead")
-        assert not queue.queue.defer(lost, "dead", queue.clock(), {})
-        assert not queue.queue.release(lost, "dead")
+        assert not queue.queue_claims.finish(lost, "dead")
+        assert not queue.queue_claims.defer(lost, "dead", queue.clock(), {})
+        assert not queue.queue_claims.release(lost, "dead")
         found = row(queue, lost)
         assert found
         assert found["assigned"] == "two"
@@ -148,43 +149,43 @@ class TestOperator:
         put(queue, "later@example.org", later=timedelta(hours=1))
         put(queue, "now@example.org")
         put(queue, "x@example.net")
-        listed = [r["recipient"] for r in queue.queue.waiting()]
+        listed = [r["recipient"] for r in queue.outbound_queue.waiting()]
         assert listed == ["now@example.org", "x@example.net", "later@example.org"]
-        assert [r["recipient"] for r in queue.queue.waiting(limit=1)] == ["now@example.org"]
-        of_domain = [r["recipient"] for r in queue.queue.waiting(domain="example.org")]
+        assert [r["recipient"] for r in queue.outbound_queue.waiting(limit=1)] == ["now@example.org"]
+        of_domain = [r["recipient"] for r in queue.outbound_queue.waiting(domain="example.org")]
         assert of_domain == ["now@example.org", "later@example.org"]
 
     def test_tried_again_at_once(self, queue: Store) -> None:
         queue_id = put(queue, "a@example.org", "b@example.org", later=timedelta(hours=1), assigned="mta1")
-        assert queue.queue.retry(queue_id, ["002"]) == 1
+        assert queue.outbound_queue.retry(queue_id, ["002"]) == 1
         entry = claim(queue)
         assert entry
         assert entry.seq == "002"
-        assert queue.queue.retry(queue_id) == 1, "not the one that is being tried"
-        assert queue.queue.retry("0" * 18) == 0
+        assert queue.outbound_queue.retry(queue_id) == 1, "not the one that is being tried"
+        assert queue.outbound_queue.retry("0" * 18) == 0
 
     def test_removed_with_its_message(self, queue: Store) -> None:
         queue_id = put(queue, "a@example.org", "b@example.org")
-        assert queue.queue.remove(queue_id, ["001"]) == 1
-        assert queue.outbound.envelope(queue_id)
-        assert queue.queue.remove(queue_id) == 1
-        assert queue.outbound.envelope(queue_id) is None
-        assert queue.queue.remove(queue_id) == 0
+        assert queue.outbound_queue.remove(queue_id, ["001"]) == 1
+        assert queue.outbound_queue.envelope(queue_id)
+        assert queue.outbound_queue.remove(queue_id) == 1
+        assert queue.outbound_queue.envelope(queue_id) is None
+        assert queue.outbound_queue.remove(queue_id) == 0
 
 
 class TestFiles:
     def test_a_message_is_read_back(self, queue: Store) -> None:
         queue_id = put(queue, "a@example.org")
-        found = queue.outbound.read(queue_id)
+        found = queue.outbound_queue.read(queue_id)
         assert found
         assert (found[0]["from"], found[1]) == ("ada@example.com", b"Hello")
-        assert queue.outbound.read("0" * 18) is None
+        assert queue.outbound_queue.read("0" * 18) is None
 
     def test_leftovers_are_found_by_indexes(self, queue: Store) -> None:
         for _ in range(10):
             put(queue, "a@example.org")
         late = Store(queue.databases.client, queue.databases.names, lambda: queue.clock() + timedelta(days=2))
-        entries, pieces = plans(queue, lambda: late.outbound.sweep(10))
+        entries, pieces = plans(queue, lambda: late.outbound_queue.sweep(10))
         assert (indexes(entries), indexes(pieces)) == ({"by_upload"}, {"files_id_1_n_1"})
         assert [list(values(plan, "collectionScans")) for plan in (entries, pieces)] == [[0], [0]]
         assert max(values(pieces, "totalKeysExamined")) == 10, "a key a message, however many pieces it has"
@@ -227,19 +228,21 @@ class TestLongQueue:
             assert read < 20, (after, busy)
 
     def test_so_do_those_of_one_domain(self, long: Store) -> None:
-        assert self.keys_read(long, lambda: long.queue.claim_of("one", SPAN, "big.example")) < 20
+        assert (
+            self.keys_read(long, lambda: long.queue_claims.claim_for_domain("one", SPAN, "big.example")) < 20
+        )
 
     def test_the_look_whether_anything_is_due(self, long: Store) -> None:
-        assert self.keys_read(long, long.queue.has_due) < 20
+        assert self.keys_read(long, long.queue_claims.has_due) < 20
 
     def test_leases(self, long: Store) -> None:
         for _ in range(5):
             claim(long, "some")
-        assert self.keys_read(long, lambda: long.queue.renew("some", SPAN)) < 20
-        assert self.keys_read(long, long.queue.release_lapsed) < 50
+        assert self.keys_read(long, lambda: long.queue_claims.renew("some", SPAN)) < 20
+        assert self.keys_read(long, long.queue_claims.release_lapsed) < 50
 
     def test_a_listing_reads_its_page(self, long: Store) -> None:
-        assert self.keys_read(long, lambda: list(long.queue.waiting(limit=100))) <= 101
+        assert self.keys_read(long, lambda: list(long.outbound_queue.waiting(limit=100))) <= 101
 
     def test_when_all_of_a_thousand_domains_wait_for_later(self, long: Store) -> None:
         """The turn goes past each domain once, not past each recipient."""

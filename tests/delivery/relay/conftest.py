@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bson import ObjectId
@@ -21,8 +21,9 @@ from delivery.relay.routes import Routes, SmartHost, Tls
 from delivery.relay.session import Timeouts
 from delivery.sending.enqueue import Submission, enqueueing
 from storage.base.database import DatabaseNames
-from storage.queue.outbound import Delivery
-from storage.queue.queue import Entry
+from storage.queue.claims import Entry
+from storage.queue.documents import EntryOptions
+from storage.queue.outbound_queue import Delivery
 from storage.store import Store
 from tests.authority import ROOT, issue
 from tests.conftest import emptied
@@ -105,8 +106,9 @@ def message(raw: bytes = RAW, sender: str = "ada@example.com") -> Message:
 def entry(recipient: str = "grace@example.org", **options: Any) -> Entry:
     """A recipient without a queue."""
     domain = recipient.rpartition("@")[2].strip("[]")
+    reached = cast(EntryOptions, options)
     return Entry(
-        ObjectId(), "0123456789abcdef01", "001", recipient, domain, datetime.now(UTC), options=options
+        ObjectId(), "0123456789abcdef01", "001", recipient, domain, datetime.now(UTC), options=reached
     )
 
 
@@ -204,14 +206,14 @@ class Bench:
     def __init__(self, store: Store, carrier: Carrier, **options: Any) -> None:
         self.store = store
         self.carrier = carrier
-        self.lease = Lease(store.queue, timedelta(seconds=options.pop("lease", 60)))
+        self.lease = Lease(store.queue_claims, timedelta(seconds=options.pop("lease", 60)))
         notes = Outcomes(store, self.lease, "relay.example.com", sleep=lambda seconds: None)
         self.worker = Worker(Source(store), carrier, notes, self.lease)
         self.relay = Relay(store, carrier, self.worker, self.lease, poll=0.02, **options)
 
     def round(self) -> None:
         """Deliver all that is due now, one after the other."""
-        while claimed := self.store.queue.claim_next(self.lease.owner, self.lease.span):
+        while claimed := self.store.queue_claims.claim_next(self.lease.owner, self.lease.span):
             self.worker.handle(claimed)
         self.carrier.sessions.close()
 

@@ -17,7 +17,7 @@ from pymongo.errors import AutoReconnect
 from delivery.relay.routes import SmartHost
 from delivery.relay.session import Timeouts
 from delivery.sending.enqueue import server_of
-from storage.queue.outbound import Delivery
+from storage.queue.outbound_queue import Delivery
 from storage.store import Store
 from tests.delivery.relay.conftest import RAW, Bench, Clock, files, make_carrier, put, rows, to_sinks
 from tests.delivery.relay.sinks import FakeDns, Sink
@@ -153,7 +153,7 @@ def test_a_report_stands_in_the_queue_like_any_message(queue_store: Store, sink:
     Bench(queue_store, through(server)).round()
     (row,) = rows(queue_store)
     assert (row["recipient"], row["domain"], row["seq"]) == ("ada@example.com", "example.com", "001")
-    envelope = queue_store.outbound.envelope(row["id"])
+    envelope = queue_store.outbound_queue.envelope(row["id"])
     assert envelope
     assert (envelope["from"], envelope["reason"], envelope["interface"]) == ("", "bounce", "bounce")
 
@@ -174,10 +174,10 @@ def test_cancelled_until_it_is_claimed(queue_store: Store, sink: Start) -> None:
     server = sink()
     first, second = put(queue_store, "a@example.org"), put(queue_store, "b@example.org")
     bench = Bench(queue_store, through(server))
-    claimed = queue_store.queue.claim_next(bench.lease.owner, bench.lease.span)
+    claimed = queue_store.queue_claims.claim_next(bench.lease.owner, bench.lease.span)
     assert claimed
     assert claimed.queue_id == first
-    assert (queue_store.outbound.remove(first), queue_store.outbound.remove(second)) == (0, 1)
+    assert (queue_store.outbound_queue.remove(first), queue_store.outbound_queue.remove(second)) == (0, 1)
     assert files(queue_store) == (1, 1)
     bench.worker.handle(claimed)
     bench.round()
@@ -213,14 +213,17 @@ def test_a_database_that_is_away_as_it_is_noted(
     server = sink()
     put(queue_store, "grace@example.org")
     bench = Bench(queue_store, through(server))
-    finish, failures = queue_store.queue.finish, iter([AutoReconnect("away"), AutoReconnect("away"), None])
+    finish, failures = (
+        queue_store.queue_claims.finish,
+        iter([AutoReconnect("away"), AutoReconnect("away"), None]),
+    )
 
     def sometimes(*arguments: Any) -> bool:
         if error := next(failures):
             raise error
         return finish(*arguments)
 
-    monkeypatch.setattr(queue_store.queue, "finish", sometimes)
+    monkeypatch.setattr(queue_store.queue_claims, "finish", sometimes)
     bench.round()
     bench.round()
     assert len(server.mails) == 1
@@ -305,7 +308,7 @@ class TestRunning:
         server = sink()
         put(store, "grace@example.org")
         dead = Bench(store, through(server), lease=1)
-        assert store.queue.claim_next(dead.lease.owner, dead.lease.span)
+        assert store.queue_claims.claim_next(dead.lease.owner, dead.lease.span)
         living = Bench(store, through(server), lease=2)
         run_until(living, lambda: not rows(store))
         assert server.recipients == ["grace@example.org"]

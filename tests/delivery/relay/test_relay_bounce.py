@@ -11,11 +11,12 @@ from bson import ObjectId
 
 from delivery.relay.bounce import Bounce, bounce
 from delivery.relay.replies import Reply
+from storage.queue.documents import QueueEnvelope
 from tests.delivery.relay.conftest import entry
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PARENT = ObjectId()
-ENVELOPE: dict[str, Any] = {
+ENVELOPE: QueueEnvelope = {
     "id": "0123456789abcdef01",
     "from": "ada@example.com",
     "messageId": "<1@example.com>",
@@ -29,7 +30,7 @@ ENVELOPE: dict[str, Any] = {
 REFUSED = Reply(550, "5.1.1", "No such user", "mx.example.org")
 
 
-def report(envelope: dict[str, Any] = ENVELOPE, reply: Reply = REFUSED, **fields: Any) -> Bounce:
+def report(envelope: QueueEnvelope = ENVELOPE, reply: Reply = REFUSED, **fields: Any) -> Bounce:
     recipient = replace(entry(), **fields)
     made = bounce(envelope, recipient, reply, name="relay.example.com", now=NOW, arrived=NOW)
     assert made
@@ -48,6 +49,7 @@ def test_it_goes_to_the_sender_and_from_nobody() -> None:
 
 def test_a_null_sender_gets_none_and_a_forged_one() -> None:
     forged = {**ENVELOPE, "mallard": {"unreported": True}}
+    envelope: Any
     for envelope in ({**ENVELOPE, "from": ""}, {**ENVELOPE, "from": None}, forged):
         assert bounce(envelope, entry(), REFUSED, name="r", now=NOW, arrived=NOW) is None
 

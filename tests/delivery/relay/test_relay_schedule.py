@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from delivery.relay.replies import Reply
 from delivery.relay.schedule import LIFETIME, Schedule, pauses
+from storage.queue.documents import Deferred
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 REPLY = Reply(450, "4.2.2", "Mailbox full", "mx.example.org")
@@ -49,7 +51,8 @@ def test_what_is_remembered_of_an_attempt() -> None:
 
 def attempts(schedule: Schedule) -> list[datetime]:
     """When the attempts are, from the first to the one after which there is none."""
-    found, now, before = [NOW], NOW, {}
+    found, now = [NOW], NOW
+    before: Deferred = {}
     while later := schedule.next(before, REPLY, now):
         now, before = later
         found.append(now)
@@ -83,7 +86,7 @@ def test_what_was_deferred_together_comes_back_apart() -> None:
 
 
 def test_the_log_does_not_grow_for_ever() -> None:
-    before: dict[str, object] = {}
+    before: Deferred = {}
     for _ in range(100):
         later = Schedule([10]).next(before, REPLY, NOW)
         assert later
@@ -94,7 +97,7 @@ def test_the_log_does_not_grow_for_ever() -> None:
 
 
 def test_what_another_program_remembered() -> None:
-    before = {"first": int((NOW - timedelta(days=6)).timestamp() * 1000), "count": 3, "log": {"a": 1}}
+    before: Any = {"first": int((NOW - timedelta(days=6)).timestamp() * 1000), "count": 3, "log": {"a": 1}}
     assert Schedule([10]).next(before, REPLY, NOW) is None
     later = Schedule([10]).next({**before, "first": int(NOW.timestamp() * 1000)}, REPLY, NOW)
     assert later

@@ -11,7 +11,7 @@ import pytest
 from delivery.relay.message import Signer, Source
 from delivery.relay.relay import Worker
 from delivery.relay.routes import SmartHost
-from storage.queue.outbound import Delivery
+from storage.queue.outbound_queue import Delivery
 from storage.store import Store
 from tests.delivery.relay.conftest import RAW, Bench, make_carrier, put, rows
 from tests.delivery.relay.sinks import FakeDns, Sink

@@ -23,7 +23,7 @@ from server.metrics.gauges import Gauges
 from server.metrics.page import OnAddress, serve_beside, share_numbers
 from server.processes.request_watch import RequestWatch
 from server.settings.table import Settings
-from storage.queue.outbound import Delivery, new_queue_id
+from storage.queue.outbound_queue import Delivery, new_queue_id
 from storage.store import Store
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -111,8 +111,8 @@ def test_what_waits_is_read_from_the_database(watched: Store, make_user: Callabl
     now = watched.clock()
     ids = [new_queue_id(now) for _ in range(2)]
     for queue_id in ids:
-        watched.outbound.put({"id": queue_id}, b"x")
-        watched.outbound.add_entries(queue_id, [Delivery("a@example.com"), Delivery("b@example.com")], now)
+        watched.outbound_queue.put({"id": queue_id}, b"x")
+        watched.outbound_queue.enqueue(queue_id, [Delivery("a@example.com"), Delivery("b@example.com")], now)
     watched.tasks.add("quota", {})
     found = samples(Metrics().page(Gauges(watched)))
     assert value(found, "mallard_database_up") == 1

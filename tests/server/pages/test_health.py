@@ -31,7 +31,7 @@ def away(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr("server.pages.health._ANSWER_SECONDS", 0.3)
     elsewhere: MongoClient[dict[str, Any]] = MongoClient("mongodb://hush:hush@127.0.0.1:1")
     monkeypatch.setattr(store.databases, "client", elsewhere)
-    monkeypatch.setattr(store.outbound, "_queue", elsewhere["secretname"]["zone-queue"])
+    monkeypatch.setattr(store.outbound_queue, "_queue", elsewhere["secretname"]["zone-queue"])
     return store
 
 
