@@ -12,7 +12,7 @@ from accounts.context import Context
 from security.targets import without_password
 from storage.accounts.documents import User
 from storage.accounts.user_changes import KeyFacts, NewPassword, UserChange
-from storage.accounts.users import COUNTER_OF
+from storage.base.counters import COUNTER_OF, counter_key
 from storage.base.database import Session
 
 
@@ -81,7 +81,7 @@ def _reset_counters(context: Context, before: User, update: AccountUpdate) -> No
     old: Mapping[str, Any] = before
     changed = [name for name in COUNTER_OF if name in update.fields and update.fields[name] != old.get(name)]
     if changed:
-        context.store.counters.reset(f"{COUNTER_OF[name]}:{before['_id']}" for name in changed)
+        context.store.counters.reset(counter_key(name, before["_id"]) for name in changed)
 
 
 def _log_update(context: Context, user: ObjectId, update: AccountUpdate) -> None:

@@ -11,6 +11,7 @@ from accounts.login import Login
 from accounts.second_factors import CUSTOM, TOTP, read_account, use_code
 from problems import AuthFailed, InvalidTotpNonce
 from storage.accounts.documents import User
+from storage.accounts.user_fields import is_closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def _require_login(context: Context, account: User, nonce: str) -> None:
     """Raises InvalidTotpNonce where no such log-in waits, AuthFailed where the account was closed meanwhile."""
     if not context.store.pending_logins.find(nonce, account, TOTP):
         raise InvalidTotpNonce
-    if account.get("disabled") or account.get("suspended"):
+    if is_closed(account):
         raise AuthFailed(id=account["_id"])
 
 

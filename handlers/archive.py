@@ -5,7 +5,7 @@ from __future__ import annotations
 from bson import ObjectId
 
 from handlers.call import Answer, Body, Call
-from handlers.messages.rows import Rows, add_logos
+from handlers.messages.answers import Rows, add_logos
 from mail.listing import entry
 from problems import InvalidInput
 from storage.base.paging import Paging

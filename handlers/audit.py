@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import structlog
 from bson import ObjectId
 
-from handlers.answer import Stream
+from handlers.answers import Stream
 from handlers.call import Answer, Body, Call
 from mail import mbox
 from problems import InvalidInput

@@ -10,16 +10,18 @@ from urllib.parse import quote
 
 from bson import ObjectId
 
-from handlers.answer import Stream
+from handlers.answers import Stream
 from handlers.call import Answer, Body, Call
 from mail.textual import from_base64, from_hex
-from problems import InvalidInput, OverQuota, Problem, RequestTooLarge, UserDisabled
+from problems import InvalidInput, OverQuota, Problem, RequestTooLarge
 from storage.accounts.documents import User
+from storage.accounts.user_fields import require_active
 from storage.base.database import Document
 from storage.base.paging import Paging
 from storage.messages.files import MOST_FILES
 
 LARGEST = 67_108_864
+_OF_UPLOAD = {"quota": 1, "storageUsed": 1, "disabled": 1, "suspended": 1}
 _TYPES = MimeTypes()
 _ANY_TYPE = "application/octet-stream"
 _MEDIA_TYPE = re.compile(r"([a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+)(\s*;[\x20-\x7e]*)?", re.I)
@@ -51,9 +53,7 @@ def _listed(file: Document) -> Answer:
 
 def upload_file(call: Call, user: ObjectId, body: Body) -> Answer:
     """Keep a file, whose content is a field or comes piece by piece."""
-    account = call.store.users.get(user, {"quota": 1, "storageUsed": 1, "disabled": 1, "suspended": 1})
-    if account.get("disabled") or account.get("suspended"):
-        raise UserDisabled
+    account = require_active(call.store.users.get(user, _OF_UPLOAD))
     if "raw" not in body and "content" not in body:
         raise InvalidInput({"content": '"content" is required'})
     room = _room(call, account)
@@ -66,22 +66,27 @@ def upload_file(call: Call, user: ObjectId, body: Body) -> Answer:
 
 
 def _room(call: Call, account: User) -> int:
-    """Bytes that an account may still keep: its quota holds for messages and files together.
+    """Bytes that an account may still keep. Raises OverQuota where it has as many files as it may."""
+    room, count = _left(call, account)
+    if count >= MOST_FILES:
+        raise OverQuota(f"An account keeps {MOST_FILES} files at most")
+    return room
+
+
+def _left(call: Call, account: User) -> tuple[int, int]:
+    """The bytes left of an account's quota, which holds for messages and files together, and how many files it has.
 
     Files stay out of `storageUsed`, which WildDuck and a recalculation of the quota make of messages alone.
     """
     kept, count = call.store.files.usage(account["_id"])
     allowed = account.get("quota") or int(call.store.settings.get("const:max:storage"))
-    if count >= MOST_FILES:
-        raise OverQuota(f"An account keeps {MOST_FILES} files at most")
-    return int(allowed - max(account.get("storageUsed", 0), 0) - kept)
+    return int(allowed - max(account.get("storageUsed", 0), 0) - kept), count
 
 
 def _keep_within(call: Call, account: User, file_id: ObjectId) -> None:
     """Take a file back that is too much. Counted again with it, so that none of those that come at once slips past."""
-    kept, count = call.store.files.usage(account["_id"])
-    allowed = account.get("quota") or int(call.store.settings.get("const:max:storage"))
-    if count > MOST_FILES or kept + max(account.get("storageUsed", 0), 0) > allowed:
+    room, count = _left(call, account)
+    if count > MOST_FILES or room < 0:
         call.store.files.delete(account["_id"], file_id)
         raise OverQuota
 

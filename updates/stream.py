@@ -10,7 +10,7 @@ from typing import Protocol
 import orjson
 from bson import ObjectId
 
-from problems import UserDisabled
+from storage.accounts.user_fields import require_active
 from storage.events.documents import JournalEntry, Notice
 from storage.events.updates import PAGE
 from storage.store import Store
@@ -62,9 +62,7 @@ def open_stream(
     It ends with the record of `token`; `disconnect` cuts the client's connection. Raises UserDisabled and
     TooManyStreams.
     """
-    account = store.users.get(user, {"disabled": 1, "suspended": 1})
-    if account.get("disabled") or account.get("suspended"):
-        raise UserDisabled
+    require_active(store.users.get(user, {"disabled": 1, "suspended": 1}))
     listener = streams.open(user, token, disconnect)
     try:
         newest = store.updates.catch_up(user)

@@ -16,7 +16,9 @@ from delivery.inbound.replies import (
 )
 from security.normalize import domain_of, normalize_address
 from storage.accounts.documents import User
+from storage.accounts.user_fields import is_closed
 from storage.addresses.documents import Address, Owner
+from storage.base.counters import counter_key
 from storage.store import Store
 
 CHECKS = ("disabled", "quota", "rate")
@@ -84,7 +86,7 @@ class Recipients:
             raise Refused(UNKNOWN_DOMAIN)
 
     def _check_account(self, account: User, size: int) -> None:
-        if "disabled" in self._checks and (account.get("disabled") or account.get("suspended")):
+        if "disabled" in self._checks and is_closed(account):
             raise Refused(DISABLED)
         if "quota" in self._checks:
             self._check_quota(account, size)
@@ -100,7 +102,7 @@ class Recipients:
 
     def _check_rate(self, account: User) -> None:
         most = int(account.get("receivedMax") or _RATE)
-        key = f"rl:rcpt:{account['_id']}"
+        key = counter_key("receivedMax", account["_id"])
         if not self._store.counters.add(key, 1, most, _RATE_SECONDS).allowed:
             raise Refused(TOO_MANY_MESSAGES)
 

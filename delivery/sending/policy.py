@@ -10,22 +10,16 @@ from mail.compose import Mailbox, mailbox_field
 from mail.headers import decoded_addresses, flat_addresses
 from mail.mime_tree import header_lines, parsed_header
 from mail.rewrite import fields_of, with_field
-from problems import InvalidInput, RateLimited, TooManyItems, UserDisabled
+from problems import InvalidInput, RateLimited, TooManyItems
 from security.normalize import lookup_address, normalize_address
 from storage.accounts.documents import User
 from storage.addresses.documents import Owner
+from storage.base.counters import counter_key
 from storage.store import Store
 
 _MOST_AUTHORS = 10  # each is looked up
 _LONGEST_FROM = 4096  # of a field beyond all measure, not all is read
 _LATEST = timedelta(days=3 * 365)
-
-
-def require_active(account: User) -> User:
-    """The account itself. Raises UserDisabled: one that is disabled or suspended sends and stores nothing."""
-    if account.get("disabled") or account.get("suspended"):
-        raise UserDisabled
-    return account
 
 
 def permitted_sender(store: Store, user: Owner, address: str) -> str:
@@ -102,7 +96,7 @@ def counted_recipients(store: Store, user: User, count: int) -> Iterator[None]:
     if count > most:
         raise TooManyItems(f"Too many recipients, at most {most} are allowed", allowed=most)
     limit = int(user.get("recipients") or store.settings.get("const:max:recipients"))
-    with _counted(store, f"wdr:{user['_id']}", count, limit, "sending"):
+    with _counted(store, counter_key("recipients", user["_id"]), count, limit, "sending"):
         yield
 
 
@@ -110,7 +104,7 @@ def counted_recipients(store: Store, user: User, count: int) -> Iterator[None]:
 def counted_forwards(store: Store, owner: Owner, count: int) -> Iterator[None]:
     """The same for targets that an account, or a forwarded address, forwards to. Raises RateLimited."""
     limit = int(owner.get("forwards") or store.settings.get("const:max:forwards"))
-    with _counted(store, f"wdf:{owner['_id']}", count, limit, "forwarding"):
+    with _counted(store, counter_key("forwards", owner["_id"]), count, limit, "forwarding"):
         yield
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bson import ObjectId
 
-from handlers.addresses.answers import DATA, common, counter_key, forwarding, listed, owned
+from handlers.addresses.answers import DATA, common, forwarding, listed, owned
 from handlers.addresses.inputs import changed_address, checked_targets, new_address, stored_autoreply
 from handlers.call import Answer, Body, Call
 from mail.headers import decode_words
@@ -19,6 +19,7 @@ from problems import (
 from security.normalize import normalize_domain
 from storage.addresses.documents import Address
 from storage.addresses.listing import listing_filter
+from storage.base.counters import counter_key
 from storage.base.database import Document, Session
 from storage.base.paging import Paging
 
@@ -194,7 +195,7 @@ def update_forwarded_address(call: Call, id: ObjectId, body: Body) -> Answer:
     if not call.store.addresses.update(id, fields):
         raise AddressNotFound
     if "forwards" in fields and fields["forwards"] != before.get("forwards"):
-        call.store.counters.reset([counter_key(before)])
+        call.store.counters.reset([counter_key("forwards", before["_id"])])
     return {"success": True}
 
 
@@ -215,7 +216,7 @@ def delete_forwarded_address(call: Call, address: ObjectId) -> Answer:
         _emit(call, "address.forwarded.deleted", deleted, session)
 
     call.store.events.run(None, steps)
-    call.store.counters.reset([counter_key({"_id": address})])
+    call.store.counters.reset([counter_key("forwards", address)])
     return {"success": True}
 
 

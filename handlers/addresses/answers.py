@@ -8,14 +8,10 @@ from handlers.answers import target_values
 from handlers.call import Answer, Call
 from mail.custom_data import named_data
 from storage.addresses.documents import Address, AddressAutoreply
+from storage.base.counters import counter_key
 
 DATA = ("metaData", "internalData")
 _AUTOREPLY: Answer = {"status": False, "name": "", "subject": "", "text": "", "html": ""}
-
-
-def counter_key(address: Address) -> str:
-    """The counter of what an address has forwarded today."""
-    return f"wdf:{address['_id']}"
 
 
 def common(address: Address, data: Iterable[str] = DATA) -> Answer:
@@ -56,7 +52,7 @@ def listed(address: Address, data: Iterable[str]) -> Answer:
 def forwarding(call: Call, address: Address) -> Answer:
     """What a forwarded address shows beside."""
     allowed = address.get("forwards") or call.store.settings.get("const:max:forwards")
-    count = call.store.counters.peek(counter_key(address), allowed)
+    count = call.store.counters.peek(counter_key("forwards", address["_id"]), allowed)
     used = {"allowed": allowed, "used": count.value, "ttl": count.seconds_left or False}
     return {
         "targets": target_values(address),

@@ -8,26 +8,22 @@ from typing import Any
 
 from bson import ObjectId
 
-from handlers.answer import Stream
+from handlers.answers import Stream
 from handlers.call import Answer, Body, Call
-from handlers.messages.apply import search_apply_messages as search_apply_messages
+from handlers.messages.answers import Rows, add_logos, attachment_stream, rows, safe_html
+from handlers.messages.inputs import as_wildduck, checked_action
 from handlers.messages.outbound import delete_outbound_message as delete_outbound_message
 from handlers.messages.outbound import forward_stored_message as forward_stored_message
 from handlers.messages.outbound import submit_stored_message as submit_stored_message
-from handlers.messages.rows import Rows, add_logos, rows
 from handlers.messages.upload import upload
-from mail.charsets import decode as decode_charset
-from mail.display import replace_links, sanitize, shown
-from mail.download import safe_disposition, safe_type
+from mail.display import replace_links, shown
 from problems import InvalidInput
-from storage.base.database import Document
 from storage.base.paging import Paging
 from storage.messages.messages import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
 from storage.messages.uid_set import UidSet
 from storage.search.condition import condition
 from storage.search.message_search import search_order
 
-_LARGE_HTML = 32 * 1024
 _CHANGES = ("seen", "deleted", "flagged", "draft", "expires", "metaData")
 
 
@@ -65,7 +61,7 @@ def get_message(
     if mark_as_seen and "\\Seen" not in found["flags"]:
         call.store.message_changes.update(user, mailbox, UidSet((message,)), {"seen": True})
         found["flags"] = [*found["flags"], "\\Seen"]
-    html = _safe_html(call, found.get("html") or [])
+    html = safe_html(call, found.get("html") or [])
     if replace_cid_links:
         html = replace_links(html, f"/users/{user}/mailboxes/{mailbox}/messages/{message}")
     answer = {"success": True, **({"html": []} if replace_cid_links else {}), **shown(found, html)}
@@ -73,12 +69,6 @@ def get_message(
     if queued := call.store.outbound_queue.entries(found.get("outbound") or ()):
         answer["outbound"] = queued
     return answer
-
-
-def _safe_html(call: Call, parts: list[str]) -> list[str]:
-    if sum(map(len, parts)) < _LARGE_HTML:
-        return [sanitize(part) for part in parts]
-    return [call.offload(sanitize, part) for part in parts]
 
 
 def update_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Body) -> Answer:
@@ -136,23 +126,8 @@ def get_message_attachment(
     call: Call, user: ObjectId, mailbox: ObjectId, message: int, attachment: str, send_as_string: bool = False
 ) -> Stream:
     """The content of an attachment."""
-    found = call.store.messages.find(user, mailbox, message, OF_ATTACHMENT)
-    declared, disposition, chunks = call.store.messages.attachment(found, attachment.upper())
-    kind = safe_type(declared)
-    name = next((a["filename"] for a in found.get("attachments") or () if a["id"] == attachment.upper()), "")
-    headers = {"Content-Disposition": safe_disposition(kind, disposition, name or attachment.upper())}
-    if send_as_string and kind.startswith("text/"):
-        charset = _charset(found["mimeTree"], attachment.upper())
-        chunks = iter([decode_charset(b"".join(chunks), charset).encode()])
-        kind += "; charset=utf-8"
-    return Stream(chunks, kind, headers)
-
-
-def _charset(node: Mapping[str, Any], attachment_id: str) -> str:
-    if node.get("attachmentId") == attachment_id:
-        return str(node["parsedHeader"]["content-type"]["params"].get("charset") or "")
-    children = [*node.get("childNodes", ()), *([node["message"]] if node.get("message") else [])]
-    return next((found for child in children if (found := _charset(child, attachment_id))), "")
+    row = call.store.messages.find(user, mailbox, message, OF_ATTACHMENT)
+    return attachment_stream(call, row, attachment.upper(), as_text=send_as_string)
 
 
 def search_messages(
@@ -204,6 +179,19 @@ def search_messages(
     return page.answer(rows(call, user, page.rows, wanted), total=total, **more)
 
 
-def _or_group(terms: Mapping[str, Any]) -> Document:
+def _or_group(terms: Mapping[str, Any]) -> Body:
     names = ("query", "from", "to", "subject")
     return {**(terms.get("or") or {}), **{n: terms[f"or_{n}"] for n in names if terms.get(f"or_{n}")}}
+
+
+def search_apply_messages(call: Call, user: ObjectId, body: Body) -> Answer:
+    """Check all that can be checked now, and leave the change of what a search finds to a job."""
+    store = call.store
+    action = checked_action(body)
+    store.users.require(user)
+    condition(store.message_search.places(user), user, body)
+    if "moveTo" in action:
+        store.mailboxes.get(user, action["moveTo"])
+    data = {**{name: value for name, value in body.items() if name != "action"}, "user": str(user)}
+    task = store.tasks.add("search-apply", as_wildduck({**data, "action": action}))
+    return {"success": True, "scheduled": task, "existing": False}

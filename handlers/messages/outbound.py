@@ -22,8 +22,9 @@ from delivery.sending.policy import (
 from handlers.call import Call
 from mail.headers import flat_addresses
 from mail.rewrite import split, with_field
-from problems import MailLoop, MessageNotDraft, NoRecipients, QueueEntryNotFound, UserDisabled
+from problems import MailLoop, MessageNotDraft, NoRecipients, QueueEntryNotFound
 from storage.accounts.documents import Target, User
+from storage.accounts.user_fields import require_active
 from storage.base.database import Document, Session
 from storage.mailboxes.documents import Mailbox
 from storage.messages.intake import NewMessage
@@ -37,10 +38,7 @@ _MOST_HOPS = 30
 
 def active_account(call: Call, user: ObjectId) -> User:
     """The document of an account that may send. Raises UserNotFound or UserDisabled."""
-    account = call.store.users.get(user)
-    if account.get("disabled") or account.get("suspended"):
-        raise UserDisabled
-    return account
+    return require_active(call.store.users.get(user))
 
 
 def submit_stored_message(

@@ -23,8 +23,9 @@ from handlers.call import Call
 from mail.compose import Mailbox
 from mail.headers import flat_addresses
 from mail.mime_tree import parse
-from problems import EmptyMessage, MailboxNotFound, MessageNotFound, UserDisabled
+from problems import EmptyMessage, MailboxNotFound, MessageNotFound
 from storage.accounts.documents import User
+from storage.accounts.user_fields import require_active
 from storage.base.database import Document
 from storage.messages.intake import NewMessage
 
@@ -40,9 +41,7 @@ def upload(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Doc
     if body.get("raw") == "":
         body = {name: value for name, value in body.items() if name != "raw"}
     place = store.mailboxes.get(user, mailbox)
-    account = store.users.get(user)
-    if account.get("disabled") or account.get("suspended"):
-        raise UserDisabled
+    account = require_active(store.users.get(user))
     source = referred(store, account, body.get("reference"))
     if source:
         body = {**body, "draft": True}

@@ -14,7 +14,7 @@ from accounts.passwords import check_existing_password, reset_password
 from accounts.second_factors import demand_proof
 from accounts.sign_up import sign_up
 from delivery.welcome import greet
-from handlers.answer import Stream
+from handlers.answers import Stream
 from handlers.call import Answer, Body, Call
 from handlers.users.answers import account, deleted_account, listed
 from handlers.users.inputs import new_account, password_hash, stored_input

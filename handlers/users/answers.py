@@ -12,7 +12,7 @@ from handlers.answers import target_values
 from handlers.call import Answer, Call
 from mail.custom_data import custom_data, named_data
 from storage.accounts.documents import User, UserSummary
-from storage.accounts.users import COUNTER_OF
+from storage.base.counters import COUNTER_OF
 
 _DEFAULT_OF = {
     "recipients": ("recipients", "const:max:recipients"),

@@ -12,7 +12,7 @@ import jsonschema_rs
 import orjson
 from flask import Response, current_app
 
-from handlers.answer import Stream
+from handlers.answers import Stream
 from handlers.call import do_nothing
 from problems import InvalidContent, Problem, RequestTooLarge, UnsupportedMediaType
 from server.contract.operations import Contract, Operation

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response
 
 from accounts.context import Caller, Rules
-from handlers.answer import Stream
+from handlers.answers import Stream
 from handlers.call import Call
 from problems import Problem
 from server.contract.operations import Operation

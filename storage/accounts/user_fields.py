@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from bson import ObjectId
 
+from problems import UserDisabled
 from security.normalize import sorted_tags, view
 from storage.accounts.documents import OwnUserFields, Target, User
 from storage.base.database import Condition
@@ -64,6 +65,18 @@ def initial(now: datetime) -> User:
         "lastLogin": {"time": False, "authEvent": False, "ip": False},
         "activated": True, "disabled": False, "suspended": False, "created": now,
     }  # fmt: skip
+
+
+def is_closed(user: User) -> bool:
+    """Return whether an account is disabled or suspended."""
+    return bool(user.get("disabled") or user.get("suspended"))
+
+
+def require_active(user: User) -> User:
+    """The account itself. Raises UserDisabled: one that is closed sends and stores nothing."""
+    if is_closed(user):
+        raise UserDisabled
+    return user
 
 
 def own_fields(user: User) -> OwnUserFields:

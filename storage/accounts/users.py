@@ -13,16 +13,13 @@ from storage.accounts.documents import Counter, OwnUserFields, User, UserSummary
 from storage.accounts.held_names import HeldNames
 from storage.accounts.user_changes import UserChange
 from storage.accounts.user_fields import initial, stored_fields
+from storage.base.counters import COUNTER_OF, counter_key
 from storage.base.counters import NAME as COUNTERS
 from storage.base.database import Clock, Condition, Databases, Document, Projection, Session, holding
 from storage.base.listing import page_of
 from storage.base.paging import Order, Page, Paging
 
 _READ_MS = 3000
-COUNTER_OF = {
-    "recipients": "wdr", "forwards": "wdf", "receivedMax": "rl:rcpt", "imapMaxUpload": "iup",
-    "imapMaxDownload": "idw", "pop3MaxDownload": "pdw",
-}  # fmt: skip
 _SECRETS = ("password", "tempPassword", "oldPasswords", "seed", "pendingSeed", "webauthn")
 _HAS_PASSWORD: Document = {
     "$or": [
@@ -147,7 +144,7 @@ class Users:
         }
 
     def _running(self, user: ObjectId) -> Document:
-        keys = [f"{name}:{user}" for name in COUNTER_OF.values()]
+        keys = [counter_key(limit, user) for limit in COUNTER_OF]
         return {"_id": {"$in": keys}, "expires": {"$gt": self._clock()}}
 
     def page(

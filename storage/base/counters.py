@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from bson import ObjectId
 from pymongo import ReturnDocument
 
 from storage.base.database import Clock, Databases, Document
 
 DAY = 86_400
 NAME = "counters"
+COUNTER_OF = {
+    "recipients": "wdr", "forwards": "wdf", "receivedMax": "rl:rcpt", "imapMaxUpload": "iup",
+    "imapMaxDownload": "idw", "pop3MaxDownload": "pdw",
+}  # fmt: skip
+"""The kind of counter for each limit of an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,11 @@ class Count:
     allowed: bool
     value: int
     seconds_left: int
+
+
+def counter_key(limit: str, owner: ObjectId) -> str:
+    """The key of what an account, or a forwarded address, has used of a limit."""
+    return f"{COUNTER_OF[limit]}:{owner}"
 
 
 class Counters:

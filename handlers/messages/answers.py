@@ -1,16 +1,24 @@
-"""Rows of message listings, with what is asked for besides."""
+"""Messages as the API shows them: rows of listings, safe HTML, attachments."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bson import ObjectId
 
+from handlers.answers import Stream
 from handlers.call import Answer, Call
+from mail.charsets import decode as decode_charset
+from mail.display import sanitize
+from mail.download import safe_disposition, safe_type
 from mail.listing import entry
 from mail.logo import logo
 from storage.addresses.bimi import logo_of
 from storage.base.database import Document
+
+_LARGE_HTML = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +81,30 @@ def _add_drafts(
     answered = {str(draft["mimeTree"].get("parsedHeader", {}).get("in-reply-to")) for draft in drafts}
     for row in found:
         row["hasDrafts"] = row["thread"] in with_draft if collapsed else row["messageId"] in answered
+
+
+def safe_html(call: Call, parts: list[str]) -> list[str]:
+    """HTML that is safe to show. Large parts are sanitized where that does not stall other requests."""
+    if sum(map(len, parts)) < _LARGE_HTML:
+        return [sanitize(part) for part in parts]
+    return [call.offload(sanitize, part) for part in parts]
+
+
+def attachment_stream(call: Call, message: Document, attachment: str, *, as_text: bool) -> Stream:
+    """The content of an attachment; with `as_text` that of a text in UTF-8."""
+    declared, disposition, chunks = call.store.messages.attachment(message, attachment)
+    kind = safe_type(declared)
+    name = next((a["filename"] for a in message.get("attachments") or () if a["id"] == attachment), "")
+    headers = {"Content-Disposition": safe_disposition(kind, disposition, name or attachment)}
+    if as_text and kind.startswith("text/"):
+        charset = _charset(message["mimeTree"], attachment)
+        chunks = iter([decode_charset(b"".join(chunks), charset).encode()])
+        kind += "; charset=utf-8"
+    return Stream(chunks, kind, headers)
+
+
+def _charset(node: Mapping[str, Any], attachment: str) -> str:
+    if node.get("attachmentId") == attachment:
+        return str(node["parsedHeader"]["content-type"]["params"].get("charset") or "")
+    children = [*node.get("childNodes", ()), *([node["message"]] if node.get("message") else [])]
+    return next((charset for child in children if (charset := _charset(child, attachment))), "")
