@@ -23,6 +23,7 @@ from delivery.sending.compose import Extras, build, mailbox_of
 from problems import Problem, summary
 from storage.accounts.documents import User
 from storage.base.database import DatabaseError, Document
+from storage.base.offload import run_here
 from storage.mailboxes.documents import Mailbox
 from storage.messages.intake import NewMessage
 from storage.store import Store
@@ -168,7 +169,7 @@ def _compose(store: Store, user: User, message: Document) -> bytes:
         keep_bcc=False,
         source=None,
         extras=Extras(),
-        offload=lambda function, *arguments: function(*arguments),
+        offload=run_here,
     )
     return composed.raw
 

@@ -15,19 +15,21 @@ from threading import Lock
 import structlog
 from bson import ObjectId
 
-from delivery.inbound.arrival import Arrival
-from delivery.inbound.decision import Decision, decided
+from delivery.inbound.arrival import Arrival, delivery_fields
+from delivery.inbound.decision import Decision, classification_lines, decided
 from delivery.inbound.deduplication import copy_keys, retry_key
 from delivery.inbound.forwarding import Forwarding, united_targets
 from delivery.inbound.leaving import Leaving
 from delivery.inbound.recipients import Recipient
 from delivery.inbound.replies import TEMPORARY, Refused
-from delivery.sending.encrypt import sealed
 from mail.message import index
-from problems import Problem
+from mail.rewrite import split
+from problems import MessageNotEncrypted, Problem
+from security.encryption import EncryptionFailed, encrypt_for_owner
 from storage.accounts.documents import Target
 from storage.base.database import Document, Session
 from storage.mailboxes.documents import Mailbox
+from storage.messages.encrypting import wants_encryption
 from storage.messages.intake import NewMessage
 from storage.queue.received import Key, Known, Repeated
 from storage.store import Store
@@ -209,7 +211,7 @@ class Inbound:
 
 def _new_message(case: _Case, mailbox: Mailbox, targets: Sequence[Target], leaving: Leaving) -> NewMessage:
     arrival, recipient, decision = case.arrival, case.recipient, case.decision
-    raw = sealed(decision.raw, mailbox, arrival, recipient)
+    raw = _encrypted(decision.raw, mailbox, arrival, recipient)
     return NewMessage(
         user=recipient.user,
         mailbox=mailbox,
@@ -225,6 +227,26 @@ def _new_message(case: _Case, mailbox: Mailbox, targets: Sequence[Target], leavi
         known_index=decision.known if raw is decision.raw else None,
         event="message.received",
     )
+
+
+def _encrypted(raw: bytes, mailbox: Mailbox, arrival: Arrival, recipient: Recipient) -> bytes:
+    """The message as it is stored: itself, or encrypted where account or mailbox want that and it is not yet.
+
+    The encrypted one has `Delivered-To` and `Return-Path` in front, and the classification, as WildDuck has it.
+    Raises MessageNotEncrypted: what should be secret is not stored in clear.
+    """
+    account = recipient.user
+    if not wants_encryption(account, mailbox):
+        return raw
+    try:
+        encrypted = encrypt_for_owner(raw, account)
+    except EncryptionFailed as error:
+        raise MessageNotEncrypted from error
+    if encrypted is raw:
+        return raw
+    header, body = split(encrypted)
+    trace = delivery_fields(recipient.address, arrival.envelope.sender)
+    return trace + header + classification_lines(raw) + b"\r\n" + body
 
 
 def _id_for(known: Known | None) -> ObjectId:

@@ -1,16 +1,18 @@
-"""A request's fields → a message and its envelope, for uploads and submissions alike."""
+"""A request's fields, or a stored draft → a message and its envelope, for uploads and submissions alike."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from email.utils import format_datetime
+from typing import Any, TypeAlias, TypedDict
 
 from bson import ObjectId
 
-from delivery.sending.policy import OwnAddresses
+from delivery.sending.enqueue import with_id
+from delivery.sending.policy import OwnAddresses, permitted_sender, under_own_name
 from mail.compose import (
     Attachment,
     ComposeError,
@@ -20,16 +22,40 @@ from mail.compose import (
     compose,
 )
 from mail.encodings import decode_content
+from mail.headers import flat_addresses
 from mail.pictures import extract_data_images
 from mail.reply import Reference, refer
+from mail.rewrite import split, with_field
 from problems import AttachmentNotFound, InvalidInput
 from storage.accounts.documents import User
 from storage.base.database import Document
+from storage.base.offload import Offload
 from storage.store import Store
 
 _OF_REFERENCE = {"mimeTree": 1, "attachments": 1, "subject": 1, "thread": 1, "mailbox": 1, "uid": 1}
 _ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f@<>()\[\],;:\\\"]+@[^\s\x00-\x1f\x7f@<>()\[\],;:\\\"]+")
 _LARGEST_HTML = 1_048_576
+
+Fields: TypeAlias = Mapping[str, Any]
+"""What a request says of a message (people, subject, texts, attachments), after the contract's checks."""
+
+
+class StoredReference(TypedDict):
+    """What a draft remembers of the message that it answers or forwards."""
+
+    action: str  # `reply`, `replyAll` or `forward`
+    mailbox: str  # its id
+    id: int  # the UID
+
+
+class StoredFile(TypedDict):
+    """What a draft remembers of a kept file that is attached to it."""
+
+    id: str
+    filename: str
+    contentType: str | None
+    size: int
+    cid: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +66,7 @@ class Referred:
     action: str
     reference: Reference
 
-    def stored(self) -> Document:
+    def stored(self) -> StoredReference:
         """What the draft remembers of it, so that the flags can be set when it is sent."""
         return {"action": self.action, "mailbox": str(self.message["mailbox"]), "id": self.message["uid"]}
 
@@ -59,10 +85,10 @@ class Extras:
     """What is attached besides the request's own attachments, and what is remembered of kept files."""
 
     attachments: list[Attachment] = field(default_factory=list)
-    files: list[Document] = field(default_factory=list)
+    files: list[StoredFile] = field(default_factory=list)
 
 
-def referred(store: Store, user: User, given: Document | None) -> Referred | None:
+def referred(store: Store, user: User, given: Fields | None) -> Referred | None:
     """The message that `reference` names. Raises MessageNotFound."""
     if not given:
         return None
@@ -72,32 +98,32 @@ def referred(store: Store, user: User, given: Document | None) -> Referred | Non
     return Referred(message, given["action"], reference)
 
 
-def mailbox_of(given: Document | None) -> Mailbox | None:
+def mailbox_of(given: Mapping[str, str] | None) -> Mailbox | None:
     """`{name, address}` as a mailbox; None without an address."""
     if not given or not given.get("address"):
         return None
     return Mailbox(str(given.get("name") or ""), str(given["address"]))
 
 
-def mailboxes_of(given: Sequence[Document] | None) -> list[Mailbox]:
+def mailboxes_of(given: Sequence[Mapping[str, str]] | None) -> list[Mailbox]:
     """Those of a list that have an address; what is none must not become several in a header."""
     found = (mailbox_of(entry) for entry in given or ())
     return [mailbox for mailbox in found if mailbox and _ADDRESS.fullmatch(mailbox.address)]
 
 
 def build(
-    body: Document,
+    fields: Fields,
     *,
     sender: Mailbox,
     date: datetime,
     keep_bcc: bool,
     source: Referred | None,
     extras: Extras,
-    offload: Callable[..., Any],
+    offload: Offload,
 ) -> Composed:
     """Compose what a request describes. Raises InvalidInput that names the field."""
     try:
-        draft = _draft(body, sender, date, source, extras)
+        draft = _draft(fields, sender, date, source, extras)
         visible = draft if keep_bcc else replace(draft, bcc=())
         raw = offload(compose, visible)
     except ComposeError as error:
@@ -106,38 +132,97 @@ def build(
     return Composed(raw, sender.address, unique_addresses(m.address for m in everybody))
 
 
-def _draft(body: Document, sender: Mailbox, date: datetime, source: Referred | None, extras: Extras) -> Draft:
+def compose_submission(
+    store: Store, account: User, fields: Fields, source: Referred | None, date: datetime, offload: Offload
+) -> Composed:
+    """Compose what a request submits, from and to whom its envelope says. Raises InvalidInput that names the field."""
+    author, sender = _author_and_sender(store, account, fields)
+    composed = build(
+        _addressed(fields),
+        sender=author,
+        date=date,
+        keep_bcc=True,
+        source=source,
+        extras=Extras(),
+        offload=offload,
+    )
+    envelope = mailboxes_of((fields.get("envelope") or {}).get("to"))
+    recipients = unique_addresses(m.address for m in envelope) if envelope else composed.recipients
+    return Composed(composed.raw, sender, recipients)
+
+
+def _addressed(fields: Fields) -> Fields:
+    """With `to` absent where an answer goes to whom it answers: an empty one names nobody, but an envelope may."""
+    if fields.get("to"):
+        return fields
+    rest = {name: value for name, value in fields.items() if name != "to"}
+    return {**rest, "to": []} if (fields.get("envelope") or {}).get("to") else rest
+
+
+def _author_and_sender(store: Store, account: User, fields: Fields) -> tuple[Mailbox, str]:
+    """Whom the header names and whom the envelope does; addresses that are not the account's are replaced."""
+    main = Mailbox(str(account.get("name") or ""), str(account.get("address") or ""))
+    envelope = mailbox_of((fields.get("envelope") or {}).get("from"))
+    author = mailbox_of(fields.get("from")) or envelope or main
+    envelope = envelope or author
+    if fields.get("uploadOnly"):
+        return author, envelope.address
+    allowed = permitted_sender(store, account, author.address)
+    if envelope.address == author.address:
+        return Mailbox(author.name, allowed), allowed
+    return Mailbox(author.name, allowed), permitted_sender(store, account, envelope.address)
+
+
+def compose_draft(store: Store, account: User, draft: Document, date: datetime) -> Composed:
+    """A stored draft with the date of its sending and a sender that the account may use, and whom it goes to."""
+    envelope = (draft.get("meta") or {}).get("envelope") or {}
+    header, body = split(b"".join(store.messages.source(draft)))
+    header, author = under_own_name(store, account, with_field(header, "Date", format_datetime(date)))
+    sender = permitted_sender(store, account, str(envelope.get("from") or author))
+    header = with_id(header, sender)
+    recipients = _recipients_of_draft(draft["mimeTree"]["parsedHeader"], envelope)
+    return Composed(header + b"\r\n" + body, sender, recipients)
+
+
+def _recipients_of_draft(headers: Fields, envelope: Fields) -> list[str]:
+    if envelope.get("to"):
+        return unique_addresses(envelope["to"])
+    lists = [flat_addresses(headers.get(name)) for name in ("to", "cc", "bcc")]
+    return unique_addresses(entry["address"] for entries in lists for entry in entries)
+
+
+def _draft(fields: Fields, sender: Mailbox, date: datetime, source: Referred | None, extras: Extras) -> Draft:
     html, pictures = extract_data_images(
-        body.get("html") or "", sender.address.rpartition("@")[2] or "localhost"
+        fields.get("html") or "", sender.address.rpartition("@")[2] or "localhost"
     )
     if len(html) > _LARGEST_HTML:
         raise ComposeError(
             "html", f'"html" length must be less than or equal to {_LARGEST_HTML} characters long'
         )
-    to, cc, bcc = (mailboxes_of(body.get(name)) for name in ("to", "cc", "bcc"))
-    if source and not (to or cc or bcc) and "to" not in body:
+    to, cc, bcc = (mailboxes_of(fields.get(name)) for name in ("to", "cc", "bcc"))
+    if source and not (to or cc or bcc) and "to" not in fields:
         to, cc = list(source.reference.to), list(source.reference.cc)
-    own = [_attachment(given, number) for number, given in enumerate(body.get("attachments") or ())]
+    own = [_attachment(given, number) for number, given in enumerate(fields.get("attachments") or ())]
     return Draft(
         sender=sender,
         date=date,
-        reply_to=mailbox_of(body.get("replyTo")),
+        reply_to=mailbox_of(fields.get("replyTo")),
         to=to,
         cc=cc,
         bcc=bcc,
-        subject=body.get("subject") or (source.reference.subject if source else ""),
-        text=body.get("text") or "",
+        subject=fields.get("subject") or (source.reference.subject if source else ""),
+        text=fields.get("text") or "",
         html=html,
         attachments=[*extras.attachments, *own, *pictures],
-        headers=[*(source.reference.headers if source else ()), *_headers(body)],
+        headers=[*(source.reference.headers if source else ()), *_headers(fields)],
     )
 
 
-def _headers(body: Document) -> list[tuple[str, str]]:
-    return [(h["key"], h["value"]) for h in body.get("headers") or () if h.get("key") and h.get("value")]
+def _headers(fields: Fields) -> list[tuple[str, str]]:
+    return [(h["key"], h["value"]) for h in fields.get("headers") or () if h.get("key") and h.get("value")]
 
 
-def _attachment(given: Document, number: int) -> Attachment:
+def _attachment(given: Fields, number: int) -> Attachment:
     path = f"attachments,{number},content"
     return Attachment(
         decode_content(given["content"], given.get("encoding") or "base64", path),
@@ -148,27 +233,29 @@ def _attachment(given: Document, number: int) -> Attachment:
     )
 
 
-def unique_addresses(addresses: Any) -> list[str]:
+def unique_addresses(addresses: Iterable[str]) -> list[str]:
     """Addresses with their domains in punycode, each once."""
     return list(dict.fromkeys(ascii_address(address) for address in addresses if address))
 
 
-def extras_of(store: Store, user: ObjectId, body: Document, source: Referred | None) -> Extras:
+def extras_of(store: Store, user: ObjectId, fields: Fields, source: Referred | None) -> Extras:
     """Attachments of the message referred to, and kept files. Raises FileNotFound or AttachmentNotFound."""
-    attachments = _of_source(store, source, (body.get("reference") or {}).get("attachments"))
-    files = store.files.of_user(user, body.get("files") or ())
+    attachments = _of_source(store, source, (fields.get("reference") or {}).get("attachments"))
+    files = store.files.of_user(user, fields.get("files") or ())
     kept = [_kept(store, file) for file in files]
     return Extras(attachments + kept, [_remembered(file) for file in files])
 
 
-def _of_source(store: Store, source: Referred | None, wanted: Any) -> list[Attachment]:
-    if not source or not wanted:
+def _of_source(
+    store: Store, source: Referred | None, chosen_ids: Sequence[str] | bool | None
+) -> list[Attachment]:
+    if not source or not chosen_ids:
         return []
     listed = source.message.get("attachments") or []
-    if wanted is True:
+    if chosen_ids is True:
         chosen = [attachment for attachment in listed if not attachment["related"]]
     else:
-        ids = {str(name).upper() for name in wanted}
+        ids = {str(name).upper() for name in chosen_ids}
         chosen = [attachment for attachment in listed if attachment["id"] in ids]
         if len(chosen) < len(ids):
             raise AttachmentNotFound
@@ -186,7 +273,7 @@ def _kept(store: Store, file: Document) -> Attachment:
     return Attachment(store.files.content(file), file["filename"], str(file.get("contentType") or ""), cid)
 
 
-def _remembered(file: Document) -> Document:
+def _remembered(file: Document) -> StoredFile:
     return {
         "id": str(file["_id"]),
         "filename": file["filename"],

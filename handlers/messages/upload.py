@@ -5,6 +5,8 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 from bson import ObjectId
@@ -12,6 +14,8 @@ from bson import ObjectId
 from delivery.sending.compose import (
     Composed,
     Extras,
+    Referred,
+    StoredReference,
     build,
     extras_of,
     mailbox_of,
@@ -19,7 +23,7 @@ from delivery.sending.compose import (
     unique_addresses,
 )
 from delivery.sending.policy import permitted_sender
-from handlers.call import Call
+from handlers.call import Answer, Body, Call
 from mail.compose import Mailbox
 from mail.headers import flat_addresses
 from mail.mime_tree import parse
@@ -35,7 +39,7 @@ _BLANKS = re.compile(r"\s+")
 _HEADER_FIELD = re.compile(rb"\s*[\x21-\x39\x3b-\x7e]+[ \t]*:")
 
 
-def upload(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Document:
+def upload(call: Call, user: ObjectId, mailbox: ObjectId, body: Body) -> Answer:
     """Store a message and answer with where it is."""
     store = call.store
     if body.get("raw") == "":
@@ -60,19 +64,19 @@ def upload(call: Call, user: ObjectId, mailbox: ObjectId, body: Document) -> Doc
         ),
         call.offload,
     )
-    answer: Document = {
+    answer: Answer = {
         "success": True,
         "message": {"id": stored["uid"], "mailbox": mailbox, "size": stored["size"]},
     }
     return answer if previous is None else {**answer, **_replace(call, user, previous)}
 
 
-def _files_only(call: Call, user: ObjectId, body: Document) -> Extras:
+def _files_only(call: Call, user: ObjectId, body: Body) -> Extras:
     """A message that is given whole gets nothing attached; the files are only remembered."""
     return Extras(files=extras_of(call.store, user, {"files": body.get("files")}, None).files)
 
 
-def _message(call: Call, user: User, body: Document, source: object, extras: Extras) -> Composed:
+def _message(call: Call, user: User, body: Body, source: Referred | None, extras: Extras) -> Composed:
     if "raw" in body:
         return _whole(call.offload(_raw_bytes, body["raw"]), body)
     given = mailbox_of(body.get("from"))
@@ -85,7 +89,7 @@ def _message(call: Call, user: User, body: Document, source: object, extras: Ext
         sender=Mailbox(name, address),
         date=body.get("date") or call.now,
         keep_bcc=bool(body.get("draft")),
-        source=source,  # type: ignore[arg-type]
+        source=source,
         extras=extras,
         offload=call.offload,
     )
@@ -102,7 +106,7 @@ def _raw_bytes(raw: str | bytes) -> bytes:
     return decoded if _HEADER_FIELD.match(decoded) else raw.encode()
 
 
-def _whole(raw: bytes, body: Document) -> Composed:
+def _whole(raw: bytes, body: Body) -> Composed:
     """The envelope of a message given whole: the request's fields where they are there, else its headers."""
     if not raw or raw.isspace():
         raise EmptyMessage
@@ -114,12 +118,12 @@ def _whole(raw: bytes, body: Document) -> Composed:
     return Composed(raw, sender.address if sender else first, unique_addresses(everybody))
 
 
-def _flags(body: Document) -> list[str]:
+def _flags(body: Body) -> list[str]:
     return [flag for name, flag in _FLAGS if bool(body.get(name)) != (name == "unseen")]
 
 
 def _meta(
-    call: Call, body: Document, composed: Composed, reference: Document | bool, extras: Extras
+    call: Call, body: Body, composed: Composed, reference: StoredReference | bool, extras: Extras
 ) -> Document:
     custom = body.get("metaData")
     meta: Document = {
@@ -135,7 +139,9 @@ def _meta(
     return {**meta, "files": extras.files} if extras.files else meta
 
 
-def _previous(call: Call, user: ObjectId, mailbox: ObjectId, given: Document | None) -> Document | None:
+def _previous(
+    call: Call, user: ObjectId, mailbox: ObjectId, given: Mapping[str, Any] | None
+) -> Document | None:
     """The message to be replaced; empty where there is none any more.
 
     It is looked up before the new one is stored: a UID that is still to come could be the new message itself.
@@ -148,7 +154,7 @@ def _previous(call: Call, user: ObjectId, mailbox: ObjectId, given: Document | N
         return {}
 
 
-def _replace(call: Call, user: ObjectId, previous: Document) -> Document:
+def _replace(call: Call, user: ObjectId, previous: Document) -> Answer:
     """The new message is stored by now; that the old one is gone already does not undo it."""
     if not previous:
         return {"previousDeleteError": MessageNotFound().text}

@@ -35,9 +35,9 @@ def queued(store: Store) -> str:
         origin="192.0.2.1",
         deliveries=TARGETS,
     )
-    with enqueueing(store, submission) as queueing_:
-        queueing_.release()
-    return queueing_.id
+    with enqueueing(store, submission) as queued:
+        queued.release()
+    return queued.id
 
 
 def put_off(store: Store) -> None:
