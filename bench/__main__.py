@@ -6,8 +6,8 @@ is the price of routing, access, validation and shaping. Both are warmed up; rou
 the ratio.
 
 `python -m bench.logins` measures how much log-ins slow down the other requests of a worker.
-`python -m bench.seeing` measures what metrics, request ids and the slow-operation log cost, `python -m bench.moving` an
-export and an import of 5,000 messages.
+`python -m bench.observability` measures what metrics, request ids and the slow-operation log cost.
+`python -m bench.import_export` measures an export and an import of 5,000 messages.
 """
 
 from __future__ import annotations

@@ -19,11 +19,12 @@ from urllib.request import urlopen
 
 from bson import ObjectId
 
+from bench.filling import make_user
 from bench.mailbox import open_store
-from bench.streams import make_user, start, worker_of
+from bench.serving import mongod
+from bench.streams import start, worker_of
 from jobs.runner import Runner
 from server.processes import logging as logs
-from server.processes.mongod import Mongod
 from storage.audits.audits import Actor, Span
 from storage.messages.intake import NewMessage
 from storage.store import Store
@@ -38,17 +39,15 @@ def main() -> None:
     """Fill an account, have it audited twice, export both, print a line for each."""
     logs.configure("json", "error")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        server = Mongod(Path(folder), cache=512)
-        server.start()
-        stack.callback(server.stop)
-        store = open_store(server.uri)
+        uri = stack.enter_context(mongod(Path(folder)))
+        store = open_store(uri)
         store.ensure_indexes()
-        user = make_user(store, 0)
+        user = make_user(store, "u0")
         fill(store, user)
         print(f"storing: {storing(store, user):.2f} ms a message without an audit")
         audits = [copied(store, user, count) for count in (FEW, MANY)]
         for audit in audits:
-            exported(server.uri, audit, Path(folder) / "export.mbox")
+            exported(uri, audit, Path(folder) / "export.mbox")
         print(f"storing: {storing(store, user):.2f} ms a message with two audits")
 
 

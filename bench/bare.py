@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from pymongo import MongoClient, monitoring
+from pymongo.database import Database
 
 from bench.mailbox import DATABASE, open_store
 from server.http.app import create_app
@@ -51,7 +52,7 @@ def record(path: str) -> tuple[list[dict[str, Any]], Any]:
 
 logs.configure("json", "error")
 RECORDED = {path: record(path) for path in orjson.loads(os.environ["BENCH_PATHS"]).values()}
-database = MongoClient(URI)[DATABASE]
+database: Database[dict[str, Any]] = MongoClient(URI)[DATABASE]
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

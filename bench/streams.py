@@ -23,8 +23,7 @@ from bson import ObjectId
 
 from bench.filling import make_user
 from bench.mailbox import open_store
-from bench.serving import part
-from server.processes.mongod import Mongod
+from bench.serving import mongod, part
 from storage.messages.intake import NewMessage
 from storage.store import Store
 
@@ -39,13 +38,11 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        server = Mongod(Path(folder), cache=512)
-        server.start()
-        stack.callback(server.stop)
-        store = open_store(server.uri)
+        uri = stack.enter_context(mongod(Path(folder)))
+        store = open_store(uri)
         store.ensure_indexes()
         users = [make_user(store, f"u{number}") for number in range(STREAMS * ROUNDS // OF_ONE_USER)]
-        port, process = start(server.uri)
+        port, process = start(uri)
         stack.callback(stop, process)
         measure(store, users, port, process.pid)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -13,6 +13,7 @@ from commands.shared import json_option, print_json
 from commands.stores import configured_store
 from problems import AuditNotFound
 from server.http.json import date_text
+from storage.audits.audits import listed
 
 
 @click.group()
@@ -25,9 +26,9 @@ def audits() -> None:
 def audits_list(as_json: bool) -> None:
     """List audits, the newest first: id, account, state, messages copied and failed, when it ends."""
     with configured_store() as store:
-        rows = store.audits.all()
+        rows = list(map(listed, store.audits.all()))
     if as_json:
-        print_json(list(map(_as_json, rows)))
+        print_json(rows)
     else:
         click.echo("\n".join(map(_line, rows)))
 
@@ -39,34 +40,25 @@ def audits_show(audit: str, as_json: bool) -> None:
     """Show the audit with the id AUDIT, and who started and exported it. Exit status 1 if there is none."""
     with configured_store() as store:
         try:
-            row = store.audits.get(ObjectId(audit)) if ObjectId.is_valid(audit) else None
+            row = listed(store.audits.get(ObjectId(audit))) if ObjectId.is_valid(audit) else None
         except AuditNotFound:
             row = None
     if row is None:
         click.echo("No audit has this id", err=True)
         sys.exit(1)
     if as_json:
-        print_json(_as_json(row))
+        print_json(row)
     else:
-        click.echo("\n".join([_line(row), *map(_action, _history(row))]))
+        click.echo("\n".join([_line(row), *map(_action, row["history"])]))
 
 
 def _line(audit: Mapping[str, Any]) -> str:
     """Id, account, state, how many were copied and how many could not be, when it ends."""
     state = "ended" if audit["deleted"] else audit["import"]["status"]
     counts = f"{audit['audited']} copied  {audit['import']['failed']} failed"
-    return f"{audit['_id']}  {audit['user']}  {state}  {counts}  {date_text(audit['expires'])}"
+    return f"{audit['id']}  {audit['user']}  {state}  {counts}  {date_text(audit['expires'])}"
 
 
 def _action(entry: Mapping[str, Any]) -> str:
     labels = "".join(f"  {name} {entry[name]}" for name in ("ip", "sess") if name in entry)
     return f"{date_text(entry['time'])}  {entry['action']}  by {entry['by']} ({entry['role']}){labels}"
-
-
-def _as_json(audit: Mapping[str, Any]) -> Mapping[str, Any]:
-    plain = {name: value for name, value in audit.items() if name not in ("_id", "mallard")}
-    return {"id": audit["_id"], **plain, "history": _history(audit)}
-
-
-def _history(audit: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    return (audit.get("mallard") or {}).get("history") or []

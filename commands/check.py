@@ -195,13 +195,13 @@ def _gpg() -> Result:
 
 
 def _files() -> Result:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    fine = most == resource.RLIM_INFINITY or most >= _FEWEST_FILES
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fine = limit == resource.RLIM_INFINITY or limit >= _FEWEST_FILES
     advice = (
         "" if fine else f"Each connection is one: allow {_FEWEST_FILES} at least (ulimit -n, LimitNOFILE=)"
     )
     return Result(
-        "files", fine, f"{'any number' if most == resource.RLIM_INFINITY else most} open at once", advice
+        "files", fine, f"{'any number' if limit == resource.RLIM_INFINITY else limit} open at once", advice
     )
 
 

@@ -58,7 +58,7 @@ class Operation:
 
     @property
     def has_body(self) -> bool:
-        """Whether the operation takes a body."""
+        """Return whether the operation takes a body."""
         return bool(self.request)
 
     @cached_property
@@ -68,7 +68,7 @@ class Operation:
 
     @cached_property
     def takes_raw(self) -> bool:
-        """Whether a body may be something else than fields."""
+        """Return whether a body may be something else than fields."""
         return any(media.get("schema", {}).get("format") == "binary" for media in self.content_types.values())
 
     @cached_property

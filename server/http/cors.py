@@ -30,7 +30,7 @@ def _one_of(origins: Sequence[str]) -> re.Pattern[str]:
 
 
 def _is_navigation(request: ApiRequest) -> bool:
-    """Whether somebody follows a link to here: the page that holds the link cannot read the answer."""
+    """Return whether somebody follows a link to here: the page that holds the link cannot read the answer."""
     return request.method == "GET" and request.header("HTTP_SEC_FETCH_MODE") == "navigate"
 
 
@@ -67,7 +67,8 @@ class Cors:
     def _refuse_strangers(self, request: ApiRequest) -> None:
         """Where nobody needs a token, a page of any web site could read all mail through its visitor's browser.
 
-        Browsers tell so (Fetch Metadata, `Sec-Fetch-Site`). Pages of this machine and named origins may.
+        Browsers say where a request comes from (Fetch Metadata, `Sec-Fetch-Site`). Pages of this machine and named
+        origins may call.
         """
         if request.header("HTTP_SEC_FETCH_SITE") != "cross-site" or _is_navigation(request):
             return

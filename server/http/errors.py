@@ -56,13 +56,13 @@ def problem_response(problem: Problem) -> Response:
 
 
 def _refusal(problem: Problem) -> Response:
-    """The same, noted for who counts answers by their code."""
+    """The same, noted for the metrics, which count answers by their code."""
     current_request().problem = problem.code
     return problem_response(problem)
 
 
 def _fault_response(error: Exception) -> Response:
-    """The answer to a fault of ours: logged in full, told without any inner detail."""
+    """The answer to a fault of ours: logged in full, answered without any inner detail."""
     log.error(
         "request failed", id=request_id(), method=request.method, route=str(request.url_rule), exc_info=error
     )

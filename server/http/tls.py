@@ -135,18 +135,18 @@ class Contexts:
     def _make(self, match: Match) -> ssl.SSLContext | None:
         """None for an entry that cannot be used; the listener goes on, and the log says which one it is."""
         try:
-            found = self._certs.load(match)
-            key = offload(self._certs.keys.decrypt, found.sealed_key) if found else ""
-            return make_context(found.chain, key) if found else None
+            cert = self._certs.load(match)
+            key = offload(self._certs.keys.decrypt, cert.sealed_key) if cert else ""
+            return make_context(cert.chain, key) if cert else None
         except (SecretUnreadable, ValueError, TypeError) as error:
             log.error("a certificate cannot be used", id=str(match.id), reason=str(error))
             return None
 
 
-def _keep(cache: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
+def _keep(cache: OrderedDict[Any, Any], key: Any, value: Any, limit: int) -> None:
     cache[key] = value
     cache.move_to_end(key)
-    while len(cache) > most:
+    while len(cache) > limit:
         cache.popitem(last=False)
 
 

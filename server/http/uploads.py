@@ -58,8 +58,8 @@ def _received(request: Request, limit: int) -> Iterator[bytes]:
     if (announced or 0) > limit:
         raise too_large(limit)
     stream, total = request.environ["wsgi.input"], 0
-    most = limit + 1 if announced is None else announced
-    while piece := _read(stream, min(PIECE, most - total)):
+    expected = limit + 1 if announced is None else announced
+    while piece := _read(stream, min(PIECE, expected - total)):
         total += len(piece)
         if total > limit:
             raise too_large(limit)

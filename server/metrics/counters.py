@@ -1,4 +1,4 @@
-"""What Prometheus is told: requests, their time and that of the database, log-ins refused, jobs."""
+"""What Prometheus reads: requests, their time and the database's, log-ins refused, jobs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Metrics:
             line[1] += seconds
 
     def command_was_slow(self, command: str) -> None:
-        """Called with every command that the log tells of."""
+        """Called with every command that is logged as slow."""
         with self._lock:
             self._tally.line(("slow", command), 1)[0] += 1
 
@@ -127,8 +127,8 @@ class _Page:
     def _times(self) -> Iterable[Metric]:
         by_operation: Numbers = {}
         for key, line in self._of("request"):
-            there = by_operation.setdefault(key[:1], [0.0] * _LENGTH)
-            by_operation[key[:1]] = [a + b for a, b in zip(there, line, strict=True)]
+            sums = by_operation.setdefault(key[:1], [0.0] * _LENGTH)
+            by_operation[key[:1]] = [a + b for a, b in zip(sums, line, strict=True)]
         latency = HistogramMetricFamily(
             "mallard_request_seconds", "Time to the answer, or to a stream's beginning.", labels=["operation"]
         )

@@ -35,7 +35,7 @@ def shared_folder() -> Path | None:
 
 
 def wants_metrics(settings: Settings) -> bool:
-    """Whether somebody will ask for the numbers of this process."""
+    """Return whether somebody will ask for the numbers of this process."""
     return bool(settings.metrics_bind or settings.metrics_token or FOLDER in os.environ)
 
 
@@ -48,7 +48,7 @@ class OnAddress:
         self._page = page
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Called by the WSGI server, which tells the port of the socket that a request came by."""
+        """Called by the WSGI server, which gives the port of the socket that a request came by."""
         if str(environ["SERVER_PORT"]) != self._port:
             return self._api(environ, start_response)
         return respond(environ, start_response, self._page)

@@ -22,7 +22,7 @@ Numbers = dict[Key, list[float]]
 
 
 class Tally:
-    """`add` to a key, which begins with the name of the metric; `total` is that of all processes."""
+    """`add` to a key, which begins with the name of the metric; `total` adds up all processes."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._numbers: Numbers = {}
@@ -39,8 +39,8 @@ class Tally:
         """All numbers of all processes that share the folder, those that ended included."""
         sums: Numbers = defaultdict(list)
         for key, values in self._all():
-            there = sums[key]
-            sums[key] = [a + b for a, b in zip(there, values, strict=True)] if there else list(values)
+            earlier = sums[key]
+            sums[key] = [a + b for a, b in zip(earlier, values, strict=True)] if earlier else list(values)
         return dict(sums)
 
     def _all(self) -> Iterator[tuple[Key, list[float]]]:

@@ -50,11 +50,11 @@ def rows(schema: Schema, prefix: str = "") -> Iterator[Row]:
     """The fields of an object, each followed by its own."""
     required = schema.get("required", ())
     for name, part in schema.get("properties", {}).items():
-        yield row(prefix + name, part, name in required)
+        yield row(prefix + name, part, required=name in required)
         yield from _inner(part, prefix + name)
 
 
-def row(name: str, schema: Schema, required: bool, description: str = "") -> Row:
+def row(name: str, schema: Schema, *, required: bool, description: str = "") -> Row:
     """A field by itself; `description` is that of the parameter it is."""
     text = (description or schema.get("description", "")).strip()
     if "default" in schema:
@@ -124,13 +124,13 @@ def _bound(schema: Schema, name: str) -> int | None:
     return limit if limit is not None and abs(limit) < LARGEST_SAFE else None
 
 
-def _span(least: int | None, most: int | None, unit: str) -> Iterator[str]:
-    if most is not None and least is not None:
-        yield f"{least} to {most}{unit}"
-    elif most is not None:
-        yield f"at most {most}{unit}"
-    elif least is not None:
-        yield "not empty" if unit and least == 1 else f"at least {least}{unit}"
+def _span(minimum: int | None, maximum: int | None, unit: str) -> Iterator[str]:
+    if maximum is not None and minimum is not None:
+        yield f"{minimum} to {maximum}{unit}"
+    elif maximum is not None:
+        yield f"at most {maximum}{unit}"
+    elif minimum is not None:
+        yield "not empty" if unit and minimum == 1 else f"at least {minimum}{unit}"
 
 
 def code(value: Any) -> str:

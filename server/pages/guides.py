@@ -29,8 +29,8 @@ _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
 @cache
 def files() -> Mapping[str, Path]:
     """What may be read, by its path: Markdown, and what it links to."""
-    found = [*ROOT.glob("*.md"), ROOT / "openapi.yaml", *(ROOT / "docs").rglob("*.*")]
-    return {file.relative_to(ROOT).as_posix(): file for file in found}
+    readable = [*ROOT.glob("*.md"), ROOT / "openapi.yaml", *(ROOT / "docs").rglob("*.*")]
+    return {file.relative_to(ROOT).as_posix(): file for file in readable}
 
 
 @cache

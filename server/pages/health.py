@@ -28,7 +28,7 @@ PATHS = frozenset({"/health", "/ready", "/metrics"})
 
 
 class Readiness:
-    """Whether the database and the queue in it answer; asked at most once a second, however often others ask us."""
+    """Pings the database and the queue in it, at most once a second, however often others ask us."""
 
     def __init__(self, store: Store) -> None:
         self._checks: dict[str, Callable[[], object]] = {
@@ -43,11 +43,11 @@ class Readiness:
         """`ok` or `down` for each; the reason is in the log alone."""
         with self._lock:
             if time.monotonic() - self._read_at > _KEPT_SECONDS:
-                self._state = {name: self._look(name, check) for name, check in self._checks.items()}
+                self._state = {name: self._ping(name, check) for name, check in self._checks.items()}
                 self._read_at = time.monotonic()
             return self._state
 
-    def _look(self, name: str, check: Callable[[], object]) -> str:
+    def _ping(self, name: str, check: Callable[[], object]) -> str:
         try:
             with time_limit(_ANSWER_SECONDS):
                 check()
@@ -75,12 +75,12 @@ def install(app: Flask, settings: Settings, store: Store, metrics: Metrics | Non
 
 
 def health() -> Response:
-    """This process answers; nothing else is asked, so that a database that is away restarts nobody."""
+    """Answer that this process is alive; nothing else is asked, so that a lost database restarts no process."""
     return _json({"status": "ok"}, 200)
 
 
 def ready(readiness: Readiness) -> Response:
-    """Whether requests should be sent here now."""
+    """Answer whether requests should be sent here now."""
     state = readiness.state()
     fine = all(value == "ok" for value in state.values())
     return _json({"status": "ok" if fine else "down", **state}, 200 if fine else 503)

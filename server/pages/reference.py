@@ -24,7 +24,7 @@ from server.pages.guides import HTML, anchor
 from storage.events.catalogue import CATALOGUE, EventType
 
 LABELS = ("sess", "ip")
-"""Every operation takes these, so they are told of once."""
+"""Every operation takes these, so they are described once."""
 
 _JSON = "application/json"
 _EVENTS_HEAD = """\
@@ -63,11 +63,7 @@ class Described:
     @cached_property
     def parameters(self) -> list[tuple[str, Row]]:
         """(where it stands, field) of each parameter."""
-        return [
-            (p["in"], row(p["name"], p["schema"], bool(p.get("required")), p.get("description", "")))
-            for p in self.operation.parameters
-            if p["name"] not in LABELS
-        ]
+        return [(p["in"], _row(p)) for p in self.operation.parameters if p["name"] not in LABELS]
 
     @cached_property
     def body(self) -> list[Row]:
@@ -114,7 +110,7 @@ class Described:
 
     @property
     def events(self) -> list[tuple[str, str]]:
-        """(name, where the page about events tells of it) of what webhooks are told."""
+        """(name, link to the page about events) of each event that webhooks get."""
         return [(kind, f"../events.md#{anchor(kind)}") for kind in self.raw.get("x-events", ())]
 
     @property
@@ -144,6 +140,12 @@ class Described:
         """The first example of the answer, if it has any."""
         example = next(iter(examples_of(next(iter(self._done.values())))), None)
         return example if isinstance(example, str | None) else pretty(example)
+
+
+def _row(parameter: Schema) -> Row:
+    """Return a parameter as a row of its table."""
+    required, description = bool(parameter.get("required")), parameter.get("description", "")
+    return row(parameter["name"], parameter["schema"], required=required, description=description)
 
 
 def _access(operation: Operation) -> Iterator[str]:
@@ -196,7 +198,7 @@ def pages(contract: Contract) -> dict[str, str]:
 
 def _labels(document: Schema) -> list[Row]:
     parameters = [resolve(document, f"#/components/parameters/{name}") for name in ("Session", "ClientIp")]
-    return [row(p["name"], inline(document, p["schema"]), False, p["description"]) for p in parameters]
+    return [_row({**p, "schema": inline(document, p["schema"])}) for p in parameters]
 
 
 def file_of(tag: str) -> str:

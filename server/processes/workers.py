@@ -7,7 +7,6 @@ each worker opens its own database connections.
 from __future__ import annotations
 
 import gc
-import resource
 from collections.abc import Mapping
 from functools import partial
 from types import FrameType
@@ -24,7 +23,7 @@ from server.metrics.gauges import Gauges
 from server.metrics.page import OnAddress, shared_folder, wants_metrics
 from server.processes import logging as logs
 from server.processes.graceful import GracefulWorker
-from server.processes.mongod import die_with_parent
+from server.processes.mongod import prepare_child
 from server.processes.store import complete, open_store
 from server.settings.table import Settings
 from updates.hub import StreamHub
@@ -98,14 +97,12 @@ class Workers(BaseApplication):  # type: ignore[misc]
 
 
 def _prepare(server: Any, worker: Any) -> None:
-    """In the new worker: end with the arbiter, and open as many files as allowed; each connection is one."""
-    die_with_parent()
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    """Called by gunicorn in a new worker."""
+    prepare_child()
 
 
 def _prepare_tls(server: Any, worker: Any) -> None:
-    """gunicorn tells the application `https` where it has the name of a file with a certificate."""
+    """gunicorn says `https` to the application where it has the name of a file with a certificate."""
     _prepare(server, worker)
     worker.cfg.set("certfile", "-")
 

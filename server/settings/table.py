@@ -356,7 +356,7 @@ class Settings:
 
     @property
     def needs_token(self) -> bool:
-        """Whether a request without a token is refused."""
+        """Return whether a request without a token is refused."""
         return self.access_control or bool(self.token)
 
     @property

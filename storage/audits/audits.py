@@ -232,3 +232,9 @@ def _is_storable(value: Any) -> bool:
 
 def _span(audit: Document) -> Span:
     return Span(audit.get("start"), audit.get("end"))
+
+
+def listed(audit: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an audit as operators see it: with an `id`, and with a `history` of who did what with it."""
+    fields = {name: value for name, value in audit.items() if name not in ("_id", "mallard")}
+    return {"id": audit["_id"], **fields, "history": (audit.get("mallard") or {}).get("history") or []}

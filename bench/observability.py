@@ -1,4 +1,4 @@
-"""What seeing costs: `python -m bench.seeing`.
+"""What observability costs: `python -m bench.observability`.
 
 The same application twice in one process, without anything that watches and with metrics, request ids in the
 database and the slow-operation log. They take turns of a hundred requests; the processor time of a request counts,

@@ -1,6 +1,6 @@
-"""`python -m bench.transfer`: memory of a worker while 8 clients upload and download a message of 50 MB.
+"""`python -m bench.large_bodies`: memory of a worker while 8 clients upload and download a message of 50 MB.
 
-Another size and another number of clients may be given: `python -m bench.transfer 10 4`. One worker as `mallard api`
+With another size and number of clients: `python -m bench.large_bodies 10 4`. One worker as `mallard api`
 runs it. Its memory (PSS, which counts shared pages by their share, and RSS) is read every few milliseconds; what is
 shown is the peak of each phase beside the memory before it.
 """

@@ -1,4 +1,4 @@
-"""Export and import of an account with 5,000 messages: `python -m bench.moving [MESSAGES]`.
+"""Export and import of an account with 5,000 messages: `python -m bench.import_export [MESSAGES]`.
 
 Each in a process of its own, so that its peak memory is that of the work. The two accounts must be the same in the
 end: bytes, flags, dates, mailboxes.
