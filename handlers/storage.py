@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from handlers.answers import Stream
 from handlers.call import Answer, Body, Call
-from mail.textual import from_base64, from_hex
+from mail.encodings import from_base64, from_hex
 from problems import InvalidInput, OverQuota, Problem, RequestTooLarge
 from storage.accounts.documents import User
 from storage.accounts.user_fields import require_active

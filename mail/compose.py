@@ -16,7 +16,7 @@ import idna
 
 from mail.headers import addresses, flat_addresses
 from mail.html import html_to_text
-from mail.media_type import extension_of, media_type
+from mail.parameters import extension_of, media_type
 
 _POLICY = policy.SMTP.clone(cte_type="7bit", max_line_length=78)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")

@@ -3,104 +3,27 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import nh3
-
 from mail.custom_data import custom_data
+from mail.encrypted import is_encrypted
 from mail.headers import addresses, decoded_addresses
-from mail.html import html_to_text, text_to_html
 from mail.listing import (
     attachments_of,
     content_type_of,
     flags_of,
-    is_encrypted,
     references_of,
     sender_of,
 )
-from mail.nesting import is_regular
 
-_TAGS = nh3.ALLOWED_TAGS | {"font", "center", "u", "main", "section", "wbr"}
-_ATTRIBUTES = {
-    **{tag: set(names) for tag, names in nh3.ALLOWED_ATTRIBUTES.items()},
-    "*": {"style", "class", "dir", "lang", "title", "align", "valign", "bgcolor", "color", "width", "height"},
-    "font": {"face", "size", "color"},
-    "img": {"src", "alt", "width", "height", "border"},
-    "table": {"border", "cellpadding", "cellspacing", "width", "summary"},
-    "td": {"colspan", "rowspan", "nowrap"},
-    "th": {"colspan", "rowspan", "nowrap", "scope"},
-}
-_STYLES = {
-    "background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left", "border-radius",
-    "border-right", "border-spacing", "border-style", "border-top", "border-width", "color", "direction", "display",
-    "font", "font-family", "font-size", "font-style", "font-weight", "height", "letter-spacing", "line-height",
-    "list-style-type", "margin", "margin-bottom", "margin-left", "margin-right", "margin-top", "max-height",
-    "max-width", "min-height", "min-width", "padding", "padding-bottom", "padding-left", "padding-right",
-    "padding-top", "text-align", "text-decoration", "text-indent", "text-transform", "vertical-align", "white-space",
-    "width", "word-break", "word-wrap",
-}  # fmt: skip
-_SCHEMES = {"http", "https", "mailto", "tel", "cid", "attachment", "data"}
-_SAFE_DATA = re.compile(r"data:image/(?:png|jpe?g|gif|webp);base64,[A-Za-z0-9+/=\s]*", re.I)
-_IGNORED_IN_URLS = re.compile(r"[\x00-\x20]+")
-_ACTIVE_STYLE = re.compile(r"url|expression|import|behavior|binding|javascript|[\\@<>{}]|/\*", re.I)
 _LINK = re.compile(r"attachment:(?:[0-9a-f]{24}/)?(ATT\d+)")
 _BARE_URI = re.compile(r"(?<![^\s,])([a-z][a-z0-9+.\-]*:[^\s<>\",;]+)(?![^\s,])", re.I)
 _LAST_MOMENT = 253_402_300_799_000  # of the year 9999
 _DOTS_AND_LABEL = re.compile(r"\+.*$")
-
-
-def _attribute(tag: str, name: str, value: str) -> str | None:
-    """Data URLs only as pictures of formats that hold no program; styles that load and run nothing.
-
-    Browsers pass over white space and control characters in front of a URL, and line breaks within its scheme.
-    """
-    if name == "style":
-        return _passive(value) or None
-    bare = _IGNORED_IN_URLS.sub("", value[:1000]).lower()
-    if bare.startswith("data:") and not (
-        tag == "img" and name == "src" and _SAFE_DATA.fullmatch(value.strip())
-    ):
-        return None
-    if name == "cite" and not bare.startswith(("http:", "https:")):
-        return None
-    return value
-
-
-def _passive(style: str) -> str:
-    """The declarations without functions that load or run something, and without escapes that could hide one."""
-    return ";".join(part for part in style.split(";") if not _ACTIVE_STYLE.search(part))
-
-
-_CLEANER = nh3.Cleaner(
-    tags=_TAGS,
-    attributes=_ATTRIBUTES,
-    attribute_filter=_attribute,
-    clean_content_tags={
-        "script",
-        "style",
-        "title",
-        "template",
-        "noscript",
-        "svg",
-        "math",
-        "iframe",
-        "object",
-    },
-    filter_style_properties=_STYLES,
-    url_schemes=_SCHEMES,
-    link_rel="noopener noreferrer nofollow",
-    strip_comments=True,
-)
-
-
-def sanitize(html: str) -> str:
-    """HTML of which a browser runs nothing: no script, no handlers, no frames, no style sheets.
-
-    Large markup that is nested as nobody writes it is shown as text, see `mail.nesting`.
-    """
-    return _CLEANER.clean(html if is_regular(html) else text_to_html(html_to_text(html)))
+_CERTIFICATES = ("VMC", "CMC")  # of a logo: verified mark, common mark
 
 
 def replace_links(parts: Iterable[str], prefix: str) -> list[str]:
@@ -208,3 +131,15 @@ def _urls(value: Any) -> list[dict[str, Any]]:
         for entry in found
         if "group" not in entry
     ]
+
+
+def bimi_logo(found: Mapping[str, Any]) -> dict[str, Any]:
+    """`{certified, url, image}`, and the `type` of the certificate where there is one; `image` is SVG."""
+    certified = found.get("type") == "authority"
+    kind = (found.get("vmc") or {}).get("type")
+    return {
+        "certified": certified,
+        "url": str(found.get("url") or ""),
+        "image": f"data:image/svg+xml;base64,{b64encode(found['content']).decode()}",
+        **({"type": kind if kind in _CERTIFICATES else _CERTIFICATES[0]} if certified else {}),
+    }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from base64 import encodebytes
+from collections.abc import Mapping
+from typing import Any
 
 from mail.mime_tree import header_lines
 from mail.rewrite import split
@@ -14,6 +16,15 @@ _OUTSIDE = frozenset(
         b"authentication-results", b"references", b"in-reply-to",
     }
 )  # fmt: skip
+_ENVELOPED = frozenset({"enveloped-data", "authenveloped-data"})
+
+
+def is_encrypted(headers: Mapping[str, Any]) -> bool:
+    """PGP/MIME (RFC 3156) or enveloped S/MIME (RFC 8551)."""
+    kind = headers.get("content-type") or {}
+    value = str(kind.get("value") or "").lower()
+    smime = str((kind.get("params") or {}).get("smime-type") or "").lower()
+    return value == "multipart/encrypted" or (value == "application/pkcs7-mime" and smime in _ENVELOPED)
 
 
 def wrap_pgp(raw: bytes, armored: bytes) -> bytes:

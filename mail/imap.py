@@ -1,8 +1,10 @@
-"""ENVELOPE and BODYSTRUCTURE (RFC 3501 §7.4.2) in the stored form that IMAP servers beside us send out."""
+"""What IMAP sends (RFC 3501): ENVELOPE and BODYSTRUCTURE in the stored form, and names of mailboxes in UTF-7."""
 
 from __future__ import annotations
 
+import binascii
 import re
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +13,7 @@ from mail.mime_tree import Node
 
 _LONGEST = 8192
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
+_SHIFTED = re.compile(r"&([A-Za-z0-9+,]*)-")
 
 
 def envelope(parsed: Mapping[str, Any]) -> list[Any]:
@@ -111,3 +114,19 @@ def _extension(node: Node) -> list[Any]:
     language = str(parsed.get("content-language") or "").replace(",", " ").split()
     words = [word for part in language if (word := _ascii(part.upper()))]
     return [shown, words or None, _ascii(parsed.get("content-location"))]
+
+
+def decode_utf7(name: str) -> str:
+    """The name of a mailbox from modified UTF-7 (RFC 3501 §5.1.3), as IMAP and Maildir++ write it.
+
+    What is no modified UTF-7 stays as it is.
+    """
+    try:
+        return _SHIFTED.sub(_plain, name)
+    except (binascii.Error, UnicodeDecodeError):
+        return name
+
+
+def _plain(match: re.Match[str]) -> str:
+    digits = match[1].replace(",", "/")
+    return b64decode(digits + "=" * (-len(digits) % 4)).decode("utf-16-be") if digits else "&"

@@ -1,4 +1,4 @@
-"""A message as a row of a listing."""
+"""A message as a row of a listing, and as events about it show it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from mail.custom_data import custom_data
+from mail.encrypted import is_encrypted
 from mail.headers import decoded_addresses
 
-_ENVELOPED = frozenset({"enveloped-data", "authenveloped-data"})
+EVENT_FIELDS = dict.fromkeys(
+    (
+        "uid", "mailbox", "thread", "msgid", "subject", "idate", "verificationResults", "mimeTree.parsedHeader.from",
+        "mimeTree.parsedHeader.sender", "mimeTree.parsedHeader.to", "mimeTree.parsedHeader.cc",
+        "mimeTree.parsedHeader.bcc",
+    ),
+    1,
+)  # fmt: skip
+_NOBODY = {"name": "", "address": ""}
 
 
 def entry(
@@ -98,14 +107,27 @@ def content_type_of(headers: Mapping[str, Any]) -> dict[str, Any]:
     return {"value": kind.get("value") or "text/plain", "params": kind.get("params") or {}}
 
 
-def is_encrypted(headers: Mapping[str, Any]) -> bool:
-    """PGP/MIME (RFC 3156) or enveloped S/MIME (RFC 8551)."""
-    kind = headers.get("content-type") or {}
-    value = str(kind.get("value") or "").lower()
-    smime = str((kind.get("params") or {}).get("smime-type") or "").lower()
-    return value == "multipart/encrypted" or (value == "application/pkcs7-mime" and smime in _ENVELOPED)
-
-
 def _chosen(headers: Mapping[str, Any], wanted: bool | frozenset[str]) -> dict[str, Any]:
     names = headers if wanted is True else [name for name in headers if name in (wanted or ())]
     return {name: headers[name] for name in names}
+
+
+def event_fields(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an event about a stored message, of which `EVENT_FIELDS` are needed."""
+    headers = message["mimeTree"].get("parsedHeader") or {}
+    people = {
+        name: decoded_addresses(headers.get(name) or ()) for name in ("from", "sender", "to", "cc", "bcc")
+    }
+    senders = [person for person in people.pop("from") + people.pop("sender") if "group" not in person]
+    results = {k: v for k, v in (message.get("verificationResults") or {}).items() if k != "bimi"}
+    return {
+        "mailbox": message["mailbox"],
+        "message": message["uid"],
+        "thread": message["thread"],
+        "from": senders[0] if senders else _NOBODY,
+        **{name: found for name, found in people.items() if found},
+        "messageId": message["msgid"],
+        "subject": message.get("subject") or "",
+        "date": message["idate"],
+        **({"verificationResults": results} if results else {}),
+    }

@@ -1,10 +1,11 @@
-"""Content-Type and Content-Disposition with their parameters (RFC 2045 §5.1, RFC 2231)."""
+"""Content-Type and Content-Disposition (RFC 2045 §5.1, RFC 2183, RFC 2231): read them, and write safe ones."""
 
 from __future__ import annotations
 
+import mimetypes
 import re
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from mail.charsets import decode
 from mail.headers import decode_words, unfold
@@ -14,6 +15,17 @@ _KEY = re.compile(r"[a-z0-9\-]{1,64}(?:\*\d{1,3})?\*?")
 _ESCAPED = re.compile(r"\\(.)")
 _MOST = 100
 _LONGEST = 8192
+_ANY = "application/octet-stream"
+_TYPE = re.compile(r"[\w.+\-]+/[\w.+\-]+", re.A)
+_PLAIN_NAME = re.compile(r"[a-z0-9\-]{1,64}")
+_PLAIN_VALUE = re.compile(r"[\x20-\x7e]{1,255}")
+# The disposition has the name; nothing but a multipart has a boundary.
+_NOT_TAKEN = frozenset({"name", "boundary"})
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+\-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+\-]{0,126}")
+_UNSAFE_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\"\\/]+")
+_LONGEST_NAME = 255
+_PASSIVE = frozenset({"text/plain", "application/pdf"})
+_PASSIVE_KINDS = ("image/", "audio/", "video/")
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -74,3 +86,46 @@ def file_name(parsed_disposition: dict[str, Any] | None, parsed_type: dict[str, 
         or ""
     )
     return decode_words(str(name)).replace("\0", "").strip()
+
+
+def media_type(given: str, filename: str) -> tuple[str, dict[str, str]]:
+    """Type and parameters, such as `text/calendar` and its `method`; by the file's name where nothing is given.
+
+    What must not be encoded (RFC 2046 §5) is shown as bytes of any kind.
+    """
+    parsed = parse(given.strip())
+    kind = parsed["value"].lower() or (mimetypes.guess_type(filename)[0] if filename else None) or _ANY
+    if not _TYPE.fullmatch(kind) or kind.startswith(("multipart/", "message/")):
+        return _ANY, {}
+    return kind, {
+        name: value
+        for name, value in parsed["params"].items()
+        if name not in _NOT_TAKEN and _PLAIN_NAME.fullmatch(name) and _PLAIN_VALUE.fullmatch(value)
+    }
+
+
+def extension_of(kind: str) -> str:
+    """A file's ending for a type, with its dot."""
+    return mimetypes.guess_extension(kind) or ".bin"
+
+
+def safe_type(declared: str) -> str:
+    """The media type (RFC 6838 §4.2), or that of bytes where what the part declares is none."""
+    kind = declared.strip().lower()
+    return kind if _MEDIA_TYPE.fullmatch(kind) else "application/octet-stream"
+
+
+def safe_disposition(kind: str, header: str | None, name: str) -> str:
+    """The part's own Content-Disposition `header` as HTTP has it (RFC 6266).
+
+    Only what a browser shows without running anything stays inline: markup of others' under this origin could act
+    as the reader.
+    """
+    wanted = parse(header)["value"].lower() if header else ""
+    inline = wanted == "inline" and (
+        kind in _PASSIVE or (kind.startswith(_PASSIVE_KINDS) and not kind.endswith("+xml"))
+    )
+    name = _UNSAFE_NAME.sub("_", name)[:_LONGEST_NAME]
+    plain = name.encode("ascii", "replace").decode().replace("?", "_")
+    encoded = quote(name.encode("utf-8", "replace"), safe="")
+    return f"{'inline' if inline else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"

@@ -14,8 +14,7 @@ from typing import Any
 
 import gnupg
 
-from mail.encrypted import wrap_pgp, wrap_smime
-from mail.listing import is_encrypted
+from mail.encrypted import is_encrypted, wrap_pgp, wrap_smime
 from mail.mime_tree import normalize, parse
 from mail.rewrite import split
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ctypes
 import hashlib
 import hmac
 import re
 import secrets
 import string
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import argon2
 import bcrypt
-
-from security.libcrypt import crypt
 
 _ALPHABET = string.ascii_letters + string.digits
 _BCRYPT_COST = 12
@@ -41,6 +41,13 @@ _ARGON2 = re.compile(
 )
 
 _hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+# Hashes of random texts, to compare with where there is no hash: a log-in then takes as long as any other.
+DUMMY_HASHES: Mapping[str, str] = {
+    "argon2id": "$argon2id$v=19$m=19456,t=2,p=1$25XqVmILBJr3X8OzSs+kag$z96rUPC6GGoHPrguHzoHuNgNI3NHCDbdPXx0AYoPHwU",
+    "bcrypt": "$2b$12$BcfrAd5gJku47h40tU6yXu5b6bl8aFVCJW8Orbm0hf0C45GdQnWye",
+}
+_NAMES = ("libcrypt.so.1", "libcrypt.so.2", "libcrypt.dylib")
+_DATA_BYTES = 256 * 1024  # more than any version's `struct crypt_data`
 
 
 class UnknownHash(ValueError):
@@ -52,13 +59,6 @@ def hash_password(password: str, scheme: str = "argon2id") -> str:
     if scheme == "bcrypt":
         return bcrypt.hashpw(password.encode()[:_BCRYPT_BYTES], bcrypt.gensalt(_BCRYPT_COST)).decode()
     return _hasher.hash(password)
-
-
-# Hashes of random texts, to compare with where there is no hash: a log-in then takes as long as any other.
-DUMMY_HASHES: Mapping[str, str] = {
-    "argon2id": "$argon2id$v=19$m=19456,t=2,p=1$25XqVmILBJr3X8OzSs+kag$z96rUPC6GGoHPrguHzoHuNgNI3NHCDbdPXx0AYoPHwU",
-    "bcrypt": "$2b$12$BcfrAd5gJku47h40tU6yXu5b6bl8aFVCJW8Orbm0hf0C45GdQnWye",
-}
 
 
 def temporary_password() -> str:
@@ -185,3 +185,29 @@ _FORMATS: tuple[
     (_MD5_CRYPT, _any, _md5_crypt),
     (_DES, _any, _des_crypt),
 )
+
+
+class NoLibcrypt(OSError):
+    """This machine has no libcrypt."""
+
+
+def crypt(password: bytes, setting: str) -> str:
+    """The hash of a password with the algorithm and salt of `setting`; `*0` or `*1` for one that is not known.
+
+    A password ends at its first NUL, as C strings do.
+    """
+    made = _library().crypt_r(password, setting.encode(), ctypes.create_string_buffer(_DATA_BYTES))
+    return bytes(made or b"*0").decode("ascii", "replace")
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    for name in _NAMES:
+        try:
+            library = ctypes.CDLL(name)
+        except OSError:
+            continue
+        library.crypt_r.restype = ctypes.c_char_p
+        library.crypt_r.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p]
+        return library
+    raise NoLibcrypt("Hashes of crypt(3) cannot be verified without libcrypt")

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import orjson
 
-from mail import mboxrd
+from mail import mbox
 from transfer.source import LARGEST, Folder, Found, Position, SourceError
 
 FORMAT, VERSION = "mallard-account", 1
@@ -64,7 +64,7 @@ class Archive:
             try:
                 shutil.copyfileobj(self._member(f"{folder.name}.jsonl"), rows)
                 rows.seek(row_at)
-                entries = mboxrd.read(self._member(f"{folder.name}.mbox"), mbox_at, LARGEST)  # type: ignore[arg-type]
+                entries = mbox.read(self._member(f"{folder.name}.mbox"), mbox_at, LARGEST)  # type: ignore[arg-type]
                 for line, entry in zip(iter(rows.readline, b""), entries, strict=True):
                     row_at += len(line)
                     yield _found(orjson.loads(line), entry, (row_at, entry.end))
@@ -76,7 +76,7 @@ class Archive:
         self._tar.close()
 
 
-def _found(row: dict[str, Any], entry: mboxrd.Entry, position: tuple[int, int]) -> Found:
+def _found(row: dict[str, Any], entry: mbox.Entry, position: tuple[int, int]) -> Found:
     raw = None if entry.content is None else _exact(entry.content, row["size"])
     if raw is not None and hashlib.sha256(raw).hexdigest() != row["sha256"]:
         raise ValueError(f"message {row['id']} is not what it was")

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import orjson
 
-from mail import mboxrd
+from mail import mbox
 from storage.accounts.documents import User
 from storage.base.database import Document
 from storage.mailboxes.documents import Mailbox
@@ -81,18 +81,18 @@ def _add_mailbox(
     totals: dict[str, int],
     progress: Progress,
 ) -> None:
-    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as rows, tempfile.SpooledTemporaryFile(_IN_MEMORY) as mbox:
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as rows, tempfile.SpooledTemporaryFile(_IN_MEMORY) as raws:
         for done, message in enumerate(store.messages.each(user["_id"], box["_id"]), 1):
             raw = b"".join(store.messages.source(message))
             rows.write(orjson.dumps(_row(message, raw)) + b"\n")
-            mbox.writelines(
-                mboxrd.written(raw, str((message.get("meta") or {}).get("from") or ""), message["idate"])
+            raws.writelines(
+                mbox.written(raw, str((message.get("meta") or {}).get("from") or ""), message["idate"])
             )
             totals["messages"] += 1
             totals["bytes"] += len(raw)
             progress(box["path"], done, shown["messages"])
         _add(tar, f"{shown['files']}.jsonl", rows, now)
-        _add(tar, f"{shown['files']}.mbox", mbox, now)
+        _add(tar, f"{shown['files']}.mbox", raws, now)
 
 
 def _row(message: Document, raw: bytes) -> Document:

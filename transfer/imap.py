@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from mail.utf7 import decoded
+from mail.imap import decode_utf7
 from transfer.source import LARGEST, Folder, Found, Position, SourceError
 
 _SECONDS = 60.0
@@ -235,5 +235,5 @@ def _namespace(names: list[tuple[str, str]]) -> str:
 def _path(name: str, delimiter: str) -> str:
     """Slashes between the levels, and none in a name."""
     if not delimiter:
-        return decoded(name).replace("/", "_")
-    return "/".join(decoded(part).replace("/", "_") for part in name.split(delimiter))
+        return decode_utf7(name).replace("/", "_")
+    return "/".join(decode_utf7(part).replace("/", "_") for part in name.split(delimiter))

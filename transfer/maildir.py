@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mail.utf7 import decoded
+from mail.imap import decode_utf7
 from transfer.source import LARGEST, Folder, Found, Position, SourceError, with_crlf
 
 _FLAGS = {"S": "\\Seen", "R": "\\Answered", "F": "\\Flagged", "D": "\\Draft", "T": "\\Deleted"}
@@ -31,7 +31,7 @@ class Maildir:
         for folder in sorted(self._path.iterdir()):
             if folder.name.startswith(".") and (folder / "cur").is_dir():
                 name = folder.name[1:]
-                path = "/".join(decoded(part) for part in name.split("."))
+                path = "/".join(decode_utf7(part) for part in name.split("."))
                 yield Folder(
                     str(folder),
                     path,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mail import mboxrd
+from mail import mbox
 from transfer.source import LARGEST, Folder, Found, Position, SourceError, with_crlf
 
 _STATUS = {"R": "\\Seen", "A": "\\Answered", "F": "\\Flagged", "T": "\\Draft", "D": "\\Deleted"}
@@ -43,7 +43,7 @@ class MboxFiles:
             if file.read(5) not in (b"From ", b""):
                 start = 0
             try:
-                for entry in mboxrd.read(file, start, LARGEST):
+                for entry in mbox.read(file, start, LARGEST):
                     yield _found(entry)
             except ValueError as error:
                 raise SourceError(f"{path}: {error}") from error
@@ -57,7 +57,7 @@ def _is_mbox(file: Path) -> bool:
         return opened.read(5) == b"From "
 
 
-def _found(entry: mboxrd.Entry) -> Found:
+def _found(entry: mbox.Entry) -> Found:
     if entry.content is None:
         return Found(entry.end, None, date=entry.date)
     return Found(entry.end, with_crlf(entry.content), _flags(entry.content), entry.date)

@@ -11,10 +11,10 @@ from bson import ObjectId
 from handlers.answers import Stream
 from handlers.call import Answer, Call
 from mail.charsets import decode as decode_charset
-from mail.display import sanitize
-from mail.download import safe_disposition, safe_type
+from mail.display import bimi_logo
 from mail.listing import entry
-from mail.logo import logo
+from mail.parameters import safe_disposition, safe_type
+from mail.sanitize import sanitize
 from storage.addresses.bimi import logo_of
 from storage.base.database import Document
 
@@ -70,7 +70,7 @@ def add_logos(call: Call, messages: list[Document], found: list[Answer]) -> None
     logos = call.store.bimi.of(messages)
     for message, row in zip(messages, found, strict=True):
         if (logo_id := logo_of(message)) in logos:
-            row["bimi"] = logo(logos[logo_id])
+            row["bimi"] = bimi_logo(logos[logo_id])
 
 
 def _add_drafts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from bson import ObjectId
 
-from mail.listing import is_encrypted
+from mail.encrypted import is_encrypted
 from mail.message import Indexed, index
 from problems import MessageNotEncrypted, summary
 from security.encryption import EncryptionFailed, encrypt_for_owner, has_key

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from mail.marked import FIELDS, of_message
+from mail.listing import EVENT_FIELDS, event_fields
 from storage.base.database import Databases, Session
 from storage.events.events import Events
 
@@ -24,5 +24,5 @@ class MessageEvents:
         """Emit an event about each of some messages; they are only read where somebody listens."""
         if messages and self._events.wanted(kind, user):
             condition = {"_id": {"$in": list(messages)}, "mailbox": mailbox}
-            rows = self._collection.find(condition, FIELDS, session=session).sort("uid", 1)
-            self._events.emit_all(kind, user, map(of_message, rows), session)
+            rows = self._collection.find(condition, EVENT_FIELDS, session=session).sort("uid", 1)
+            self._events.emit_all(kind, user, map(event_fields, rows), session)

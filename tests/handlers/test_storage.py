@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from handlers.call import Call
 from handlers.storage import upload_file
-from mail.textual import from_base64, from_hex
+from mail.encodings import from_base64, from_hex
 from problems import Problem
 from storage.messages.files import Files
 from storage.store import Store

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mail.display import sanitize, shown
+from mail.display import shown
+from mail.sanitize import sanitize
 from tests.rows import Row
 
 HARMFUL = re.compile(

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mail.display import sanitize
 from mail.message import index
 from mail.pictures import extract_data_images
+from mail.sanitize import sanitize
 
 HTML = b"Content-Type: text/html\r\n\r\n"
 SECONDS = 8

@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from mail.encrypted import wrap_pgp, wrap_smime
-from mail.listing import is_encrypted
+from mail.encrypted import is_encrypted, wrap_pgp, wrap_smime
 from mail.message import index
 from mail.mime_tree import parse
 from security.encryption import EncryptionFailed, encrypt_for_owner, encrypt_pgp, encrypt_smime, has_key
