@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 
 from accounts.context import Context
-from problems import InsecurePassword
+from problems import InsecurePassword, summary
 from storage.accounts.documents import User
 
 _AGAIN_AFTER = timedelta(days=14)
@@ -53,7 +53,7 @@ def _ask(context: Context, account: User, password: str) -> bool | None:
     try:
         pwned = context.rules.is_pwned(password)
     except OSError as error:
-        log.warning("breached passwords could not be asked about", reason=str(error))
+        log.warning("breached passwords could not be asked about", reason=summary(error))
         return None
     context.store.users.note_breach(account, pwned)
     return pwned

@@ -28,13 +28,13 @@ class AccountUpdate:
 
     @property
     def ends_sessions(self) -> bool:
-        """Whether all sessions of the account end with it."""
+        """Return whether all sessions of the account end with it."""
         closing = self.fields.get("suspended") or self.fields.get("disabled")
         return self.password is not None or bool(closing)
 
 
 def update_account(context: Context, before: User, update: AccountUpdate) -> None:
-    """Change an account. Raises UserNotFound where it was deleted meanwhile."""
+    """Change an account. Raises UserNotFound where it has been deleted."""
     user, targets = before["_id"], _new_targets(before, update)
     change = _change(context, before, update)
 

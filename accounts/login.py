@@ -17,7 +17,7 @@ from accounts.context import Context
 from accounts.limits import asp_limit, forget_failures, ip_limit, limited, password_limit
 from accounts.passwords import TEMPORARY_LASTS
 from accounts.second_factors import enabled_methods
-from problems import AuthFailed, InvalidAuthScope, TempPasswordNotYetValid
+from problems import AuthFailed, InvalidAuthScope, TempPasswordNotYetValid, summary
 from security.asps import as_asp, opens, selector
 from security.normalize import username_view
 from security.passwords import DUMMY_HASHES, UnknownHash, hash_password, needs_rehash, verify_password
@@ -206,7 +206,7 @@ def _matches(attempt: _Attempt, password: str, stored: str) -> bool:
     try:
         return attempt.context.offload(verify_password, password, stored)
     except UnknownHash as error:
-        log.error("a stored password hash cannot be verified", user=str(attempt.user), reason=str(error))
+        log.error("a stored password hash cannot be verified", user=str(attempt.user), reason=summary(error))
         return False
 
 

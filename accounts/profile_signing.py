@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from accounts.context import Context
+from problems import summary
 from security.pem import UnusableKey
 from security.profile import Signer, load_signer, make_signer, to_pem
 from storage.base.database import Document
@@ -15,7 +16,7 @@ log = structlog.get_logger()
 
 
 def profile_signer(context: Context) -> Signer:
-    """The one of the settings; else one of our own making, kept in the database for all processes."""
+    """The key of the settings; without one, a key of our own, kept in the database for all processes."""
     if context.rules.profile.signer:
         return context.rules.profile.signer
     row = context.store.signing_keys.find(_PURPOSE)
@@ -26,8 +27,8 @@ def profile_signer(context: Context) -> Signer:
 
 
 def _make(context: Context, instead_of: Document | None) -> Signer:
-    """A new one; where another process was faster, that one's."""
-    signer: Signer = context.offload(make_signer, context.rules.profile.organization, context.now)
+    """A new key; where another process was faster, its key."""
+    signer = context.offload(make_signer, context.rules.profile.organization, context.now)
     key, certificate = context.offload(to_pem, signer, _password(context))
     row = context.store.signing_keys.put(_PURPOSE, key, certificate, instead_of)
     return signer if row["certificate"] == certificate else _read(context, row)
@@ -35,8 +36,7 @@ def _make(context: Context, instead_of: Document | None) -> Signer:
 
 def _read(context: Context, row: Document) -> Signer:
     """Raises UnusableKey. Decrypting takes a while, so that a stolen key is not soon open."""
-    signer: Signer = context.offload(load_signer, row["key"], row["certificate"], _password(context))
-    return signer
+    return context.offload(load_signer, row["key"], row["certificate"], _password(context))
 
 
 def _load(context: Context, row: Document) -> Signer | None:
@@ -44,7 +44,7 @@ def _load(context: Context, row: Document) -> Signer | None:
     try:
         return _read(context, row)
     except UnusableKey as error:
-        log.warning("the own key of profiles cannot be used, a new one is made", reason=str(error))
+        log.warning("the key of profiles cannot be used, a new one is made", reason=summary(error))
         return None
 
 

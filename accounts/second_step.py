@@ -53,7 +53,7 @@ def check_totp(context: Context, user: ObjectId, code: str, nonce: str | None) -
 
 
 def _require_login(context: Context, account: User, nonce: str) -> None:
-    """Raises InvalidTotpNonce where no such log-in waits, AuthFailed where the account was closed meanwhile."""
+    """Raises InvalidTotpNonce where no such log-in waits, AuthFailed where the account has been closed."""
     if not context.store.pending_logins.find(nonce, account, TOTP):
         raise InvalidTotpNonce
     if is_closed(account):

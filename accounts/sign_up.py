@@ -36,25 +36,25 @@ class SignUp:
     mailbox_names: Mapping[str, str] = field(default_factory=dict)  # see `checked_names`
 
 
-def sign_up(context: Context, wanted: SignUp) -> User:
+def sign_up(context: Context, new: SignUp) -> User:
     """Make an account. Raises UserExists or AddressExists, which say whose name or address is taken."""
     try:
-        user = context.store.transactions.run(lambda session: _insert(context, wanted, session))
+        user = context.store.transactions.run(lambda session: _insert(context, new, session))
     except (AddressExists, UserExists) as problem:
-        raise problem.about(username=wanted.username) from problem
+        raise problem.about(username=new.username) from problem
     if user["address"]:
         context.store.addresses.remember_domain(user["address"])
     context.log_event(user["_id"], "account created", result="success")
-    log_targets(context, user["_id"], wanted.fields.get("targets") or ())
+    log_targets(context, user["_id"], new.fields.get("targets") or ())
     return user
 
 
-def _insert(context: Context, wanted: SignUp, session: Session) -> User:
-    store, fields = context.store, wanted.fields
-    user = store.users.create(wanted.username, _document(context, wanted), session=session)
-    if wanted.address:
-        _insert_address(context, wanted, user, session)
-    names, retention = wanted.mailbox_names, fields.get("retention") or 0
+def _insert(context: Context, new: SignUp, session: Session) -> User:
+    store, fields = context.store, new.fields
+    user = store.users.create(new.username, _document(context, new), session=session)
+    if new.address:
+        _insert_address(context, new, user, session)
+    names, retention = new.mailbox_names, fields.get("retention") or 0
     store.mailboxes.create_defaults(user["_id"], fields.get("language"), names, retention, session=session)
     about = {"username": user["username"], "name": user["name"], "address": user["address"]}
     store.events.emit("user.created", user=user["_id"], session=session, **about)
@@ -62,19 +62,19 @@ def _insert(context: Context, wanted: SignUp, session: Session) -> User:
     return user
 
 
-def _document(context: Context, wanted: SignUp) -> dict[str, Any]:
+def _document(context: Context, new: SignUp) -> dict[str, Any]:
     """The account's own fields. A password that must be changed soon is a temporary one."""
-    fields = {**wanted.fields, **wanted.keys.as_document(), "address": wanted.address}
-    if not wanted.is_temporary or not wanted.password:
-        return {**fields, "password": wanted.password}
+    fields = {**new.fields, **new.keys.as_document(), "address": new.address}
+    if not new.is_temporary or not new.password:
+        return {**fields, "password": new.password}
     now = context.now
-    temporary = TemporaryPassword(validAfter=now, password=wanted.password, created=now)
+    temporary = TemporaryPassword(validAfter=now, password=new.password, created=now)
     return {**fields, "tempPassword": temporary}
 
 
-def _insert_address(context: Context, wanted: SignUp, user: User, session: Session) -> None:
+def _insert_address(context: Context, new: SignUp, user: User, session: Session) -> None:
     """Both names are claimed before mailboxes are made, so that without transactions one step takes all back."""
-    tags = {"tags": user["tags"]} if wanted.tag_address and user.get("tags") else {}
+    tags = {"tags": user["tags"]} if new.tag_address and user.get("tags") else {}
     try:
         context.store.addresses.create(user["_id"], user["address"], tags, session=session)
     except AddressExists:
@@ -112,7 +112,7 @@ def _derived(context: Context, username: str) -> str:
 def checked_names(names: Mapping[str, str], language: str | None) -> dict[str, str]:
     """The paths of the special-use mailboxes that have one of their own.
 
-    Raises InvalidInput where one is too long, is INBOX, or is that of another one, given or in the language.
+    Raises InvalidInput where one is too long, is INBOX, or is the path of another one, given or in the language.
     """
     paths = {use: _checked_path(use, path) for use, path in names.items() if path}
     taken = ["INBOX", *mailbox_names(language, paths).values()]

@@ -21,7 +21,7 @@ _WRITTEN_AT_ONCE = 64 * 1024
 
 
 def create_audit(call: Call, body: Body) -> Answer:
-    """Start an audit; a job copies what is there."""
+    """Start an audit; a job copies the messages that match."""
     expires = body["expires"]
     if not expires or expires <= call.now:
         raise InvalidInput({"expires": '"expires" must be later than now'})

@@ -18,34 +18,34 @@ _DATES = ("start", "end")
 
 
 def get_autoreply(call: Call, user: ObjectId) -> Answer:
-    """That of an account; empty where nothing was set."""
+    """The automatic answer of an account; empty where nothing was set."""
     call.store.users.require(user)
-    found = call.store.autoreplies.find(user) or {}
+    row = call.store.autoreplies.find(user) or {}
     return {
         "success": True,
-        "status": bool(found.get("status")),
-        **{name: found.get(name) or "" for name in _TEXTS},
-        **{name: found.get(name) or False for name in _DATES},
-        **({"created": _created(found)} if found else {}),
+        "status": bool(row.get("status")),
+        **{name: row.get(name) or "" for name in _TEXTS},
+        **{name: row.get(name) or False for name in _DATES},
+        **({"created": _created(row)} if row else {}),
     }
 
 
-def _created(found: Document) -> datetime:
+def _created(row: Document) -> datetime:
     """WildDuck has it as text, older documents have only what their id tells."""
-    created = found.get("created")
+    created = row.get("created")
     known = created if isinstance(created, datetime) else read_date(str(created or ""))
-    return known or found["_id"].generation_time
+    return known or row["_id"].generation_time
 
 
 def update_autoreply(call: Call, user: ObjectId, body: Body) -> Answer:
     """Set what is given."""
     call.store.users.require(user)
-    found, switched = call.store.autoreplies.put(user, body, _check)
+    row, switched = call.store.autoreplies.put(user, body, _check)
     if switched is not None:
-        _note(call, user, "autoreply enabled" if switched else "autoreply disabled")
+        _log(call, user, "autoreply enabled" if switched else "autoreply disabled")
     elif body:
-        _note(call, user, "autoreply changed")
-    return {"success": True, "id": found}
+        _log(call, user, "autoreply changed")
+    return {"success": True, "id": row}
 
 
 def _check(merged: Mapping[str, Any]) -> None:
@@ -57,9 +57,9 @@ def _check(merged: Mapping[str, Any]) -> None:
 def delete_autoreply(call: Call, user: ObjectId) -> Answer:
     """Remove it and switch it off."""
     if call.store.autoreplies.delete(user):
-        _note(call, user, "autoreply deleted")
+        _log(call, user, "autoreply deleted")
     return {"success": True}
 
 
-def _note(call: Call, user: ObjectId, action: str) -> None:
+def _log(call: Call, user: ObjectId, action: str) -> None:
     call.log_event(user, action, result="success", protocol="API")

@@ -1,4 +1,4 @@
-"""Webhooks: who is told what happens."""
+"""Webhooks: URLs that events are sent to."""
 
 from __future__ import annotations
 

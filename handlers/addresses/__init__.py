@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from bson import ObjectId
 
 from handlers.addresses.answers import DATA, common, forwarding, listed, owned
@@ -20,7 +23,7 @@ from security.normalize import normalize_domain
 from storage.addresses.documents import Address
 from storage.addresses.listing import listing_filter
 from storage.base.counters import counter_key
-from storage.base.database import Document, Session
+from storage.base.database import Session
 from storage.base.paging import Paging
 
 _OF_ACCOUNT = ("name", "tags", *DATA)
@@ -149,7 +152,7 @@ def get_user_addressregister(call: Call, user: ObjectId, query: str, limit: int 
     return {"success": True, "results": [_entry(row) for row in rows]}
 
 
-def _entry(row: Document) -> Answer:
+def _entry(row: Mapping[str, Any]) -> Answer:
     name = {"name": decode_words(row["name"])} if row.get("name") else {}
     return {"id": row["_id"], **name, "address": row["address"]}
 

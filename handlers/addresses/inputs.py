@@ -11,7 +11,6 @@ from problems import ChangeNotAllowed, InvalidInput
 from security.normalize import is_plain, is_wildcard, normalize_address
 from storage.accounts.documents import Target
 from storage.addresses.targets import self_forwards, stored_targets
-from storage.base.database import Document
 
 _WRONG_WILDCARD = 'Invalid wildcard address, use "*@domain" or "user@*"'
 
@@ -63,7 +62,7 @@ def checked_targets(
     return stored_targets(call.store.addresses, values)
 
 
-def stored_autoreply(given: Document) -> Answer:
+def stored_autoreply(given: Body) -> Answer:
     """The fields of an autoreply. Text and HTML say the same, so with one the other is emptied, unless it is given."""
     fields = dict(given)
     for one, other in (("text", "html"), ("html", "text")):

@@ -124,7 +124,10 @@ def _check_chain(call: Call, chain: Chain, authorities: list[Chain]) -> None:
 
 
 def _still_fits(call: Call, chain: Chain, stored: Halves, *, acme: bool) -> bool:
-    """Whether the stored certificates of the authority, which a program for ACME keeps apart, belong to a new one."""
+    """Return whether the stored certificates of the authority belong to a new chain, too.
+
+    A program for ACME keeps them apart.
+    """
     if not (acme and stored.ca):
         return False
     try:

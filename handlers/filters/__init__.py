@@ -45,8 +45,8 @@ def create_filter(call: Call, user: ObjectId, body: Body) -> Answer:
     allowed = _allowed(call, user)
     fields = new_filter(call, user, body)
     created = call.store.filters.create(user, fields, allowed)
-    _note_forwards(call, user, created, new_targets({"action": {}}, fields))
-    _note(call, user, "filter added", created)
+    _log_forwards(call, user, created, new_targets({"action": {}}, fields))
+    _log(call, user, "filter added", created)
     return {"success": True, "id": created}
 
 
@@ -60,23 +60,23 @@ def update_filter(call: Call, user: ObjectId, filter: ObjectId, body: Body) -> A
     before, fields = call.store.filters.update(
         user, filter, lambda found: changed_filter(call, user, found, body)
     )
-    _note_forwards(call, user, filter, new_targets(before, fields))
+    _log_forwards(call, user, filter, new_targets(before, fields))
     if body:
-        _note(call, user, "filter changed", filter)
+        _log(call, user, "filter changed", filter)
     return {"success": True, "id": filter}
 
 
 def delete_filter(call: Call, user: ObjectId, filter: ObjectId) -> Answer:
     """Remove a filter."""
     call.store.filters.delete(user, filter)
-    _note(call, user, "filter deleted", filter)
+    _log(call, user, "filter deleted", filter)
     return {"success": True}
 
 
-def _note_forwards(call: Call, user: ObjectId, filter_id: ObjectId, targets: Sequence[str]) -> None:
+def _log_forwards(call: Call, user: ObjectId, filter_id: ObjectId, targets: Sequence[str]) -> None:
     for target in targets:
-        _note(call, user, "filter forward added", filter_id, target=target)
+        _log(call, user, "filter forward added", filter_id, target=target)
 
 
-def _note(call: Call, user: ObjectId, action: str, filter_id: ObjectId, **fields: str) -> None:
+def _log(call: Call, user: ObjectId, action: str, filter_id: ObjectId, **fields: str) -> None:
     call.log_event(user, action, result="success", filter=filter_id, protocol="API", **fields)

@@ -19,39 +19,39 @@ _DOES = {
 }
 
 
-def single(found: Document) -> Answer:
+def single(row: Document) -> Answer:
     """A filter by itself. Query and action are fit to be sent back, so passwords are in it."""
     return {
-        **_common(found),
-        "query": _flat_query(found["query"]),
-        "action": _flat_action(found["action"], masked=False),
+        **_common(row),
+        "query": _flat_query(row["query"]),
+        "action": _flat_action(row["action"], masked=False),
     }
 
 
-def listed(found: Document, path: str | None) -> Answer:
-    """A filter of a listing; `path` is that of the mailbox it files into, None where there is none or it is gone."""
+def listed(row: Document, path: str | None) -> Answer:
+    """A filter of a listing; `path` names the mailbox it files into, None without one."""
     return {
-        **_common(found),
-        "query": _query_words(found["query"]),
-        "action": _action_words(found["action"], path),
-        "originalQuery": _flat_query(found["query"]),
-        "originalAction": _flat_action(found["action"], masked=True),
+        **_common(row),
+        "query": _query_words(row["query"]),
+        "action": _action_words(row["action"], path),
+        "originalQuery": _flat_query(row["query"]),
+        "originalAction": _flat_action(row["action"], masked=True),
     }
 
 
-def of_all(found: Document, path: str | None) -> Answer:
+def of_all(row: Document, path: str | None) -> Answer:
     """A filter of a listing over all accounts."""
-    targets = _targets(found["action"], masked=True)
-    return {**listed(found, path), "user": found["user"], **({"targets": targets} if targets else {})}
+    targets = _targets(row["action"], masked=True)
+    return {**listed(row, path), "user": row["user"], **({"targets": targets} if targets else {})}
 
 
-def _common(found: Document) -> Answer:
+def _common(row: Document) -> Answer:
     return {
-        "id": found["_id"],
-        "name": found.get("name") or "",
-        "disabled": bool(found.get("disabled")),
-        "created": found.get("created") or found["_id"].generation_time,
-        **({"metaData": custom_data(found["metaData"])} if found.get("metaData") else {}),
+        "id": row["_id"],
+        "name": row.get("name") or "",
+        "disabled": bool(row.get("disabled")),
+        "created": row.get("created") or row["_id"].generation_time,
+        **({"metaData": custom_data(row["metaData"])} if row.get("metaData") else {}),
     }
 
 

@@ -41,11 +41,11 @@ def get_messages(
     order: str = "desc",
 ) -> Answer:
     """A page of a mailbox, by the date of arrival."""
-    wanted = Rows(meta_data, thread_counters, include_has_drafts, collapse_threads, include_headers)
+    options = Rows(meta_data, thread_counters, include_has_drafts, collapse_threads, include_headers)
     direction = 1 if order == "asc" else -1
-    listing = Listing(paging, direction, unseen, collapse_threads, wanted.with_headers)
+    listing = Listing(paging, direction, unseen, collapse_threads, options.with_headers)
     box, page, total = call.store.messages.page(user, mailbox, listing)
-    return page.answer(rows(call, user, page.rows, wanted), total=total, specialUse=box.get("specialUse"))
+    return page.answer(rows(call, user, page.rows, options), total=total, specialUse=box.get("specialUse"))
 
 
 def get_message(
@@ -166,17 +166,17 @@ def search_messages(
         "useAndSearch": use_and_search, "or": _or_group(terms),
     }  # fmt: skip
     call.store.users.require(user)
-    wanted = Rows(meta_data, thread_counters, include_has_drafts, collapse_threads, include_headers)
+    options = Rows(meta_data, thread_counters, include_has_drafts, collapse_threads, include_headers)
     page, total = call.store.message_search.search(
         user,
         condition(call.store.message_search.places(user), user, {**fields, "q": terms.get("q")}),
         paging,
         search_order(order),
         collapse_threads=collapse_threads,
-        with_headers=wanted.with_headers,
+        with_headers=options.with_headers,
     )
     more = {"query": asked} if (asked := terms.get("q") or query) else {}
-    return page.answer(rows(call, user, page.rows, wanted), total=total, **more)
+    return page.answer(rows(call, user, page.rows, options), total=total, **more)
 
 
 def _or_group(terms: Mapping[str, Any]) -> Body:

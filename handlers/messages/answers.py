@@ -33,7 +33,7 @@ class Rows:
 
     @property
     def with_headers(self) -> bool:
-        """Whether headers are wanted at all."""
+        """Whether headers are options at all."""
         return bool(self.headers) and str(self.headers).lower() not in ("false", "no", "off", "0", "n")
 
     @property
@@ -48,38 +48,38 @@ class Rows:
         return frozenset(name.strip().lower() for name in str(self.headers).split(","))
 
 
-def rows(call: Call, user: ObjectId, messages: list[Document], wanted: Rows) -> list[Answer]:
-    """The rows of messages; what lies outside of them is read in one query for all."""
-    found = [
-        entry(message, with_meta_data=wanted.meta_data, with_headers=wanted.header_names)
+def rows(call: Call, user: ObjectId, messages: list[Document], options: Rows) -> list[Answer]:
+    """The rows of messages; what lies outside of them is read in one query for all rows."""
+    answers = [
+        entry(message, with_meta_data=options.meta_data, with_headers=options.header_names)
         for message in messages
     ]
-    add_logos(call, messages, found)
+    add_logos(call, messages, answers)
     threads = [message["thread"] for message in messages]
-    if wanted.thread_counters and threads:
+    if options.thread_counters and threads:
         counts = call.store.messages.thread_counts(user, threads)
-        for row in found:
+        for row in answers:
             row["threadMessageCount"] = counts.get(row["thread"], 0)
-    if wanted.has_drafts and threads:
-        _add_drafts(call, user, found, threads, collapsed=wanted.collapsed)
-    return found
+    if options.has_drafts and threads:
+        _add_drafts(call, user, answers, threads, collapsed=options.collapsed)
+    return answers
 
 
-def add_logos(call: Call, messages: list[Document], found: list[Answer]) -> None:
+def add_logos(call: Call, messages: list[Document], answers: list[Answer]) -> None:
     """Add `bimi` to the rows of messages whose senders have a logo."""
     logos = call.store.bimi.of(messages)
-    for message, row in zip(messages, found, strict=True):
+    for message, row in zip(messages, answers, strict=True):
         if (logo_id := logo_of(message)) in logos:
             row["bimi"] = bimi_logo(logos[logo_id])
 
 
 def _add_drafts(
-    call: Call, user: ObjectId, found: list[Answer], threads: list[ObjectId], *, collapsed: bool
+    call: Call, user: ObjectId, answers: list[Answer], threads: list[ObjectId], *, collapsed: bool
 ) -> None:
     drafts = call.store.messages.drafts_of(user, threads)
     with_draft = {draft["thread"] for draft in drafts}
     answered = {str(draft["mimeTree"].get("parsedHeader", {}).get("in-reply-to")) for draft in drafts}
-    for row in found:
+    for row in answers:
         row["hasDrafts"] = row["thread"] in with_draft if collapsed else row["messageId"] in answered
 
 
@@ -91,7 +91,7 @@ def safe_html(call: Call, parts: list[str]) -> list[str]:
 
 
 def attachment_stream(call: Call, message: Document, attachment: str, *, as_text: bool) -> Stream:
-    """The content of an attachment; with `as_text` that of a text in UTF-8."""
+    """The content of an attachment; with `as_text` a text is converted to UTF-8."""
     declared, disposition, chunks = call.store.messages.attachment(message, attachment)
     kind = safe_type(declared)
     name = next((a["filename"] for a in message.get("attachments") or () if a["id"] == attachment), "")
