@@ -43,7 +43,7 @@ def update_account(context: Context, before: User, update: AccountUpdate) -> Non
         _emit_update(context, user, update, session)
         emit_targets(context, user, targets, session)
 
-    context.store.events.run(user, steps)
+    context.store.events.in_transaction(user, steps)
     if update.ends_sessions:
         context.store.notices.log_out(user, "Authentication required")
     _reset_counters(context, before, update)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict
 
@@ -15,6 +15,7 @@ from commands.stores import configured_store
 from security.targets import without_password
 from security.webhooks import hook_secret
 from server.pages.reference import events_page
+from storage.events.documents import DeadEntry, WebhookRow, WebhookState
 from storage.store import Store
 
 _LIMIT = 1000
@@ -68,7 +69,7 @@ def webhooks_list(as_json: bool) -> None:
         click.echo("\n".join(map(_hook_line, hooks)))
 
 
-def _hook(row: Mapping[str, Any], state: Mapping[str, Any]) -> Hook:
+def _hook(row: WebhookRow, state: WebhookState) -> Hook:
     hook: Hook = {
         "id": row["_id"],
         "user": row.get("user"),
@@ -107,7 +108,7 @@ def webhooks_dead(webhook: ObjectId | None, as_json: bool) -> None:
         click.echo("\n".join(map(_dead_line, rows)))
 
 
-def _dead_line(row: Mapping[str, Any]) -> str:
+def _dead_line(row: DeadEntry) -> str:
     about = [str(row["id"]), str(row["hook"]), row["type"], str(row["user"] or "-"), _time(row["died"])]
     return "  ".join([*about, f"{row['attempts']} attempts", row["error"]])
 
@@ -124,14 +125,14 @@ def webhooks_retry(event: tuple[ObjectId, ...], everything: bool) -> None:
     if bool(event) == everything:
         raise click.UsageError("Name events, or give --all")
     with configured_store() as store:
-        count = store.webhook_queue.revive(event) if event else sum(_revive_all(store))
+        count = store.webhook_queue.requeue_dead(event) if event else sum(_revive_all(store))
     click.echo(f"{count} events queued again", err=True)
     sys.exit(0 if count else 1)
 
 
 def _revive_all(store: Store) -> Iterable[int]:
     while rows := store.webhook_queue.dead(None, _LIMIT):
-        yield store.webhook_queue.revive([row["id"] for row in rows])
+        yield store.webhook_queue.requeue_dead([row["id"] for row in rows])
 
 
 @webhooks.command("secret")

@@ -51,7 +51,7 @@ def update_dkim_key(call: Call, body: Body) -> Answer:
         _emit(call, "dkim.created" if is_first else "dkim.updated", row, session)
         return key
 
-    key = call.store.events.run(None, steps)
+    key = call.store.events.in_transaction(None, steps)
     return {
         "success": True,
         "id": key,
@@ -97,7 +97,7 @@ def delete_dkim_key(call: Call, dkim: ObjectId) -> Answer:
     def steps(session: Session) -> None:
         _emit(call, "dkim.deleted", call.store.dkim.delete(dkim, session), session)
 
-    call.store.events.run(None, steps)
+    call.store.events.in_transaction(None, steps)
     return {"success": True}
 
 

@@ -7,8 +7,8 @@ from bson import ObjectId
 from handlers.call import Answer, Body, Call
 from problems import WebhookNotFound
 from security.webhooks import hook_secret
-from storage.base.database import Document
 from storage.base.paging import Paging
+from storage.events.documents import WebhookRow
 
 
 def get_webhooks(call: Call, paging: Paging, type: str | None = None, user: ObjectId | None = None) -> Answer:
@@ -19,7 +19,7 @@ def get_webhooks(call: Call, paging: Paging, type: str | None = None, user: Obje
     return page.answer([_row(hook) for hook in page.rows], total=total, user=account, **asked)
 
 
-def _row(hook: Document) -> Answer:
+def _row(hook: WebhookRow) -> Answer:
     """Hooks of old WildDucks do not say when they were made, and those of others may lack more."""
     return {
         "id": hook["_id"],
@@ -48,5 +48,5 @@ def delete_webhook(call: Call, webhook: ObjectId) -> Answer:
     """Send nothing there any more, not even what is queued."""
     if not call.store.webhooks.delete(webhook):
         raise WebhookNotFound
-    call.store.webhook_queue.forget(webhook)
+    call.store.webhook_queue.drop_pending(webhook)
     return {"success": True}

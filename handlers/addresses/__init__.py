@@ -172,7 +172,7 @@ def create_forwarded_address(call: Call, body: Body) -> Answer:
         _emit(call, "address.forwarded.created", created, session)
         return created
 
-    return {"success": True, "id": call.store.events.run(None, steps)["_id"]}
+    return {"success": True, "id": call.store.events.in_transaction(None, steps)["_id"]}
 
 
 def get_forwarded_address(call: Call, address: ObjectId) -> Answer:
@@ -218,7 +218,7 @@ def delete_forwarded_address(call: Call, address: ObjectId) -> Answer:
         deleted = call.store.addresses.delete_forwarded(address, session)
         _emit(call, "address.forwarded.deleted", deleted, session)
 
-    call.store.events.run(None, steps)
+    call.store.events.in_transaction(None, steps)
     call.store.counters.reset([counter_key("forwards", address)])
     return {"success": True}
 

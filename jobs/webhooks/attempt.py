@@ -20,9 +20,9 @@ Random = Callable[[], float]
 class Outcome(Enum):
     """What an attempt came to."""
 
-    TAKEN = auto()
+    ACCEPTED = auto()
     REFUSED = auto()
-    UNREACHED = auto()
+    UNREACHABLE = auto()
     HOOK_GONE = auto()
 
 
@@ -34,14 +34,14 @@ class Result:
     reason: str = ""
 
 
-def judged(status: int) -> Result:
+def result_of(status: int) -> Result:
     """What a status says: 2xx takes the event, 410 ends the hook, another 4xx or a redirect refuses the event."""
     if 200 <= status < 300:
-        return Result(Outcome.TAKEN)
+        return Result(Outcome.ACCEPTED)
     if status == GONE:
         return Result(Outcome.HOOK_GONE)
     refused = 300 <= status < 500 and status not in _PASSING
-    return Result(Outcome.REFUSED if refused else Outcome.UNREACHED, f"HTTP {status}")
+    return Result(Outcome.REFUSED if refused else Outcome.UNREACHABLE, f"HTTP {status}")
 
 
 def is_hopeless(outcome: Outcome, attempts: int, since: datetime, now: datetime) -> bool:

@@ -11,11 +11,11 @@ import orjson
 import structlog
 from bson import ObjectId
 
-from jobs.webhooks.attempt import KEPT_TRYING, Outcome, Random, Result, is_hopeless, judged, pause
+from jobs.webhooks.attempt import KEPT_TRYING, Outcome, Random, Result, is_hopeless, pause, result_of
 from network.post import PostFailed
 from security.targets import without_password
 from security.webhooks import hook_secret, signature
-from storage.base.database import Document
+from storage.events.documents import WebhookRow
 from storage.events.webhook_queue import Entry, Lane, LaneLost
 from storage.store import Store
 
@@ -53,7 +53,7 @@ class Delivery:
         """Send the entries of a lane for a while; what is left is for whoever takes it next."""
         hook = self._store.webhooks.find(lane.hook)
         if hook is None:
-            return self._queue.forget(lane.hook)
+            return self._queue.drop_pending(lane.hook)
         until = time.monotonic() + _TURN_SECONDS
         try:
             while time.monotonic() < until and not self._stopping():
@@ -67,12 +67,12 @@ class Delivery:
             log.warning("a lane of webhooks goes on elsewhere", lane=lane.id)
         return None
 
-    def _send(self, lane: Lane, hook: Document, entry: Entry) -> bool:
+    def _send(self, lane: Lane, hook: WebhookRow, entry: Entry) -> bool:
         """Whether to go on with the next one."""
         attempts = self._queue.begin(lane, entry)
         result = self._attempt(hook, entry, entry.attempts + attempts)
-        if result.outcome is Outcome.TAKEN:
-            self._queue.taken(lane, entry)
+        if result.outcome is Outcome.ACCEPTED:
+            self._queue.accept(lane, entry)
             return True
         if result.outcome is Outcome.HOOK_GONE:
             log.warning("a webhook is removed, its target is gone (410)", hook=str(lane.hook))
@@ -80,15 +80,15 @@ class Delivery:
             return False
         return self._failed(lane, entry, attempts, result)
 
-    def _attempt(self, hook: Document, entry: Entry, number: int) -> Result:
+    def _attempt(self, hook: WebhookRow, entry: Entry, number: int) -> Result:
         body = orjson.dumps(entry.body)
         try:
             status = self._sender.post(hook["url"], body, self._headers(hook, entry, number, body))
         except PostFailed as error:
-            return Result(Outcome.UNREACHED, str(error))
-        return judged(status)
+            return Result(Outcome.UNREACHABLE, str(error))
+        return result_of(status)
 
-    def _headers(self, hook: Document, entry: Entry, number: int, body: bytes) -> dict[str, str]:
+    def _headers(self, hook: WebhookRow, entry: Entry, number: int, body: bytes) -> dict[str, str]:
         delivery, timestamp = str(entry.body["id"]), int(self._store.clock().timestamp())
         headers = {
             "Content-Type": "application/json",
@@ -114,10 +114,10 @@ class Delivery:
             if result.outcome is Outcome.REFUSED:
                 return True
             self._queue.give_up_older(lane, self._store.clock() - KEPT_TRYING, result.reason)
-        self._queue.put_off(lane, result.reason, pause(lane.failures, self._rand))
+        self._queue.defer(lane, result.reason, pause(lane.failures, self._rand))
         return False
 
-    def _end(self, lane: Lane, hook: Document) -> None:
+    def _end(self, lane: Lane, hook: WebhookRow) -> None:
         """The hook of an account whose data are gone ends with the last event that it had to be told."""
         self._queue.finish(lane)
         user = hook.get("user")
@@ -126,7 +126,7 @@ class Delivery:
 
     def _remove(self, hook: ObjectId) -> None:
         self._store.webhooks.delete(hook)
-        self._queue.forget(hook)
+        self._queue.drop_pending(hook)
 
 
 def end_hooks_of(store: Store, user: ObjectId) -> None:

@@ -39,7 +39,7 @@ class Asps:
         while True:
             row = {**document, "slot": self._free_slot(user, most)}
             try:
-                self._events.run(user, partial(self._insert, row))
+                self._events.in_transaction(user, partial(self._insert, row))
             except DuplicateKeyError:
                 continue
             return ObjectId(document["_id"])
@@ -89,7 +89,7 @@ class Asps:
 
     def delete(self, user: ObjectId, asp: ObjectId) -> Document | None:
         """Take one away; what it was, None where another call was first."""
-        return self._events.run(user, lambda session: self._delete(user, asp, session))
+        return self._events.in_transaction(user, lambda session: self._delete(user, asp, session))
 
     def _delete(self, user: ObjectId, asp: ObjectId, session: ClientSession | None) -> Document | None:
         wanted = {"_id": asp, "user": user}

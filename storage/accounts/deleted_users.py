@@ -188,7 +188,7 @@ class DeletedUsers:
 
     def remove(self, user: ObjectId, gone: Document) -> None:
         """Forget a deleted account, from here on it cannot be restored; and tell what is `gone`, once."""
-        self._events.run(user, lambda session: self._remove(user, gone, session))
+        self._events.in_transaction(user, lambda session: self._remove(user, gone, session))
 
     def _remove(self, user: ObjectId, gone: Document, session: ClientSession | None) -> None:
         if self._collection.delete_one({"_id": user}, session=session).deleted_count:

@@ -46,7 +46,7 @@ class Filters:
             document = {"_id": ObjectId(), "user": user, **fields, "created": self._clock()}
             row = {**document, "mallard": {"slot": slot}}
             try:
-                self._events.run(user, partial(self._insert, row))
+                self._events.in_transaction(user, partial(self._insert, row))
             except DuplicateKeyError:
                 continue
             return ObjectId(document["_id"])
@@ -115,7 +115,9 @@ class Filters:
             fields, unset = change(before)
             update = {name: part for name, part in (("$set", fields), ("$unset", unset)) if part}
             same = {"_id": filter_id, "user": user, "query": before["query"], "action": before["action"]}
-            if not update or self._events.run(user, partial(self._change, same, update, before, fields)):
+            if not update or self._events.in_transaction(
+                user, partial(self._change, same, update, before, fields)
+            ):
                 return before, fields
 
     def _change(
@@ -134,7 +136,7 @@ class Filters:
 
     def delete(self, user: ObjectId, filter_id: ObjectId) -> None:
         """Remove a filter. Raises FilterNotFound."""
-        self._events.run(user, lambda session: self._delete(user, filter_id, session))
+        self._events.in_transaction(user, lambda session: self._delete(user, filter_id, session))
 
     def _delete(self, user: ObjectId, filter_id: ObjectId, session: ClientSession | None) -> None:
         wanted = {"_id": filter_id, "user": user}

@@ -87,7 +87,7 @@ class SecondFactors:
                 self._events.emit(kind, user=user, session=session)
             return matched
 
-        return self._events.run(user, steps)
+        return self._events.in_transaction(user, steps)
 
     def _matched(self, wanted: Document, change: Any, session: ClientSession | None = None) -> bool:
         return self._collection.update_one(wanted, change, session=session).matched_count > 0

@@ -84,7 +84,7 @@ class DomainAliases(Named):
 
     def delete(self, alias: ObjectId) -> None:
         """Remove an alias. Raises AliasNotFound."""
-        self._events.run(None, lambda session: self._delete(alias, session))
+        self._events.in_transaction(None, lambda session: self._delete(alias, session))
 
     def _delete(self, alias: ObjectId, session: ClientSession | None) -> None:
         deleted = self._collection.find_one_and_delete({"_id": alias}, session=session)

@@ -135,6 +135,22 @@ class WebhookState(TypedDict, total=False):
     error: str
 
 
+class Backlog(TypedDict):
+    """The pending entries of a webhook, counted."""
+
+    _id: ObjectId  # the webhook
+    waiting: int
+    oldest: datetime
+
+
+class WorstLane(TypedDict):
+    """The lanes of a webhook, summed up: the next attempt, and the lane with most failures."""
+
+    _id: ObjectId  # the webhook
+    next: datetime
+    worst: WebhookState  # `failures` and `error` alone
+
+
 class DeadEntry(TypedDict):
     """An event that was given up, as it is listed for operators."""
 

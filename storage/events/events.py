@@ -1,7 +1,7 @@
-"""Telling webhooks what happened: `store.events.emit("mailbox.created", user=…, mailbox=…, path=…, session=session)`.
+"""Emits events to webhooks: `store.events.emit("mailbox.created", user=…, mailbox=…, path=…, session=session)`.
 
-What is told is queued at once, for each hook that wants it, in the transaction of the change that it tells of: both are
-there or neither. On a server without transactions the event follows its change, and a crash between them loses it.
+An event is queued at once, for each hook that wants it, in the transaction of the change that it reports: both are
+stored or neither. On a server without transactions the event follows its change, and a crash between them loses it.
 The order of an account's events is the order of their changes: each takes a number of the account in its transaction.
 """
 
@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 from pymongo import ReturnDocument
-from pymongo.client_session import ClientSession
 
-from storage.base.database import Clock, Databases, Document, Transactions
+from storage.base.database import Clock, Databases, Session, Transactions, holding
 from storage.events.catalogue import CATALOGUE
+from storage.events.documents import EventBody, EventFields, EventOrderRow, WebhookQueueEntry
 from storage.events.webhook_queue import WebhookQueue, lane_of
 from storage.events.webhooks import Hook, Webhooks
 
@@ -37,7 +37,7 @@ class Events:
         webhooks: Webhooks,
         queue: WebhookQueue,
     ) -> None:
-        self._order = databases.main[ORDER]
+        self._order = holding(databases.main[ORDER], EventOrderRow)
         self._clock = clock
         self._transactions = transactions
         self._webhooks = webhooks
@@ -48,86 +48,84 @@ class Events:
         kind: str,
         *,
         user: ObjectId | None = None,
-        session: ClientSession | None = None,
+        session: Session = None,
         **fields: Any,
     ) -> None:
-        """Tell one event, in the transaction of `session`; fields that are None are left out."""
+        """Emit one event, in the transaction of `session`; fields that are None are left out."""
         self.emit_all(kind, user, [fields], session)
 
     def emit_all(
         self,
         kind: str,
         user: ObjectId | None,
-        events: Iterable[Document],
-        session: ClientSession | None = None,
+        events: Iterable[EventFields],
+        session: Session = None,
     ) -> None:
-        """Tell events of one type and account, in the given order. They are not looked at where nobody listens."""
+        """Emit events of one type and account, in the given order. They are not read where no hook wants them."""
         hooks = self._wanting(kind, user)
         bodies = [self._body(kind, user, fields) for fields in events] if hooks else []
         if not bodies:
             return
         if session is None:
-            self._transactions.run(lambda session: self._queue_all(hooks, user, bodies, session))
+            self._transactions.run(lambda session: self._enqueue_all(hooks, user, bodies, session))
         else:
-            self._queue_all(hooks, user, bodies, session)
+            self._enqueue_all(hooks, user, bodies, session)
 
-    def run(self, user: ObjectId | None, steps: Callable[[ClientSession | None], Result]) -> Result:
-        """Run `steps` that change something and tell it, as one transaction where anybody might listen.
+    def in_transaction(self, user: ObjectId | None, steps: Callable[[Session], Result]) -> Result:
+        """Run `steps` that change something and emit it, as one transaction where a hook might want the event.
 
-        Where nobody does, a change of one document needs none, and gets no session.
+        Without such a hook, a change of one document needs no transaction, and gets no session.
         """
         return self._transactions.run(steps) if self._webhooks.listening(user) else steps(None)
 
-    def wanted(self, kind: str, user: ObjectId | None) -> bool:
-        """Whether anybody listens; for those to whom it is work to find out what to tell."""
+    def has_listeners(self, kind: str, user: ObjectId | None) -> bool:
+        """Return whether a hook wants such events; for callers to whom making their fields is work."""
         return bool(self._wanting(kind, user))
 
     def _wanting(self, kind: str, user: ObjectId | None) -> list[Hook]:
         if CATALOGUE[kind].of_account != (user is not None):
-            raise TypeError(f"{kind} is told with an account if and only if it is about one")
+            raise TypeError(f"{kind} is emitted with an account if and only if it is about one")
         return [hook for hook in self._webhooks.listening(user) if hook.wants(kind)]
 
-    def _body(self, kind: str, user: ObjectId | None, fields: Document) -> Document:
+    def _body(self, kind: str, user: ObjectId | None, fields: EventFields) -> EventBody:
         time = int(self._clock().timestamp() * 1000)
         about = {"user": user} if user else {}
         return {"time": time, "ev": kind, **_plain({**about, **fields})}
 
-    def _queue_all(
+    def _enqueue_all(
         self,
         hooks: Sequence[Hook],
         user: ObjectId | None,
-        bodies: Sequence[Document],
-        session: ClientSession | None,
+        bodies: Sequence[EventBody],
+        session: Session,
     ) -> None:
         now = self._clock()
         first = self._numbers(user, len(bodies), now, session) - len(bodies) + 1
         rows = [row for n, body in enumerate(bodies, first) for row in _rows(hooks, user, n, body, now)]
-        self._queue.add(rows, session)
+        self._queue.enqueue(rows, session)
 
-    def _numbers(
-        self, user: ObjectId | None, count: int, now: datetime, session: ClientSession | None
-    ) -> int:
-        """Take the next numbers of an account; the last of them.
+    def _numbers(self, user: ObjectId | None, count: int, now: datetime, session: Session) -> int:
+        """Take the next numbers of an account; return the last of them.
 
         They go on from the milliseconds since 1970, so that a counter which has expired begins above its old ones.
         Transactions that take numbers of one account run one after the other.
         """
         base = int(now.timestamp() * 1000)
         next_number = {"$add": [{"$max": [{"$ifNull": ["$n", 0]}, base]}, count]}
-        found = self._order.find_one_and_update(
+        row = self._order.find_one_and_update(
             {"_id": user or _SERVICE},
             [{"$set": {"n": next_number, "expires": now + _KEPT}}],
             upsert=True,
             return_document=ReturnDocument.AFTER,
             session=session,
         )
-        assert found, "an upsert returns its document"
-        return int(found["n"])
+        assert row, "an upsert returns its document"
+        return int(row["n"])
 
 
 def _rows(
-    hooks: Sequence[Hook], user: ObjectId | None, number: int, body: Document, now: datetime
-) -> Iterator[Document]:
+    hooks: Sequence[Hook], user: ObjectId | None, number: int, body: EventBody, now: datetime
+) -> Iterator[WebhookQueueEntry]:
     """One event for each hook; the ids of their bodies differ in what follows the colon."""
     event = ObjectId()
     for position, hook in enumerate(hooks, 1):
@@ -137,7 +135,7 @@ def _rows(
             "hook": hook.id,
             "user": user,
             "target": hook.target,
-            "type": body["ev"],
+            "type": str(body["ev"]),
             "body": {"id": f"{event}:{position}", **body},
             "since": now,
         }

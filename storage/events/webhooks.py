@@ -1,8 +1,8 @@
-"""Webhooks: who wants to be told of what.
+"""Webhooks: who wants which events.
 
-Whoever tells an event asks first whether anybody listens, so that an account without hooks costs no write. The answer
-may be `_FRESH` old: a hook that another process made is in force after five seconds at most, and one that was deleted
-there may be queued for so long, which delivery finds out.
+Before an event is emitted its hooks are looked up, so that an account without hooks costs no write. What is known of
+them may be `_FRESH` old: a hook that another process made is in force after five seconds at most, and events may be
+queued for so long for a hook that was deleted there, which delivery finds out.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 from bson import ObjectId
 
 from problems import WebhookNotFound
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Clock, Databases, holding
 from storage.base.listing import page_of
 from storage.base.paging import Order, Page, Paging
 from storage.events.catalogue import CATALOGUE
+from storage.events.documents import WebhookRow
 
 _FRESH = timedelta(seconds=5)
 _READ_MS = 3000
@@ -29,7 +30,7 @@ _LISTENING = dict.fromkeys(("type", "user", "url"), 1)
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A hook that can be told: its patterns, and its target as `scheme://host:port`."""
+    """A hook that events can be sent to: its patterns, and its target as `scheme://host:port`."""
 
     id: ObjectId
     user: ObjectId | None
@@ -37,7 +38,7 @@ class Hook:
     target: str
 
     def wants(self, kind: str) -> bool:
-        """Whether an event of this type is for it."""
+        """Return whether it wants events of this type."""
         return not self.patterns.isdisjoint(patterns_of(kind))
 
 
@@ -55,52 +56,50 @@ class Webhooks:
     """Repository of hooks, with a short memory of who listens."""
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
-        self._collection = databases.users["webhooks"]
+        self._collection = holding(databases.users["webhooks"], WebhookRow)
         self._clock = clock
         self._known: _Known | None = None
 
     def create(self, types: list[str], url: str, user: ObjectId | None) -> ObjectId:
-        """Add a hook; one of no account is told of all accounts, and of what belongs to none."""
+        """Add a hook; one of no account gets the events of all accounts, and those of none."""
         hook = ObjectId()
-        row = {"_id": hook, "type": types, "user": user, "url": url, "created": self._clock()}
+        row: WebhookRow = {"_id": hook, "type": types, "user": user, "url": url, "created": self._clock()}
         self._collection.insert_one(row)
         self._known = None
         return hook
 
-    def page(self, kind: str | None, user: ObjectId | None, paging: Paging) -> tuple[Page[Document], int]:
-        """A page by id of hooks with exactly this pattern and account, and how many there are."""
-        wanted: Document = {"type": kind} if kind else {}
-        if user:
-            wanted["user"] = user
-        return page_of(self._collection, wanted, _LISTED, paging, Order())
+    def page(self, kind: str | None, user: ObjectId | None, paging: Paging) -> tuple[Page[WebhookRow], int]:
+        """Return a page by id of hooks with exactly this pattern and account, and how many there are."""
+        condition = {**({"type": kind} if kind else {}), **({"user": user} if user else {})}
+        return page_of(self._collection, condition, _LISTED, paging, Order())
 
-    def get(self, hook: ObjectId) -> Document:
-        """A hook. Raises WebhookNotFound."""
-        found = self.find(hook)
-        if not found:
+    def get(self, hook: ObjectId) -> WebhookRow:
+        """Return a hook. Raises WebhookNotFound."""
+        row = self.find(hook)
+        if not row:
             raise WebhookNotFound
-        return found
+        return row
 
-    def find(self, hook: ObjectId) -> Document | None:
-        """A hook, None where it is gone."""
+    def find(self, hook: ObjectId) -> WebhookRow | None:
+        """Return a hook, None where it is deleted."""
         return self._collection.find_one({"_id": hook}, _LISTED, max_time_ms=_READ_MS)
 
     def delete(self, hook: ObjectId) -> bool:
-        """Remove a hook; whether it was there."""
+        """Remove a hook; return whether it existed."""
         deleted = self._collection.delete_one({"_id": hook}).deleted_count
         self._known = None
         return deleted > 0
 
-    def all(self, most: int) -> list[Document]:
-        """Hooks by id, for operators."""
-        return list(self._collection.find({}, _LISTED, max_time_ms=_READ_MS).sort("_id", 1).limit(most))
+    def all(self, limit: int) -> list[WebhookRow]:
+        """Return hooks by id, for operators."""
+        return list(self._collection.find({}, _LISTED, max_time_ms=_READ_MS).sort("_id", 1).limit(limit))
 
     def bound_to(self, user: ObjectId) -> list[ObjectId]:
-        """The hooks of an account alone."""
+        """Return the hooks of an account alone."""
         return [row["_id"] for row in self._collection.find({"user": user}, {"_id": 1}, max_time_ms=_READ_MS)]
 
     def listening(self, user: ObjectId | None) -> list[Hook]:
-        """Hooks that may be told of an account: its own and those of none; of no account, the latter alone."""
+        """Return the hooks that may get events of an account: its own and those of none; of no account, the latter."""
         known = self._fresh()
         if user is None or not known.any_bound:
             return known.common
@@ -123,8 +122,8 @@ class Webhooks:
         return [hook for row in rows if (hook := _hook(row))]
 
 
-def _hook(row: Document) -> Hook | None:
-    """A hook that can be told. One that somebody else stored may be anything, and must stop no change of ours."""
+def _hook(row: WebhookRow) -> Hook | None:
+    """Return a hook that events can be sent to. WildDuck may have stored anything; it must not fail changes."""
     patterns, target = row.get("type"), _target(row.get("url"))
     if not target or not isinstance(patterns, list):
         return None
@@ -132,7 +131,7 @@ def _hook(row: Document) -> Hook | None:
 
 
 def _target(url: object) -> str:
-    """What one slow receiver is: `scheme://host:port`, without user, password and path. Empty for one of none."""
+    """Return the receiver as `scheme://host:port`, without user, password and path; empty if it is not HTTP."""
     try:
         parts = urlsplit(str(url))
         port = parts.port or _PORTS[parts.scheme]
@@ -142,7 +141,7 @@ def _target(url: object) -> str:
 
 
 def patterns_of(kind: str) -> Collection[str]:
-    """What matches an event type: `*`, itself, and for `a.b.c` also `a.*` and `a.b.*`."""
+    """Return what matches an event type: `*`, itself, and for `a.b.c` also `a.*` and `a.b.*`."""
     parts = kind.split(".")
     every = set() if CATALOGUE[kind].by_name_only else {"*"}
     return {kind, *every, *(".".join(parts[:depth]) + ".*" for depth in range(1, len(parts)))}

@@ -93,7 +93,7 @@ class Mailboxes:
         path = checked_path(path)
         document: Mailbox = {**_fresh(user, path), "retentionCounter": 0, **fields}
         self._allow_one_more(user, path, most)
-        self._events.run(user, lambda session: self._insert(document, session))
+        self._events.in_transaction(user, lambda session: self._insert(document, session))
         self._keep_within(most, document)
         return ObjectId(document["_id"])
 
@@ -117,7 +117,7 @@ class Mailboxes:
         """Take a new mailbox back where others came in between. Counted after it is there, so that none slips past."""
         there = self._collection.count_documents({"user": mailbox["user"]}, limit=most + 2)
         if there > most + 1:
-            self._events.run(mailbox["user"], lambda session: self._remove(mailbox, session))
+            self._events.in_transaction(mailbox["user"], lambda session: self._remove(mailbox, session))
             raise _too_many(most)
 
     def update(
@@ -136,7 +136,9 @@ class Mailboxes:
             return None
         if session:
             return self._change(mailbox, changes, session)
-        return self._events.run(mailbox["user"], lambda session: self._change(mailbox, changes, session))
+        return self._events.in_transaction(
+            mailbox["user"], lambda session: self._change(mailbox, changes, session)
+        )
 
     def _change(self, mailbox: Mailbox, changes: Document, session: Session) -> int | None:
         change: Document = {"$set": changes}

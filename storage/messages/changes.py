@@ -77,7 +77,7 @@ class MessageChanges:
         wanted = {"mailbox": mailbox, "user": user, **uids.condition()}
         if not (total := self._collection.count_documents(wanted, maxTimeMS=SWEEP_MS)):
             raise MessageNotFound
-        if self._events.wanted("marked.ham", user):
+        if self._events.has_listeners("marked.ham", user):
             for ids in self._batches(user, mailbox, uids):
                 self._message_events.emit_for("marked.ham", user, mailbox, ids, None)
         return total

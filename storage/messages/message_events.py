@@ -22,7 +22,7 @@ class MessageEvents:
         self, kind: str, user: ObjectId, mailbox: ObjectId, messages: Sequence[ObjectId], session: Session
     ) -> None:
         """Emit an event about each of some messages; they are only read where somebody listens."""
-        if messages and self._events.wanted(kind, user):
+        if messages and self._events.has_listeners(kind, user):
             condition = {"_id": {"$in": list(messages)}, "mailbox": mailbox}
             rows = self._collection.find(condition, EVENT_FIELDS, session=session).sort("uid", 1)
             self._events.emit_all(kind, user, map(event_fields, rows), session)

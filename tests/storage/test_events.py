@@ -111,7 +111,7 @@ def test_a_change_that_is_taken_back_is_not_told(ada: Account) -> None:
         raise MailboxNotFound
 
     with pytest.raises(Problem):
-        store.events.run(ada.id, steps)
+        store.events.in_transaction(ada.id, steps)
     assert bodies(store) == []
 
 
@@ -123,7 +123,7 @@ def test_a_change_that_can_not_be_told_is_not_made(ada: Account, monkeypatch: py
         raise OSError("no room left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store.webhook_queue, "add", full)
+        patch.setattr(store.webhook_queue, "enqueue", full)
         with pytest.raises(OSError, match="no room"):
             store.mailboxes.create(ada.id, "Work", {}, 10)
         with pytest.raises(OSError, match="no room"):

@@ -10,6 +10,7 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
+from storage.events.documents import WebhookQueueEntry
 from storage.events.webhook_queue import LEASE, Entry, Lane, LaneLost, WebhookQueue
 from storage.store import Store
 from tests.rows import Row
@@ -50,14 +51,14 @@ def queue(own: Store) -> WebhookQueue:
 
 def put(queue: WebhookQueue, hook: ObjectId, *numbers: int, target: str = A, user: str = "u") -> None:
     """Entries of one lane, the body being the number."""
-    rows = [
+    rows: list[WebhookQueueEntry] = [
         {
             "lane": f"{hook}:{user}", "n": number, "hook": hook, "user": None, "target": target, "type": "*",
             "body": {"n": number}, "since": queue._clock(),
         }
         for number in numbers
     ]  # fmt: skip
-    queue.add(rows)
+    queue.enqueue(rows)
 
 
 def claimed(queue: WebhookQueue, busy: tuple[str, ...] = ()) -> Lane:
@@ -82,7 +83,7 @@ def test_entries_come_in_the_order_of_their_numbers(queue: WebhookQueue) -> None
     seen = []
     while entry := queue.head(lane):
         seen.append((entry.body["n"], queue.begin(lane, entry)))
-        queue.taken(lane, entry)
+        queue.accept(lane, entry)
     assert seen == [(1, 1), (2, 1), (3, 1)]
     queue.finish(lane)
     assert queue.claim() is None
@@ -111,7 +112,7 @@ def test_a_lane_whose_runner_died_is_taken_over_and_the_attempt_counts(
             late()
     queue.release(dead)
     queue.finish(dead)
-    queue.put_off(dead, "x", timedelta(0))
+    queue.defer(dead, "x", timedelta(0))
     assert queue.claim() is None, "who lost a lane does not touch it any more"
 
 
@@ -124,7 +125,7 @@ def test_a_lane_that_is_at_work_keeps_its_lease(queue: WebhookQueue, clock: Cloc
         queue.begin(lane, entry)
         clock.now += LEASE - timedelta(seconds=1)
         assert queue.claim() is None
-        queue.taken(lane, entry)
+        queue.accept(lane, entry)
 
 
 def test_what_comes_while_a_lane_ends_is_not_stranded(queue: WebhookQueue) -> None:
@@ -133,13 +134,13 @@ def test_what_comes_while_a_lane_ends_is_not_stranded(queue: WebhookQueue) -> No
     put(queue, hook, 1)
     queue.discover()
     lane = claimed(queue)
-    queue.taken(lane, head(queue, lane))
+    queue.accept(lane, head(queue, lane))
     assert queue.head(lane) is None
     put(queue, hook, 2)
     queue.discover()
     queue.finish(lane)
     again = claimed(queue)
-    queue.taken(again, head(queue, again))
+    queue.accept(again, head(queue, again))
     assert queue.head(again) is None
     put(queue, hook, 3)
     queue.finish(again)
@@ -160,7 +161,7 @@ def test_finding_new_entries_may_break_off(queue: WebhookQueue, monkeypatch: pyt
             queue.discover()
     assert queue.discover() == 1
     lane = claimed(queue)
-    queue.taken(lane, head(queue, lane))
+    queue.accept(lane, head(queue, lane))
     queue.finish(lane)
     assert queue.claim() is None
 
@@ -174,7 +175,7 @@ def test_a_lane_that_was_put_off_waits_whatever_comes(queue: WebhookQueue, clock
         assert lane.failures == failures
         entry = head(queue, lane)
         assert queue.begin(lane, entry) == failures + 1
-        queue.put_off(lane, "refused", timedelta(seconds=10))
+        queue.defer(lane, "refused", timedelta(seconds=10))
         put(queue, hook, 2 + failures)
         queue.discover()
         clock.now += timedelta(seconds=9)
@@ -183,7 +184,7 @@ def test_a_lane_that_was_put_off_waits_whatever_comes(queue: WebhookQueue, clock
     (state,) = queue.states().values()
     assert (state["waiting"], state["failures"], state["error"]) == (4, 3, "refused")
     lane = claimed(queue)
-    queue.taken(lane, head(queue, lane))
+    queue.accept(lane, head(queue, lane))
     queue.release(lane)
     assert claimed(queue).failures == 0
 
@@ -227,8 +228,8 @@ def test_a_dead_entry_leaves_its_lane_and_comes_back_to_its_place(queue: Webhook
     assert row
     assert row["expires"] == clock.now + timedelta(days=30)
     clock.now += timedelta(hours=1)
-    assert queue.revive([entry.id, ObjectId()]) == 1
-    assert queue.revive([entry.id]) == 0
+    assert queue.requeue_dead([entry.id, ObjectId()]) == 1
+    assert queue.requeue_dead([entry.id]) == 0
     assert queue.dead(None, 10) == []
     queue.discover()
     again = head(queue, claimed(queue))
@@ -248,7 +249,7 @@ def test_a_hook_that_is_gone_leaves_what_is_dead(queue: WebhookQueue) -> None:
     lane = claimed(queue)
     lane = lane if lane.hook == hook else claimed(queue)
     queue.give_up(lane, head(queue, lane), 1, "x")
-    queue.forget(hook)
+    queue.drop_pending(hook)
     assert queue.is_idle(hook)
     assert not queue.is_idle(other)
     assert list(queue.states()) == [other]

@@ -11,7 +11,7 @@ import standardwebhooks
 from bson import ObjectId
 
 from jobs.runner import Runner
-from jobs.webhooks.attempt import KEPT_TRYING, LONGEST_WAIT, Outcome, judged, pause
+from jobs.webhooks.attempt import KEPT_TRYING, LONGEST_WAIT, Outcome, pause, result_of
 from jobs.webhooks.delivery import Delivery
 from network.addresses import addresses_of
 from network.post import Poster, PostFailed
@@ -200,7 +200,7 @@ def test_an_event_that_is_refused_is_given_up_and_lets_the_next_pass(
     assert dead(store) == [("bad", 10, "HTTP 400")]
     assert timedelta(minutes=10) < clock.now - began < timedelta(minutes=30)
     receiver.answer = lambda post: 200
-    store.webhook_queue.revive([row["id"] for row in store.webhook_queue.dead(None, 10)])
+    store.webhook_queue.requeue_dead([row["id"] for row in store.webhook_queue.dead(None, 10)])
     deliver(store, delivery)
     assert (receiver.events[-1]["path"], receiver.posts[-1].attempt, left(store)) == ("bad", 11, 0)
 
@@ -323,13 +323,13 @@ def test_a_hook_of_an_account_that_may_come_back_stays(
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        (200, Outcome.TAKEN), (204, Outcome.TAKEN), (299, Outcome.TAKEN), (301, Outcome.REFUSED),
-        (400, Outcome.REFUSED), (404, Outcome.REFUSED), (408, Outcome.UNREACHED), (410, Outcome.HOOK_GONE),
-        (429, Outcome.UNREACHED), (500, Outcome.UNREACHED), (503, Outcome.UNREACHED), (101, Outcome.UNREACHED),
+        (200, Outcome.ACCEPTED), (204, Outcome.ACCEPTED), (299, Outcome.ACCEPTED), (301, Outcome.REFUSED),
+        (400, Outcome.REFUSED), (404, Outcome.REFUSED), (408, Outcome.UNREACHABLE), (410, Outcome.HOOK_GONE),
+        (429, Outcome.UNREACHABLE), (500, Outcome.UNREACHABLE), (503, Outcome.UNREACHABLE), (101, Outcome.UNREACHABLE),
     ],
 )  # fmt: skip
 def test_what_a_status_says(status: int, outcome: Outcome) -> None:
-    assert judged(status).outcome is outcome
+    assert result_of(status).outcome is outcome
 
 
 def test_pauses_double_up_to_half_an_hour_and_differ() -> None:
