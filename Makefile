@@ -40,7 +40,7 @@ format: install  ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: install    ## Make docs/events.md of the table of events, docs/api/ of the contract
+docs: install    ## Generate docs/events.md from the table of events, docs/api/ from the contract
 	$(BIN)/mallard webhooks events > docs/events.md
 	$(BIN)/python -m server.pages.reference docs/api
 

@@ -1,4 +1,4 @@
-"""An account, its mail and what goes wrong, with the package that openapi-python-client makes of the document."""
+"""Work with an account and its mail, with the package that openapi-python-client generates."""
 
 import os
 from typing import TypeVar
@@ -35,23 +35,23 @@ mallard = AuthenticatedClient(
 )
 
 
-def taken(answer: Answer | Error | None) -> Answer:
-    """The answer, where there is one; every failure has the same shape."""
+def checked(answer: Answer | Error | None) -> Answer:
+    """Return the answer. Raise RuntimeError if it is an error; all errors have the same shape."""
     if answer is None or isinstance(answer, Error):
         raise RuntimeError(answer and f"{answer.code}: {answer.error}")
     return answer
 
 
-# An account, and its mailboxes.
+# Create an account and list its mailboxes.
 account = CreateUserRequest(
     username="grace", password="correct horse battery", address="grace@example.com", name="Grace"
 )
-user = taken(create_user.sync(client=mallard, body=account)).id
-mailboxes = taken(get_mailboxes.sync(user, client=mallard)).results
+user = checked(create_user.sync(client=mallard, body=account)).id
+mailboxes = checked(get_mailboxes.sync(user, client=mallard)).results
 print("mailboxes:", *[mailbox.special_use or mailbox.path for mailbox in mailboxes])
 inbox = next(mailbox.id for mailbox in mailboxes if mailbox.path == "INBOX")
 
-# A message is put in, listed, read, flagged and found.
+# Upload, list, read, flag and find a message.
 draft = UploadMessageRequest(
     from_=Address(address="ada@example.org", name="Ada"),
     to=[AddressOptionalName(address="grace@example.com")],
@@ -59,26 +59,26 @@ draft = UploadMessageRequest(
     text="Dear Grace, do they work?",
     unseen=True,
 )
-message = taken(upload_message.sync(user, inbox, client=mallard, body=draft)).message.id
-listing = taken(get_messages.sync(user, inbox, client=mallard, unseen=True, limit=10))
+message = checked(upload_message.sync(user, inbox, client=mallard, body=draft)).message.id
+listing = checked(get_messages.sync(user, inbox, client=mallard, unseen=True, limit=10))
 print("unread:", *[f"{row.id} {row.subject}" for row in listing.results])
-read = taken(get_message.sync(user, inbox, message, client=mallard, mark_as_seen=True))
+read = checked(get_message.sync(user, inbox, message, client=mallard, mark_as_seen=True))
 print("read:", read.from_ and read.from_.name, read.text)
 change = UpdateMessageRequest(message=str(message), flagged=True)
-taken(update_message.sync(user, inbox, client=mallard, body=change))
-found = taken(search_messages.sync(user, client=mallard, query="compilers"))
+checked(update_message.sync(user, inbox, client=mallard, body=change))
+found = checked(search_messages.sync(user, client=mallard, query="compilers"))
 print("found:", *[(row.subject, row.seen, row.flagged) for row in found.results])
 
-# An answer goes out.
+# Send a reply.
 reply = SubmitMessageRequest(
     reference=Reference(mailbox=inbox, id=message, action="reply"),
     to=[AddressOptionalName(address="ada@example.org")],
     text="Of course they do.",
 )
-sent = taken(submit_message.sync(user, client=mallard, body=reply)).message
+sent = checked(submit_message.sync(user, client=mallard, body=reply)).message
 print("sent:", bool(sent.queue_id))
 
-# What goes wrong has a code.
+# Handle an error by its code.
 missing = get_message.sync(user, inbox, 4711, client=mallard)
 if isinstance(missing, Error) and missing.code == "MessageNotFound":
     print("failed:", missing.error)

@@ -1,4 +1,4 @@
-// An account, its mail and what goes wrong, with openapi-fetch and types made of the document.
+// Work with an account and its mail, with openapi-fetch and types generated from the OpenAPI document.
 
 import createClient from "openapi-fetch";
 import type { components, paths } from "./mallard.js";
@@ -10,14 +10,14 @@ const mallard = createClient<paths>({
   headers: { "X-Access-Token": process.env.MALLARD_TOKEN },
 });
 
-/** The answer, where there is one; every failure has the same shape. */
-function taken<Answer>(result: { data?: Answer; error?: Schemas["Error"] }): Answer {
+/** Return the answer, or throw; all errors have the same shape. */
+function checked<Answer>(result: { data?: Answer; error?: Schemas["Error"] }): Answer {
   if (result.data === undefined) throw new Error(`${result.error?.code}: ${result.error?.error}`);
   return result.data;
 }
 
-// An account, and its mailboxes.
-const { id: user } = taken(
+// Create an account and list its mailboxes.
+const { id: user } = checked(
   await mallard.POST("/users", {
     body: {
       username: "ada",
@@ -27,14 +27,14 @@ const { id: user } = taken(
     } satisfies Schemas["CreateUserRequest"],
   }),
 );
-const { results: mailboxes } = taken(
+const { results: mailboxes } = checked(
   await mallard.GET("/users/{user}/mailboxes", { params: { path: { user } } }),
 );
 console.log("mailboxes:", mailboxes.map(({ path, specialUse }) => specialUse ?? path).join(" "));
 const mailbox = mailboxes.find(({ path }) => path === "INBOX")!.id;
 
-// A message is put in, listed, read, flagged and found.
-const uploaded = taken(
+// Upload, list, read, flag and find a message.
+const uploaded = checked(
   await mallard.POST("/users/{user}/mailboxes/{mailbox}/messages", {
     params: { path: { user, mailbox } },
     body: {
@@ -47,31 +47,31 @@ const uploaded = taken(
   }),
 );
 const message = uploaded.message.id;
-const listing = taken(
+const listing = checked(
   await mallard.GET("/users/{user}/mailboxes/{mailbox}/messages", {
     params: { path: { user, mailbox }, query: { unseen: true, limit: 10 } },
   }),
 );
 console.log("unread:", listing.results.map(({ id, subject }) => `${id} ${subject}`).join());
-const read = taken(
+const read = checked(
   await mallard.GET("/users/{user}/mailboxes/{mailbox}/messages/{message}", {
     params: { path: { user, mailbox, message }, query: { markAsSeen: true } },
   }),
 );
 console.log("read:", read.from?.name, read.text);
-taken(
+checked(
   await mallard.PUT("/users/{user}/mailboxes/{mailbox}/messages", {
     params: { path: { user, mailbox } },
     body: { message: String(message), flagged: true } satisfies Schemas["UpdateMessageRequest"],
   }),
 );
-const found = taken(
+const found = checked(
   await mallard.GET("/users/{user}/search", { params: { path: { user }, query: { query: "compilers" } } }),
 );
 console.log("found:", found.results.map(({ subject, seen, flagged }) => `${subject} ${seen} ${flagged}`).join());
 
-// An answer goes out.
-const sent = taken(
+// Send a reply.
+const sent = checked(
   await mallard.POST("/users/{user}/submit", {
     params: { path: { user } },
     body: {
@@ -83,7 +83,7 @@ const sent = taken(
 );
 console.log("sent:", Boolean(sent.message.queueId));
 
-// What goes wrong has a code; which ones can come, the types know.
+// Handle an error by its code; the types know which codes this operation can return.
 const { error } = await mallard.GET("/users/{user}/mailboxes/{mailbox}/messages/{message}", {
   params: { path: { user, mailbox, message: 4711 } },
 });

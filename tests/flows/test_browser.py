@@ -107,8 +107,8 @@ def test_the_start_page(browser: Browser, port: int, phone: bool, dark: bool) ->
 def test_a_page_about_operations(browser: Browser, port: int, phone: bool) -> None:
     visit = Visit(browser, port, phone=phone)
     visit.go("/guides/docs/api/README.md")
-    visit.page.get_by_role("link", name="Make a mailbox").click()
-    expect(visit.page.locator("#make-a-mailbox")).to_be_in_viewport(timeout=SECONDS)
+    visit.page.get_by_role("link", name="Create a mailbox").click()
+    expect(visit.page.locator("#create-a-mailbox")).to_be_in_viewport(timeout=SECONDS)
     assert visit.barriers() == []
     visit.keep("operations-phone" if phone else "operations")
     visit.page.get_by_role("link", name="mailbox.created").click()
@@ -122,7 +122,7 @@ def test_the_reading_view(browser: Browser, port: int, dark: bool) -> None:
     began = time.monotonic()
     visit.go("/docs/")
     page = visit.page
-    page.locator("h2", has_text="Make an account").wait_for()
+    page.locator("h2", has_text="Create an account").wait_for()
     seconds = time.monotonic() - began
     print(f"the reading view was there after {seconds:.1f} s")
     assert seconds < READING_SECONDS
