@@ -9,7 +9,7 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -43,9 +43,18 @@ class Result:
     """One thing that was looked at; `advice` says what to do, also where it is fine but could be better."""
 
     what: str
+    _: KW_ONLY
     fine: bool
     detail: str
     advice: str = ""
+
+
+def _ok(what: str, detail: str, advice: str = "") -> Result:
+    return Result(what, fine=True, detail=detail, advice=advice)
+
+
+def _fault(what: str, detail: str, advice: str) -> Result:
+    return Result(what, fine=False, detail=detail, advice=advice)
 
 
 @click.command()
@@ -69,7 +78,7 @@ def _lines(result: Result) -> Iterator[str]:
 
 def _run_checks(settings: Settings) -> Iterator[Result]:
     """Look at everything; a failure of one does not hide the others."""
-    yield Result("contract", True, f"{len(Contract().operations)} operations")
+    yield _ok("contract", f"{len(Contract().operations)} operations")
     if settings.mongo_uri:
         yield from _database(settings)
     else:
@@ -88,8 +97,8 @@ def _own_database(settings: Settings) -> Result:
         _try_writing(settings.state_dir)
     except (MongodError, OSError) as error:
         advice = "Set MALLARD_MONGO_URI to a MongoDB, or MALLARD_STATE_DIR to a folder that can be written"
-        return Result("database", False, str(error), advice)
-    return Result("database", True, f"own mongod ({binary}), data in {settings.state_dir}")
+        return _fault("database", str(error), advice)
+    return _ok("database", f"own mongod ({binary}), data in {settings.state_dir}")
 
 
 def _try_writing(folder: Path) -> None:
@@ -103,9 +112,8 @@ def _database(settings: Settings) -> Iterator[Result]:
         hello = client.admin.command("hello")
         version = client.server_info()["version"]
     except PyMongoError as error:
-        yield Result(
+        yield _fault(
             "database",
-            False,
             f"MALLARD_MONGO_URI does not answer: {summary(error)}",
             "Is it running, does a firewall stand between, are user and password right?",
         )
@@ -122,9 +130,9 @@ def _kind(settings: Settings, hello: Mapping[str, Any], version: str) -> Result:
     kind = "replica set" if "setName" in hello else "sharded cluster" if hello.get("msg") else "lone mongod"
     detail = f"MongoDB {version}, {kind}, database {settings.database}"
     if hello["maxWireVersion"] < _OLDEST_WIRE_VERSION:
-        return Result("database", False, detail, "Upgrade MongoDB to 4.4 or later")
+        return _fault("database", detail, "Upgrade MongoDB to 4.4 or later")
     alone = "Without transactions; make it a replica set of one (--replSet) to have them"
-    return Result("database", True, detail, alone if kind == "lone mongod" else "")
+    return _ok("database", detail, alone if kind == "lone mongod" else "")
 
 
 def _clock(theirs: datetime) -> Result:
@@ -133,7 +141,7 @@ def _clock(theirs: datetime) -> Result:
     apart = abs((datetime.now(UTC) - theirs).total_seconds())
     fine = apart <= _MOST_SECONDS_APART
     advice = "" if fine else "Leases and codes of second factors need one time: run NTP on both machines"
-    return Result("clock", fine, f"{apart:.1f} s apart from the database's", advice)
+    return Result("clock", fine=fine, detail=f"{apart:.1f} s apart from the database's", advice=advice)
 
 
 def _rights(settings: Settings, client: _Client) -> Iterator[Result]:
@@ -145,9 +153,9 @@ def _rights(settings: Settings, client: _Client) -> Iterator[Result]:
             client[name][_PROBE].delete_one({"_id": probe["_id"]})
         except PyMongoError as error:
             advice = f"Give the user of MALLARD_MONGO_URI the role readWrite on {name}"
-            yield Result("rights", False, f"{name} cannot be written: {summary(error)}", advice)
+            yield _fault("rights", f"{name} cannot be written: {summary(error)}", advice)
         else:
-            yield Result("rights", True, f"{name} can be written")
+            yield _ok("rights", f"{name} can be written")
 
 
 def _indexes(settings: Settings, client: _Client) -> Result:
@@ -156,10 +164,10 @@ def _indexes(settings: Settings, client: _Client) -> Result:
         missing = missing_indexes(Databases(client, database_names(settings)))
     except PyMongoError as error:
         advice = "Give the user of MALLARD_MONGO_URI the role readWrite on each database"
-        return Result("indexes", False, f"cannot be listed: {summary(error)}", advice)
+        return _fault("indexes", f"cannot be listed: {summary(error)}", advice)
     advice = "`mallard jobs` and `mallard serve` make them when they start" if missing else ""
     detail = f"{len(missing)} missing: {', '.join(missing[:5])} …" if missing else "all there"
-    return Result("indexes", True, detail, advice)
+    return _ok("indexes", detail, advice)
 
 
 def _address(settings: Settings) -> Result:
@@ -170,12 +178,12 @@ def _address(settings: Settings) -> Result:
         with socket.socket(family) as attempt:
             attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             attempt.bind((host, port))
-        return Result("address", True, f"{settings.bind} is free")
+        return _ok("address", f"{settings.bind} is free")
     except OSError as error:
         if _is_mallard(settings.url):
-            return Result("address", True, f"Mallard answers on {settings.bind}")
+            return _ok("address", f"Mallard answers on {settings.bind}")
         advice = "Stop the program that has it, or set MALLARD_BIND to an address of this machine"
-        return Result("address", False, f"{settings.bind}: {error.strerror}", advice)
+        return _fault("address", f"{settings.bind}: {error.strerror}", advice)
 
 
 def _is_mallard(url: str) -> bool:
@@ -191,7 +199,7 @@ def _is_mallard(url: str) -> bool:
 def _gpg() -> Result:
     gpg = shutil.which("gpg")
     advice = "" if gpg else "Install GnuPG: PGP keys of accounts cannot be checked without"
-    return Result("gpg", bool(gpg), gpg or "not found", advice)
+    return Result("gpg", fine=bool(gpg), detail=gpg or "not found", advice=advice)
 
 
 def _files() -> Result:
@@ -200,25 +208,20 @@ def _files() -> Result:
     advice = (
         "" if fine else f"Each connection is one: allow {_FEWEST_FILES} at least (ulimit -n, LimitNOFILE=)"
     )
-    return Result(
-        "files", fine, f"{'any number' if limit == resource.RLIM_INFINITY else limit} open at once", advice
-    )
+    detail = f"{'any number' if limit == resource.RLIM_INFINITY else limit} open at once"
+    return Result("files", fine=fine, detail=detail, advice=advice)
 
 
 def _access(settings: Settings) -> Result:
     if not settings.needs_token:
-        return Result(
-            "access", True, f"open to everyone on {settings.bind}", "MALLARD_ACCESS_CONTROL=on closes it"
-        )
+        return _ok("access", f"open to everyone on {settings.bind}", "MALLARD_ACCESS_CONTROL=on closes it")
     if settings.access_control and settings.secret == DEFAULT_SECRET:
-        return Result(
-            "access", True, "tokens, signed with the default secret", "Set MALLARD_SECRET to a random text"
-        )
-    return Result("access", True, "every request needs a token")
+        return _ok("access", "tokens, signed with the default secret", "Set MALLARD_SECRET to a random text")
+    return _ok("access", "every request needs a token")
 
 
 def _secrets(settings: Settings) -> Result:
     if settings.encryption_secret:
-        return Result("secrets", True, "TOTP seeds and private keys are encrypted")
+        return _ok("secrets", "TOTP seeds and private keys are encrypted")
     advice = "MALLARD_ENCRYPTION_SECRET encrypts them"
-    return Result("secrets", True, "TOTP seeds and private keys are stored in clear", advice)
+    return _ok("secrets", "TOTP seeds and private keys are stored in clear", advice)

@@ -13,7 +13,7 @@ from commands.shared import json_option, print_json, settings_in_force
 from commands.stores import running_store
 from security.targets import without_password
 from server.http.json import date_text
-from storage.queue.documents import Attempt, QueueEntry
+from storage.queue.documents import Attempt, Deferred, QueueEntry
 
 _ENVELOPE = ("from", "reason", "userId", "origin", "messageId", "date", "bodySize")
 
@@ -104,7 +104,7 @@ def queue_remove(queue_id: str, numbers: tuple[str, ...]) -> None:
 
 
 def _recipient(row: QueueEntry, now: datetime) -> Recipient:
-    deferred = row.get("_deferred") or {}
+    deferred: Deferred = row.get("_deferred") or {}
     recipient: Recipient = {
         "queueId": row["id"],
         "seq": row["seq"],

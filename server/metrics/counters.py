@@ -102,7 +102,7 @@ class _Page:
             commands.add_metric(labels, int(count), seconds)
         yield commands
         slow = CounterMetricFamily(
-            "mallard_database_slow", "Commands that the log tells of.", labels=["command"]
+            "mallard_database_slow", "Commands that were logged as slow.", labels=["command"]
         )
         for labels, (count,) in self._of("slow"):
             slow.add_metric(labels, count)

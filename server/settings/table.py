@@ -113,7 +113,7 @@ class Settings:
     relay_lease: int = _setting(
         120,
         whole_number(2, maximum=3600),
-        "Seconds after which another relay takes over what a dead one was at.",
+        "Seconds of a lease: after these another relay takes over what a dead one was sending.",
     )
     send: bool = _setting(
         True, switch, "`off`: `mallard serve` leaves the queue to a ZoneMTA on the same database."
@@ -154,8 +154,8 @@ class Settings:
     loop_secret: str = _setting(
         "",
         str,
-        "Key of the marks by which forwarded mail that comes back is known, WildDuck's sender.loopSecret. "
-        "Empty: MALLARD_SECRET.",
+        "Key of the loop signatures by which forwarded mail that comes back is recognized, "
+        "WildDuck's sender.loopSecret. Empty: MALLARD_SECRET.",
         secret=True,
     )
     access_control: bool = _setting(
@@ -240,8 +240,8 @@ class Settings:
     auth_ip_failures: int = _setting(
         100,
         whole_number(0),
-        "Failed log-ins within five minutes after which a client address is refused, 0 for any number. It is the "
-        "`ip` of requests that counts, from callers with another role than `user`; of IPv6 the whole /64.",
+        "Rate limit: failed log-ins within five minutes after which a client address is refused, 0 for any number. "
+        "It is the `ip` of requests that counts, from callers with another role than `user`; of IPv6 the whole /64.",
     )
     auth_free_networks: tuple[str, ...] = _setting(
         (), networks, "Client addresses, 192.0.2.1 or 2001:db8::/32, whose log-ins have no limit."
@@ -249,8 +249,8 @@ class Settings:
     pwned_check: str = _setting(
         "none",
         choice("none", "softfail", "fail", "hardfail"),
-        "Whether a log-in asks if the password is known from a breach, once in 14 days. `softfail` only tells, `fail` "
-        "refuses such a password, `hardfail` also any password while the service cannot be asked.",
+        "Whether a log-in asks if the password is known from a breach, once in 14 days. `softfail` only reports it, "
+        "`fail` refuses such a password, `hardfail` also any password while the service cannot be asked.",
     )
     pwned_url: str = _setting(
         PWNED_API, http_url, "Service of breached passwords; the first five digits of the SHA-1 are added."
@@ -300,7 +300,7 @@ class Settings:
     redis_url: str = _setting(
         "",
         str,
-        "Redis of a WildDuck on the same database, redis://…; its IMAP sessions are told of changes there.",
+        "Redis of a WildDuck on the same database, redis://…; its IMAP sessions are notified of changes there.",
         secret=True,
     )
     sweep: bool = _setting(
@@ -320,13 +320,13 @@ class Settings:
     slow_ms: int = _setting(
         500,
         whole_number(0),
-        "Milliseconds from which the log tells of a database operation, without its values. 0: never.",
+        "Milliseconds from which a database operation is logged as slow, without its values. 0: never.",
     )
     webhook_secret: str = _setting(
         "",
         str,
         "Key that signs what webhooks send; each hook has a secret made of it, which `createWebhook` and `mallard "
-        "webhooks secret` tell. Empty: no signatures.",
+        "webhooks secret` show. Empty: no signatures.",
         secret=True,
     )
     log_format: str = _setting(
