@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from accounts.context import Context
 from problems import Problem, RateLimited
-from storage.accounts.attempts import Limit, Reservation
+from storage.base.attempts import Limit, Reservation
 
 _FAILURES, _WINDOW = 12, 120
 _CODE_FAILURES, _CODE_WINDOW = 6, 180

@@ -15,8 +15,7 @@ from security.normalize import domain_of, is_plain, normalize_address
 from storage.accounts.documents import TemporaryPassword, User
 from storage.accounts.user_changes import KeyFacts
 from storage.base.database import Session
-from storage.mailboxes.names import mailbox_names
-from storage.mailboxes.paths import checked_path
+from storage.mailboxes.names import checked_path, mailbox_names
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")

@@ -10,7 +10,7 @@ from bson import ObjectId
 from handlers.call import Answer, Body, Call
 from problems import InvalidInput, NoUpdates
 from storage.mailboxes.documents import Mailbox, MailboxSettings
-from storage.mailboxes.paths import LIMITS, is_within_limits
+from storage.mailboxes.names import LIMITS, is_within_limits
 
 _SETTINGS = frozenset({"hidden", "retention", "subscribed", "encryptMessages"})
 _PUNCTUATION, _DIGIT, _LETTER = range(3)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from storage.base.locks import Locks
+from storage.base.leases import Locks
 
 _HELD = timedelta(minutes=18)
 _BUDGET_SECONDS = 12 * 60

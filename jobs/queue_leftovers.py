@@ -13,4 +13,4 @@ _AT_ONCE = 1000
 
 def sweep_queue(store: Store, stopping: Callable[[], bool] = lambda: False) -> int:
     """Until none is left or the time is over; how many messages went."""
-    return in_batches(store.locks, LOCK, lambda: store.outbound_queue.sweep(_AT_ONCE), stopping)
+    return in_batches(store.leases, LOCK, lambda: store.outbound_queue.sweep(_AT_ONCE), stopping)

@@ -13,4 +13,4 @@ _AT_ONCE = 250
 
 def fill_tokens(store: Store, stopping: Callable[[], bool] = lambda: False) -> int:
     """Until none is left or the time is over; how many got tokens. What is done is not looked at again."""
-    return in_batches(store.locks, LOCK, lambda: store.search_tokens.fill(_AT_ONCE), stopping)
+    return in_batches(store.leases, LOCK, lambda: store.search_tokens.fill(_AT_ONCE), stopping)

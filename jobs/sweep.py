@@ -30,7 +30,7 @@ class Sweep:
 
     def run(self) -> dict[str, int] | None:
         """How many of each kind went, None where another process is at it."""
-        with turn(self._store.locks, LOCK, self._stopping) as mine:
+        with turn(self._store.leases, LOCK, self._stopping) as mine:
             return self._sweep(mine) if mine else None
 
     def _sweep(self, mine: Turn) -> dict[str, int]:

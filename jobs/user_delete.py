@@ -9,7 +9,6 @@ from bson import ObjectId
 
 from jobs.progress import Progress
 from jobs.webhooks.delivery import end_hooks_of
-from storage.accounts.belongings import KINDS
 from storage.base.database import Document
 from storage.mailboxes.retention import milliseconds
 from storage.store import Store
@@ -29,7 +28,7 @@ def delete_user(store: Store, data: Document, progress: Progress) -> None:
     user: ObjectId = data["user"]
     if store.users.exists(user):
         return
-    steps = [*KINDS, "files", "messages"]
+    steps = [*store.belongings.kinds, "files", "messages"]
     first = progress.resume.get("step", 0)
     gone: dict[str, int] = dict(progress.resume.get("gone", {}))
     for number in range(first, len(steps)):

@@ -7,11 +7,9 @@ from pymongo import MongoClient
 from security.secrets import KeyRings
 from storage.accounts.answered import Answered
 from storage.accounts.asps import Asps
-from storage.accounts.attempts import Attempts
 from storage.accounts.auth_log import AuthLog
 from storage.accounts.autoreplies import Autoreplies
-from storage.accounts.belongings import Belongings
-from storage.accounts.deleted_users import DeletedUsers
+from storage.accounts.deleted_users import Belongings, DeletedUsers
 from storage.accounts.filters import Filters
 from storage.accounts.pending_logins import PendingLogins
 from storage.accounts.quota import Quota
@@ -27,10 +25,11 @@ from storage.addresses.register import AddressRegister
 from storage.audits.audits import Audits
 from storage.audits.files import AuditFiles
 from storage.backlog import Backlog, read_backlog
+from storage.base.attempts import Attempts
 from storage.base.counters import Counters
 from storage.base.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
 from storage.base.indexes import ensure_indexes, missing_indexes
-from storage.base.locks import Locks
+from storage.base.leases import Locks
 from storage.base.settings import Settings
 from storage.base.tasks import Tasks
 from storage.base.watch import Watch
@@ -47,7 +46,7 @@ from storage.keys.sealed import Sealed
 from storage.keys.signing_keys import SigningKeys
 from storage.mailboxes.counts import MailboxCounts
 from storage.mailboxes.mailboxes import Mailboxes
-from storage.mailboxes.retention_changes import RetentionChanges
+from storage.mailboxes.retention import RetentionChanges
 from storage.messages.archive import Archive
 from storage.messages.attachments import Attachments
 from storage.messages.changes import MessageChanges
@@ -100,19 +99,28 @@ class Store:
         self.second_factors = SecondFactors(self.databases, clock, self.events)
         self.pending_logins = PendingLogins(self.databases, clock)
         self.addresses = Addresses(self.databases, clock)
-        self.domain_rename = DomainRename(self.databases, clock, self.transactions, self.events)
         self.address_register = AddressRegister(self.databases, clock)
         self.domain_aliases = DomainAliases(self.databases, clock, self.transactions, self.events)
         self.domain_access = DomainAccess(self.databases)
         self.certs = Certs(self.databases, clock, self.tasks, self.keys.certs)
-        self.sealed = Sealed(self.databases, self.keys)
         self.dkim = Dkim(self.databases, clock, self.keys.dkim)
+        self.domain_rename = DomainRename(
+            self.databases,
+            clock,
+            self.transactions,
+            self.events,
+            users=self.users,
+            aliases=self.domain_aliases,
+            dkim=self.dkim,
+        )
         self.journal = Journal(self.databases, clock, self.transactions, self.wildduck)
         self.notices = Notices(self.databases, clock, self.transactions, self.wildduck)
         self.updates = Updates(self.databases, clock)
         self.filters = Filters(self.databases, clock, self.events)
         self.autoreplies = Autoreplies(self.databases, clock, self.transactions, self.events)
-        self.mailboxes = Mailboxes(self.databases, clock, self.journal, self.notices, self.events)
+        self.mailboxes = Mailboxes(
+            self.databases, clock, self.journal, self.notices, self.events, self.filters
+        )
         self.mailbox_counts = MailboxCounts(self.databases, clock)
         self.retention_changes = RetentionChanges(self.mailboxes, self.tasks, self.transactions, clock)
         self.attachments = Attachments(self.databases, clock)
@@ -121,7 +129,9 @@ class Store:
         self.threads = Threads(self.databases, clock)
         self.archive = Archive(self.databases, clock, self.settings)
         self.audit_files = AuditFiles(self.databases, clock)
-        self.audits = Audits(self.databases, clock, self.transactions, self.tasks, self.audit_files)
+        self.audits = Audits(
+            self.databases, clock, self.transactions, self.tasks, self.audit_files, self.users
+        )
         self.outbound_queue = OutboundQueue(self.databases, clock)
         self.queue_claims = QueueClaims(self.databases, clock)
         self.received = Received(self.databases, clock)
@@ -195,9 +205,33 @@ class Store:
         self.message_search = MessageSearch(self.databases)
         self.search_tokens = SearchTokens(self.databases)
         self.quota = Quota(self.databases)
-        self.belongings = Belongings(self.databases)
+        self.belongings = Belongings(
+            {
+                "mailboxes": self.mailboxes,
+                "asps": self.asps,
+                "filters": self.filters,
+                "autoreplies": self.autoreplies,
+                "addressregister": self.address_register,
+                "threads": self.threads,
+                "updates": self.updates,
+            }
+        )
         self.deleted_users = DeletedUsers(
-            self.databases, clock, self.transactions, self.tasks, self.tokens, self.events
+            self.databases,
+            clock,
+            self.transactions,
+            self.tasks,
+            self.tokens,
+            self.addresses,
+            self.events,
+        )
+        self.sealed = Sealed(
+            (
+                self.users.seeds(self.keys.totp),
+                self.deleted_users.seeds(self.keys.totp),
+                self.dkim.private_keys(),
+                self.certs.private_keys(),
+            )
         )
 
     def remove_orphan(self, file_id: bytes) -> bool:

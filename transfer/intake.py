@@ -18,7 +18,7 @@ from mail.headers import read_date
 from mail.mime_tree import parse
 from problems import EmptyMessage, MessageTooLarge, OverQuota, Problem
 from storage.accounts.documents import User
-from storage.base.duplicates import is_duplicate
+from storage.base.database import is_duplicate
 from storage.mailboxes.documents import Mailbox, MailboxSettings
 from storage.mailboxes.mailboxes import normalize_path
 from storage.messages.intake import NewMessage

@@ -36,7 +36,7 @@ from bson import ObjectId
 
 from mail.html import html_to_text
 from security.targets import same_target
-from storage.accounts.documents import Target
+from storage.addresses.documents import Target
 from storage.base.database import Document
 
 _HEADERS: Mapping[str, tuple[str, ...]] = {

@@ -20,8 +20,7 @@ from mail.compose import ascii_address
 from problems import RateLimited
 from security.encryption import encrypt_for_owner, has_key
 from security.targets import same_target
-from storage.accounts.documents import Target
-from storage.addresses.documents import Owner
+from storage.addresses.documents import Owner, Target
 from storage.addresses.targets import own_targets
 from storage.queue.outbound_queue import Delivery
 from storage.store import Store

@@ -18,8 +18,8 @@ from delivery.inbound.replies import Refused
 from delivery.sending.enqueue import Queued
 from problems import summary
 from security.encryption import EncryptionFailed
-from storage.accounts.documents import Target, User
-from storage.addresses.documents import Owner
+from storage.accounts.documents import User
+from storage.addresses.documents import Owner, Target
 from storage.base.database import Session
 from storage.store import Store
 

@@ -26,7 +26,7 @@ from mail.message import index
 from mail.rewrite import split
 from problems import MessageNotEncrypted, Problem
 from security.encryption import EncryptionFailed, encrypt_for_owner
-from storage.accounts.documents import Target
+from storage.addresses.documents import Target
 from storage.base.database import Document, Session
 from storage.mailboxes.documents import Mailbox
 from storage.messages.encrypting import wants_encryption

@@ -21,8 +21,7 @@ from mail.dkim import body_hash
 from mail.headers import flat_addresses, read_date
 from mail.mime_tree import header_fields, header_lines, parsed_header
 from mail.rewrite import split, without
-from storage.accounts.documents import Target
-from storage.addresses.documents import Owner
+from storage.addresses.documents import Owner, Target
 from storage.base.database import may_be_committed
 from storage.queue.documents import EntryOptions, ParsedEnvelope, QueueEnvelope, RelayFlags, RelayLogin
 from storage.queue.outbound_queue import Delivery, new_queue_id, relay_options

@@ -20,8 +20,8 @@ from problems import (
     WildcardNotPermitted,
 )
 from security.normalize import normalize_domain
+from storage.addresses.addresses import listing_filter
 from storage.addresses.documents import Address
-from storage.addresses.listing import listing_filter
 from storage.base.counters import counter_key
 from storage.base.database import Session
 from storage.base.paging import Paging

@@ -9,7 +9,7 @@ from bson import ObjectId
 from handlers.call import Answer, Body, Call
 from problems import ChangeNotAllowed, InvalidInput
 from security.normalize import is_plain, is_wildcard, normalize_address
-from storage.accounts.documents import Target
+from storage.addresses.documents import Target
 from storage.addresses.targets import self_forwards, stored_targets
 
 _WRONG_WILDCARD = 'Invalid wildcard address, use "*@domain" or "user@*"'

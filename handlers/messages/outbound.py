@@ -8,8 +8,8 @@ from delivery.sending.enqueue import deliveries_to
 from delivery.sending.send import Outbox
 from handlers.call import Answer, Body, Call
 from problems import MessageNotDraft, NoRecipients, QueueEntryNotFound
-from storage.accounts.documents import Target
 from storage.accounts.user_fields import require_active
+from storage.addresses.documents import Target
 from storage.messages.messages import OF_SENDING
 
 

@@ -95,7 +95,7 @@ def delete_user(call: Call, user: ObjectId, delete_after: datetime | Literal[Fal
     deletion = call.store.deleted_users.soft_delete(user, due)
     call.store.notices.log_out(user, "The account was deleted")
     call.log_event(user, "delete user", result="success")
-    return {"success": True, "code": "TaskScheduled", **deletion.shown(user)}
+    return {"success": True, "code": "TaskScheduled", **deletion.as_api(user)}
 
 
 def restore_user_info(call: Call, user: ObjectId) -> Answer:
@@ -111,7 +111,7 @@ def restore_user(call: Call, user: ObjectId, body: Body) -> Answer:
         call.store.addresses.remember_domain(address)
     call.log_event(user, "restore user", result="success")
     code = "TaskCancelled" if restoration.task else "RequestProcessed"
-    return {"success": True, "code": code, **restoration.shown(user)}
+    return {"success": True, "code": code, **restoration.as_api(user)}
 
 
 def recalculate_quota(call: Call, user: ObjectId) -> Answer:

@@ -12,7 +12,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import AspNotFound, TooManyItems
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Clock, Databases, Document, delete_rows_of
 from storage.events.events import Events
 
 _READ_MS = 3000
@@ -97,6 +97,10 @@ class Asps:
         if deleted:
             self._tell("asp.deleted", {**deleted, "user": user}, session)
         return deleted
+
+    def delete_some(self, user: ObjectId, limit: int) -> int:
+        """Delete at most `limit` application passwords of a deleted account, and return how many there were."""
+        return delete_rows_of(self._collection, user, limit)
 
     def _find(self, wanted: Document, projection: Mapping[str, Any]) -> list[Document]:
         lives = {"$or": [{"expires": None}, {"expires": {"$gt": self._clock()}}]}

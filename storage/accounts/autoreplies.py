@@ -15,7 +15,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import UserNotFound
-from storage.base.database import Change, Clock, Databases, Document, Transactions
+from storage.base.database import Change, Clock, Databases, Document, Transactions, delete_rows_of
 from storage.events.events import Events
 
 _READ_MS = 3000
@@ -99,3 +99,7 @@ class Autoreplies:
     def _delete(self, user: ObjectId, session: Any) -> bool:
         was_on = self._set_flag(user, False, session)
         return bool(self._collection.delete_many({"user": user}, session=session).deleted_count) or was_on
+
+    def delete_some(self, user: ObjectId, limit: int) -> int:
+        """Delete at most `limit` automatic answers of a deleted account, and return how many there were."""
+        return delete_rows_of(self._collection, user, limit)

@@ -10,14 +10,7 @@ from typing import Literal, TypedDict
 
 from bson import ObjectId
 
-
-class Target(TypedDict, total=False):
-    """Where mail is forwarded to, of accounts, filters and forwarded addresses alike."""
-
-    id: ObjectId
-    type: str  # `mail`, `relay` (SMTP) or `http`
-    value: str  # an address or a URL
-    user: ObjectId  # whose account it is, of a forwarded address
+from storage.addresses.documents import Address, Target
 
 
 class OldPassword(TypedDict):
@@ -127,6 +120,21 @@ class User(TypedDict, total=False):
     suspended: bool
     created: datetime
     mallard: OwnUserFields
+
+
+class DeleteInfo(TypedDict, total=False):
+    """What is known of a deletion, beside the account that was deleted."""
+
+    deletedAt: datetime
+    deleteAfter: datetime  # of our own: until then nobody else gets the names
+    mainAddress: str
+    addresses: list[Address]
+
+
+class DeletedUser(User, total=False):
+    """A deleted account, kept until its data go (soft delete)."""
+
+    deleteInfo: DeleteInfo
 
 
 class Counter(TypedDict):

@@ -11,10 +11,9 @@ from pymongo.errors import DuplicateKeyError
 
 from problems import FilterNotFound, TooManyItems
 from security.targets import same_target, without_password
-from storage.base.database import Clock, Databases, Document
-from storage.base.listing import page_of
+from storage.base.database import Clock, Databases, Document, Session, delete_rows_of
+from storage.base.listing import literal, page_of
 from storage.base.paging import Order, Page, Paging
-from storage.base.patterns import literal
 from storage.events.events import Events
 
 _READ_MS = 3000
@@ -143,6 +142,18 @@ class Filters:
         if not self._collection.delete_one(wanted, session=session).deleted_count:
             raise FilterNotFound
         self._events.emit("filter.deleted", user=user, filter=filter_id, session=session)
+
+    def delete_of_mailbox(self, user: ObjectId, mailbox: ObjectId, session: Session = None) -> None:
+        """Remove the filters of an account that file into a mailbox."""
+        condition = {"user": user, "action.mailbox": mailbox}
+        ids = [row["_id"] for row in self._collection.find(condition, {"_id": 1}, session=session)]
+        if ids:
+            self._collection.delete_many({"_id": {"$in": ids}}, session=session)
+            self._events.emit_all("filter.deleted", user, [{"filter": row_id} for row_id in ids], session)
+
+    def delete_some(self, user: ObjectId, limit: int) -> int:
+        """Delete at most `limit` filters of a deleted account, and return how many there were."""
+        return delete_rows_of(self._collection, user, limit)
 
     def mailbox_paths(self, filters: Iterable[Document]) -> dict[ObjectId, str]:
         """By the id of the filter, the path of the mailbox it files into, if that is there and the account's."""

@@ -11,10 +11,10 @@ from bson import ObjectId
 
 from problems import UserDisabled
 from security.normalize import sorted_tags, view
-from storage.accounts.documents import OwnUserFields, Target, User
+from storage.accounts.documents import OwnUserFields, User
+from storage.addresses.documents import Target
 from storage.base.database import Condition
-from storage.base.listing import common_conditions
-from storage.base.patterns import literal
+from storage.base.listing import common_conditions, literal
 
 _JSON_FIELDS = ("metaData", "internalData")
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from bson import ObjectId
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from problems import UserExists, UserNotFound
 from security.normalize import username_view, view
+from security.secrets import KeyRing
 from storage.accounts.documents import Counter, OwnUserFields, User, UserSummary
-from storage.accounts.held_names import HeldNames
 from storage.accounts.user_changes import UserChange
 from storage.accounts.user_fields import initial, stored_fields
+from storage.addresses.addresses import HeldNames
 from storage.base.counters import COUNTER_OF, counter_key
 from storage.base.counters import NAME as COUNTERS
 from storage.base.database import Clock, Condition, Databases, Document, Projection, Session, holding
 from storage.base.listing import page_of
 from storage.base.paging import Order, Page, Paging
+from storage.keys.sealed import Place
 
 _READ_MS = 3000
 _SECRETS = ("password", "tempPassword", "oldPasswords", "seed", "pendingSeed", "webauthn")
@@ -35,6 +39,15 @@ _LISTED: Document = {
     ),
     "hasPassword": _HAS_PASSWORD,
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class AddressMove:
+    """An account's address that gets another form."""
+
+    user: ObjectId
+    old: str
+    new: str
 
 
 class Users:
@@ -218,6 +231,32 @@ class Users:
     def _held_where(self, wanted: Document, session: Session) -> bool:
         held = self._collection.update_one(wanted, {"$inc": {"mallard.addressChanges": 1}}, session=session)
         return held.matched_count > 0
+
+    def seeds(self, keys: KeyRing) -> Place:
+        """Where the seeds of TOTP stand, for the rotation of the keys that encrypt them."""
+        return Place("TOTP seeds", self._collection, ("seed", "pendingSeed"), keys)
+
+    def count_audit(self, user: ObjectId, session: Session = None) -> None:
+        """Note that an audit begins: a message that is being stored meanwhile comes before it or sees it."""
+        self._collection.update_one({"_id": user}, {"$inc": {"mallard.audits": 1}}, session=session)
+
+    def move_addresses(self, moves: Sequence[AddressMove], session: Session = None) -> int:
+        """Give main addresses their new form, where they still have the old one; returns how many accounts changed.
+
+        All of the accounts are held: a transaction that makes one of the addresses the main one has to wait.
+        """
+        if not moves:
+            return 0
+        self._collection.update_many(
+            {"_id": {"$in": [move.user for move in moves]}},
+            {"$inc": {"mallard.addressChanges": 1}},
+            session=session,
+        )
+        changes = [
+            UpdateOne({"_id": move.user, "address": move.old}, {"$set": {"address": move.new}})
+            for move in moves
+        ]
+        return self._collection.bulk_write(changes, ordered=False, session=session).modified_count
 
     def remember_keys(self, user: ObjectId, given: Condition, known: OwnUserFields) -> None:
         """Keep what is known of an account's keys, if they are still the `given` ones."""

@@ -14,9 +14,8 @@ from pymongo.errors import DuplicateKeyError
 
 from problems import AddressExists, AddressNotFound
 from security.normalize import domain_of, lookup_address, sorted_tags, view, wildcard_candidates
-from storage.accounts.held_names import HeldNames
+from storage.addresses.addresses import ORDER, HeldNames, listed
 from storage.addresses.documents import Address, Domain, DomainAlias
-from storage.addresses.listing import ORDER, listed
 from storage.base.database import Clock, Condition, Databases, Document, Session, holding
 from storage.base.listing import page_of
 from storage.base.paging import Page, Paging
@@ -99,6 +98,25 @@ class Addresses:
     def delete(self, address_id: ObjectId, session: Session = None) -> bool:
         """Delete an address; whether it was there."""
         return self._collection.delete_one({"_id": address_id}, session=session).deleted_count > 0
+
+    def rows_of_user(self, user: ObjectId, session: Session = None) -> list[Address]:
+        """The whole rows of an account's addresses."""
+        return list(self._collection.find({"user": user}, session=session))
+
+    def delete_of_user(self, user: ObjectId, session: Session = None) -> int:
+        """Delete all addresses of an account, and return how many there were."""
+        return self._collection.delete_many({"user": user}, session=session).deleted_count
+
+    def taken_by_others(self, views: Sequence[str], user: ObjectId, session: Session = None) -> set[str]:
+        """Those of these addresses, in the form to compare with, that another than this account has."""
+        condition = {"addrview": {"$in": list(views)}, "user": {"$ne": user}}
+        rows = self._collection.find(condition, {"addrview": 1, "_id": 0}, session=session)
+        return {row["addrview"] for row in rows}
+
+    def put_back(self, rows: Iterable[Address], session: Session = None) -> None:
+        """Store deleted addresses again as they were. Raises DuplicateKeyError where one is taken."""
+        for row in rows:
+            self._collection.replace_one({"_id": row["_id"]}, row, upsert=True, session=session)
 
     def remember_domain(self, address: str) -> None:
         """Note the domain of an address as one that mail is taken for.

@@ -8,7 +8,14 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 from bson import Binary, ObjectId
 
-from storage.accounts.documents import Target
+
+class Target(TypedDict, total=False):
+    """Where mail is forwarded to, of accounts, filters and forwarded addresses alike."""
+
+    id: ObjectId
+    type: str  # `mail`, `relay` (SMTP) or `http`
+    value: str  # an address or a URL
+    user: ObjectId  # whose account it is, of a forwarded address
 
 
 class AddressAutoreply(TypedDict, total=False):

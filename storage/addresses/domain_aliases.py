@@ -7,10 +7,9 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import AliasChain, AliasExists, AliasNotFound
-from storage.accounts.named import Named
 from storage.base.database import Clock, Databases, Document, Transactions
+from storage.base.listing import Named, literal
 from storage.base.paging import Page, Paging
-from storage.base.patterns import literal
 from storage.events.events import Events
 
 _READ_MS = 3000
@@ -91,6 +90,15 @@ class DomainAliases(Named):
         if not deleted:
             raise AliasNotFound
         self._tell("domainalias.deleted", deleted, session)
+
+    def rename(self, old: str, new: str) -> int:
+        """Make aliases of a domain lead to its new name, and return how many changed.
+
+        One that has this name itself has become the domain and ends.
+        """
+        ended = self._collection.delete_one({"alias": new, "domain": {"$in": [old, new]}}).deleted_count
+        renamed = self._collection.update_many({"domain": old}, {"$set": {"domain": new}}).modified_count
+        return ended + renamed
 
 
 def _containing(text: str) -> Document:

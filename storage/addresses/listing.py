@@ -9,9 +9,8 @@ from bson import ObjectId
 
 from security.normalize import search_text, view
 from storage.base.database import Condition
-from storage.base.listing import common_conditions
+from storage.base.listing import common_conditions, literal
 from storage.base.paging import Order
-from storage.base.patterns import literal
 
 ORDER = Order("addrview")
 _LISTED = ("name", "address", "addrview", "user", "targets.value", "forwardedDisabled", "tags")

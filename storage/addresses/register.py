@@ -10,8 +10,8 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from security.normalize import normalize_address, search_text, view
-from storage.base.database import Clock, Databases, Document
-from storage.base.patterns import literal
+from storage.base.database import Clock, Databases, Document, delete_rows_of
+from storage.base.listing import literal
 
 _READ_MS = 3000
 _NO_REPLY = ("noreply", "no-reply")
@@ -58,6 +58,10 @@ class AddressRegister:
         return UpdateOne(
             {"_id": entry or entry_id(user, addrview)}, {"$set": changes, "$setOnInsert": fresh}, upsert=True
         )
+
+    def delete_some(self, user: ObjectId, limit: int) -> int:
+        """Delete at most `limit` entries of a deleted account, and return how many there were."""
+        return delete_rows_of(self._collection, user, limit)
 
     def search(self, user: ObjectId, query: str, limit: int) -> list[Document]:
         """Entries with this text in the address or at the start of the name, the last used first.

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from bson import ObjectId
 
 from security.normalize import domain_of, lookup_address, normalize_address, view
-from storage.accounts.documents import Target
 from storage.accounts.user_fields import stored_target
 from storage.addresses.addresses import Addresses, registrations
+from storage.addresses.documents import Target
 
 
 def stored_targets(addresses: Addresses, values: Sequence[str]) -> list[Target]:

@@ -16,6 +16,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 
 from problems import AuditNotFound, InvalidInput, UserNotFound
+from storage.accounts.users import Users
 from storage.audits.files import AuditFiles
 from storage.audits.metadata import metadata_of
 from storage.base.database import Clock, Databases, Document, Transactions
@@ -62,12 +63,13 @@ class Audits:
         transactions: Transactions,
         tasks: Tasks,
         files: AuditFiles,
+        users: Users,
     ) -> None:
         self._collection = databases.main["audits"]
         self._mailboxes = databases.main["mailboxes"]
-        self._users = databases.users["users"]
+        self._users = users
         self._traces = (
-            (self._users, "_id"),
+            (databases.users["users"], "_id"),
             (databases.users["deletedusers"], "_id"),
             (databases.main["messages"], "user"),
             (databases.main["archived"], "user"),
@@ -113,7 +115,7 @@ class Audits:
 
     def _begin(self, audit: Document, session: ClientSession | None) -> None:
         """The account first, as messages change it, too. A failure leaves no audit that its maker does not know of."""
-        self._users.update_one({"_id": audit["user"]}, {"$inc": {"mallard.audits": 1}}, session=session)
+        self._users.count_audit(audit["user"], session)
         self._collection.insert_one(audit, session=session)
         data = {"audit": audit["_id"], **{name: audit[name] for name in ("user", "start", "end")}}
         try:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar, cast
 
 import pymongo
+from bson import ObjectId
 from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 from pymongo import MongoClient
@@ -73,6 +74,12 @@ def may_be_committed(error: BaseException) -> bool:
 def holding(collection: Collection[Document], row: type[Row]) -> Collection[Row]:
     """Return a collection as one of rows of this TypedDict. It is a promise: MongoDB takes whatever it is given."""
     return cast("Collection[Row]", collection)
+
+
+def delete_rows_of(collection: Collection[Row], user: ObjectId, limit: int) -> int:
+    """Delete at most `limit` rows of an account from a collection, and return how many there were."""
+    ids = [row["_id"] for row in collection.find({"user": user}, {"_id": 1}).limit(limit)]
+    return collection.delete_many({"_id": {"$in": ids}}).deleted_count if ids else 0
 
 
 @dataclass(frozen=True, slots=True)

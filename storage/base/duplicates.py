@@ -16,6 +16,11 @@ def is_duplicate(error: Exception) -> bool:
     return bool(faults) and not concern and all(code == _DUPLICATE for _, code in faults)
 
 
+def has_duplicate(error: BulkWriteError) -> bool:
+    """Return whether a unique index was against one of the writes."""
+    return any(code == _DUPLICATE for _, code in _faults(error))
+
+
 def refused(error: BulkWriteError) -> set[int]:
     """Positions of the documents that were not written."""
     return {position for position, _ in _faults(error)}

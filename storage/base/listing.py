@@ -9,8 +9,8 @@ from pymongo.collection import Collection
 
 from security.normalize import tag_list
 from storage.base.database import Condition, Projection
+from storage.base.listing import literal
 from storage.base.paging import Order, Page, Paging, read_page
-from storage.base.patterns import literal
 
 _READ_MS = 3000
 

@@ -26,8 +26,7 @@ from bson import ObjectId
 from pymongo import DESCENDING
 from pymongo.errors import BulkWriteError
 
-from storage.base.database import Clock, Condition, Databases, holding
-from storage.base.duplicates import is_duplicate
+from storage.base.database import Clock, Condition, Databases, delete_rows_of, holding, is_duplicate
 from storage.events.documents import JournalEntry, UpdateRow
 
 PAGE = 200
@@ -75,6 +74,10 @@ class Updates:
             head = {"$max": {"base": rows[-1]["n"]}, "$setOnInsert": {"user": user}}
             self._order.update_one({"_id": user}, head, upsert=True)
             return
+
+    def delete_some(self, user: ObjectId, limit: int) -> int:
+        """Delete at most `limit` rows of a deleted account, and return how many there were."""
+        return delete_rows_of(self._order, user, limit)
 
     def _unknown(self, entries: list[ObjectId]) -> list[ObjectId]:
         rows = self._order.find({"_id": {"$in": entries}}, {"_id": 1}, max_time_ms=_READ_MS)

@@ -16,11 +16,11 @@ from problems import CertNotFound
 from security.certificates import candidates
 from security.normalize import normalize_domain
 from security.secrets import KeyRing
-from storage.accounts.named import Named
 from storage.base.database import Clock, Databases, Document
+from storage.base.listing import Named, literal
 from storage.base.paging import Page, Paging
-from storage.base.patterns import literal
 from storage.base.tasks import Tasks
+from storage.keys.sealed import Place
 
 _READ_MS = 3000
 _TASK = "acme"
@@ -163,6 +163,10 @@ class Certs(Named):
             "$setOnInsert": {"_id": fresh, "created": now},
             **({"$unset": dict.fromkeys(removed, "")} if removed else {}),
         }
+
+    def private_keys(self) -> Place:
+        """Where the private keys stand, for the rotation of the keys that encrypt them."""
+        return Place("TLS keys", self._collection, ("privateKey",), self.keys)
 
     def page(self, text: str, paging: Paging, *, in_names: bool) -> tuple[Page[Document], int]:
         """A page by name of the entries with `text` in it, or in their other names, and how many there are."""

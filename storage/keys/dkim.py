@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import structlog
 from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
@@ -14,10 +15,12 @@ from problems import DkimNotFound
 from security.dkim_keys import KeyPair
 from security.normalize import ascii_domain, normalize_domain
 from security.secrets import KeyRing
-from storage.accounts.named import Named
 from storage.base.database import Clock, Databases, Document
+from storage.base.listing import Named, literal
 from storage.base.paging import Page, Paging
-from storage.base.patterns import literal
+from storage.keys.sealed import Place
+
+log = structlog.get_logger()
 
 ANY_DOMAIN = "*"
 _READ_MS = 3000
@@ -94,6 +97,21 @@ class Dkim(Named):
             session=session,
         )
         return (before["_id"], False) if before else (fresh, True)
+
+    def rename(self, old: str, new: str) -> int:
+        """Give a domain's key to its new name, and return how many changed.
+
+        A key that the new domain has already is in use there and stays; so does the old one.
+        """
+        try:
+            return self._collection.update_one({"domain": old}, {"$set": {"domain": new}}).modified_count
+        except DuplicateKeyError:
+            log.warning("the new domain has a DKIM key of its own", previous=old, current=new)
+            return 0
+
+    def private_keys(self) -> Place:
+        """Where the private halves stand, for the rotation of the keys that encrypt them."""
+        return Place("DKIM keys", self._collection, ("privateKey",), self.keys)
 
     def page(self, text: str, paging: Paging) -> tuple[Page[Document], int]:
         """A page by domain of the keys with `text` in their domain, and how many there are."""

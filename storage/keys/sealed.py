@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from security.secrets import KeyRing, KeyRings
-from storage.base.database import Databases, Document
+from security.secrets import KeyRing
 
 _READ_MS = 30_000
 _STEP = 500
@@ -20,9 +20,14 @@ class Place:
     """Fields of a collection that hold secrets of one kind."""
 
     kind: str
-    collection: Collection[Document]
+    collection: Collection[Any]
     fields: tuple[str, ...]
     ring: KeyRing = field(repr=False)
+
+    def replace(self, secret: Secret, stored: str) -> bool:
+        """Store a secret in another form; False if somebody has changed or removed it meanwhile, and it stays."""
+        condition = {"_id": secret.id, secret.name: secret.stored}
+        return self.collection.update_one(condition, {"$set": {secret.name: stored}}).modified_count > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +41,10 @@ class Secret:
 
 
 class Sealed:
-    """Repository of the secrets of all kinds. A new kind is added here, and nowhere else."""
+    """The secrets of all kinds, each in a place that its repository names."""
 
-    def __init__(self, databases: Databases, keys: KeyRings) -> None:
-        users, main = databases.users, databases.main
-        seeds = ("seed", "pendingSeed")
-        self.places = (
-            Place("TOTP seeds", users["users"], seeds, keys.totp),
-            Place("TOTP seeds of deleted accounts", users["deletedusers"], seeds, keys.totp),
-            Place("DKIM keys", main["dkim"], ("privateKey",), keys.dkim),
-            Place("TLS keys", main["certs"], ("privateKey",), keys.certs),
-        )
+    def __init__(self, places: Sequence[Place]) -> None:
+        self.places = tuple(places)
 
     def steps(self, place: Place) -> Iterator[tuple[int, list[Secret]]]:
         """Documents read and secrets found, some hundred documents at a time, in the order of their ids.
@@ -58,7 +56,7 @@ class Sealed:
             last = rows[-1]["_id"]
             yield len(rows), list(_secrets(place, rows))
 
-    def _read(self, place: Place, last: ObjectId | None) -> list[Document]:
+    def _read(self, place: Place, last: ObjectId | None) -> list[Mapping[str, Any]]:
         wanted = {"_id": {"$gt": last}} if last else {}
         rows = place.collection.find(
             wanted, dict.fromkeys(place.fields, 1), limit=_STEP, max_time_ms=_READ_MS
@@ -71,11 +69,10 @@ class Sealed:
 
     def replace(self, secret: Secret, stored: str) -> bool:
         """Store a secret in another form; False if somebody has changed or removed it meanwhile, and it stays."""
-        wanted = {"_id": secret.id, secret.name: secret.stored}
-        return secret.place.collection.update_one(wanted, {"$set": {secret.name: stored}}).modified_count > 0
+        return secret.place.replace(secret, stored)
 
 
-def _secrets(place: Place, rows: list[Document]) -> Iterator[Secret]:
+def _secrets(place: Place, rows: list[Mapping[str, Any]]) -> Iterator[Secret]:
     for row in rows:
         for name in place.fields:
             if isinstance(stored := row.get(name), str) and stored:

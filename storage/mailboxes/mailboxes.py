@@ -11,15 +11,15 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from problems import MailboxExists, MailboxNotFound, MailboxProtected, Problem
-from storage.base.database import Clock, Databases, Document, Session, holding
+from storage.accounts.filters import Filters
+from storage.base.database import Clock, Databases, Document, Session, delete_rows_of, holding
 from storage.events.documents import JournalEntry
 from storage.events.events import Events
 from storage.events.journal import Journal
 from storage.events.notices import Notices
 from storage.mailboxes.documents import Mailbox, MailboxSettings
-from storage.mailboxes.names import mailbox_names
-from storage.mailboxes.paths import checked_path
-from storage.mailboxes.paths import normalize_path as normalize_path
+from storage.mailboxes.names import checked_path, mailbox_names
+from storage.mailboxes.names import normalize_path as normalize_path
 
 _READ_MS = 3000
 _THIRTY_DAYS_MS = 2_592_000_000
@@ -30,10 +30,16 @@ class Mailboxes:
     """Repository of mailboxes."""
 
     def __init__(
-        self, databases: Databases, clock: Clock, journal: Journal, notices: Notices, events: Events
+        self,
+        databases: Databases,
+        clock: Clock,
+        journal: Journal,
+        notices: Notices,
+        events: Events,
+        filters: Filters,
     ) -> None:
         self._collection = holding(databases.main["mailboxes"], Mailbox)
-        self._filters = databases.main["filters"]
+        self._filters = filters
         self._clock = clock
         self._journal = journal
         self._notices = notices
@@ -188,20 +194,16 @@ class Mailboxes:
     def _remove(self, mailbox: Mailbox, session: Session) -> None:
         user, mailbox_id = mailbox["user"], mailbox["_id"]
         self._collection.delete_one({"_id": mailbox_id, "user": user}, session=session)
-        self._delete_filters(user, mailbox_id, session)
+        self._filters.delete_of_mailbox(user, mailbox_id, session)
         self._notices.drop(user, mailbox_id, session=session)
         entry: JournalEntry = {"command": "DELETE", "modseq": mailbox["modifyIndex"]}
         self._journal.append(user, mailbox_id, [entry], session=session)
         about = {"mailbox": mailbox_id, "path": mailbox["path"]}
         self._events.emit("mailbox.deleted", user=user, session=session, **about)
 
-    def _delete_filters(self, user: ObjectId, mailbox: ObjectId, session: Session) -> None:
-        wanted = {"user": user, "action.mailbox": mailbox}
-        found = list(self._filters.find(wanted, {"_id": 1}, session=session))
-        if found:
-            self._filters.delete_many({"_id": {"$in": [row["_id"] for row in found]}}, session=session)
-            told = [{"filter": row["_id"]} for row in found]
-            self._events.emit_all("filter.deleted", user, told, session)
+    def delete_some(self, user: ObjectId, limit: int) -> int:
+        """Delete at most `limit` mailboxes of a deleted account, and return how many there were."""
+        return delete_rows_of(self._collection, user, limit)
 
     def allocate(
         self,

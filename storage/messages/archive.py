@@ -10,8 +10,7 @@ from bson import ObjectId
 from pymongo.errors import BulkWriteError
 
 from problems import MessageNotFound
-from storage.base.database import SWEEP_MS, Clock, Databases, Document, Session
-from storage.base.duplicates import is_duplicate, refused
+from storage.base.database import SWEEP_MS, Clock, Databases, Document, Session, is_duplicate, refused
 from storage.base.listing import page_of
 from storage.base.paging import Order, Page, Paging
 from storage.base.settings import Settings

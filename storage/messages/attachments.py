@@ -23,8 +23,7 @@ from mail.attachment import decoded_pieces, encoded_pieces
 from mail.content import Body
 from problems import FileNotFound
 from storage.base.chunks import CHUNK_SIZE, CHUNKS_AT_ONCE, read_chunks
-from storage.base.database import SWEEP_MS, Clock, Databases, Document, Session
-from storage.base.duplicates import is_duplicate
+from storage.base.database import SWEEP_MS, Clock, Databases, Document, Session, is_duplicate
 
 _TRIES = 70
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5

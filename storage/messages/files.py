@@ -13,9 +13,8 @@ from bson import ObjectId
 from problems import FileNotFound
 from storage.base.chunks import CHUNK_SIZE, read_chunks, write_chunks
 from storage.base.database import Clock, Databases, Document
-from storage.base.listing import page_of
+from storage.base.listing import literal, page_of
 from storage.base.paging import Order, Page, Paging
-from storage.base.patterns import literal
 
 MOST_FILES = 10_000
 _READ_MS = 10_000

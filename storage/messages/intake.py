@@ -24,8 +24,9 @@ from mail.headers import decoded_addresses, flat_addresses
 from mail.message import WHOLE, Indexed, index, kept_whole
 from mail.threads import normalize_subject
 from problems import MessageTooLarge, OverQuota, summary
-from storage.accounts.documents import Target, User
+from storage.accounts.documents import User
 from storage.accounts.users import Users
+from storage.addresses.documents import Target
 from storage.addresses.register import AddressRegister
 from storage.audits.audits import Audits
 from storage.base.database import Clock, Databases, Document, Session, Transactions, may_be_committed

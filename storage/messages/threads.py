@@ -9,7 +9,16 @@ from pymongo import ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
-from storage.base.database import SWEEP_MS, Clock, Condition, Databases, Document, Projection, Stages
+from storage.base.database import (
+    SWEEP_MS,
+    Clock,
+    Condition,
+    Databases,
+    Document,
+    Projection,
+    Stages,
+    delete_rows_of,
+)
 
 _BY_IDS = [("user", 1), ("ids", 1)]
 
@@ -45,6 +54,10 @@ class Threads:
         except DuplicateKeyError:
             return self.join(user, subject, ids)
         return thread
+
+    def delete_some(self, user: ObjectId, limit: int) -> int:
+        """Delete at most `limit` threads of a deleted account, and return how many there were."""
+        return delete_rows_of(self._collection, user, limit)
 
     def _with(self, ids: list[str]) -> Document:
         return {"$addToSet": {"ids": {"$each": ids}}, "$set": {"updated": self._clock()}}

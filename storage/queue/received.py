@@ -18,8 +18,7 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError
 
-from storage.base.database import Clock, Condition, Databases, Session, holding
-from storage.base.duplicates import is_duplicate
+from storage.base.database import Clock, Condition, Databases, Session, holding, is_duplicate
 from storage.queue.documents import ReceivedRecord
 
 _KEPT = timedelta(days=7)

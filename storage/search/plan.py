@@ -17,7 +17,7 @@ from bson.regex import Regex
 
 from mail.search_tokens import ANY, TOKENS_OF, word_to_look_up
 from storage.base.database import Document
-from storage.base.patterns import literal
+from storage.base.listing import literal
 from storage.search.terms import (
     All,
     Arrived,

@@ -67,8 +67,8 @@ def test_more_of_them_than_one_batch(store: Store, clock: HandClock, monkeypatch
 def test_one_process_at_a_time(store: Store, clock: HandClock) -> None:
     broken_off(store)
     clock.move(days=2)
-    held = store.locks.take(LOCK, timedelta(minutes=1))
+    held = store.leases.take(LOCK, timedelta(minutes=1))
     assert held
     assert sweep_queue(store) == 0
-    store.locks.release(LOCK, held)
+    store.leases.release(LOCK, held)
     assert sweep_queue(store) == 1

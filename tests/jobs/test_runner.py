@@ -248,7 +248,7 @@ def test_recount_where_there_are_no_snapshots(store: Store, make_user: Make, tra
 def test_one_sweep_at_a_time(store: Store, clock: HandClock) -> None:
     from jobs.sweep import LOCK, Sweep
 
-    owner = store.locks.take(LOCK, timedelta(minutes=18))
+    owner = store.leases.take(LOCK, timedelta(minutes=18))
     assert owner
     assert Sweep(store).run() is None
     clock.move(minutes=18)

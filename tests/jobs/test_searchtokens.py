@@ -118,10 +118,10 @@ def test_headers_of_any_kind_keep_nothing_back(store: Store, user: ObjectId, hea
 
 
 def test_one_process_at_a_time(store: Store, user: ObjectId, clock: HandClock) -> None:
-    held = store.locks.take(LOCK, timedelta(minutes=1))
+    held = store.leases.take(LOCK, timedelta(minutes=1))
     assert held
     assert fill_tokens(store) == 0
-    store.locks.release(LOCK, held)
+    store.leases.release(LOCK, held)
     assert fill_tokens(store) == 30
 
 

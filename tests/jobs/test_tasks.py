@@ -200,17 +200,17 @@ def test_data_at_the_top_as_old_rows_have_it(store: Store, clock: HandClock) -> 
 def test_a_lock_has_one_owner(store: Store, clock: HandClock) -> None:
     minute = timedelta(minutes=1)
     with ThreadPoolExecutor(8) as pool:
-        owners = [owner for owner in pool.map(lambda _: store.locks.take("x", minute), range(16)) if owner]
+        owners = [owner for owner in pool.map(lambda _: store.leases.take("x", minute), range(16)) if owner]
     assert len(owners) == 1
-    assert store.locks.renew("x", owners[0], minute)
-    assert not store.locks.renew("x", "somebody", minute)
-    store.locks.release("x", "somebody")
-    assert store.locks.take("x", minute) is None
+    assert store.leases.renew("x", owners[0], minute)
+    assert not store.leases.renew("x", "somebody", minute)
+    store.leases.release("x", "somebody")
+    assert store.leases.take("x", minute) is None
     clock.move(minutes=1)
-    assert not store.locks.renew("x", owners[0], minute), "it is over"
-    second = store.locks.take("x", minute)
+    assert not store.leases.renew("x", owners[0], minute), "it is over"
+    second = store.leases.take("x", minute)
     assert second
-    store.locks.release("x", owners[0])
-    assert store.locks.take("x", minute) is None
-    store.locks.release("x", second)
-    assert store.locks.take("x", minute)
+    store.leases.release("x", owners[0])
+    assert store.leases.take("x", minute) is None
+    store.leases.release("x", second)
+    assert store.leases.take("x", minute)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from storage.addresses.listing import listing_filter
+from storage.addresses.addresses import listing_filter
 from storage.base.paging import Paging
 from storage.store import Store
 from tests.rows import Row

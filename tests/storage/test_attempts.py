@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from bson import ObjectId
 
-from storage.accounts.attempts import Attempts, Limit
+from storage.base.attempts import Attempts, Limit
 from storage.store import Store
 from tests.storage.conftest import together
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage.mailboxes.names import _NAMES, SPECIAL_USES, mailbox_names
-from storage.mailboxes.paths import checked_path
+from storage.mailboxes.names import _NAMES, SPECIAL_USES, checked_path, mailbox_names
 
 ENGLISH = {"\\Sent": "Sent Mail", "\\Trash": "Trash", "\\Drafts": "Drafts", "\\Junk": "Junk"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from problems import Problem
-from storage.mailboxes.paths import checked_path, normalize_path
+from storage.mailboxes.names import checked_path, normalize_path
 
 
 @pytest.mark.parametrize(
