@@ -29,7 +29,7 @@ from storage.base.attempts import Attempts
 from storage.base.counters import Counters
 from storage.base.database import Clock, DatabaseNames, Databases, Document, Transactions, utc_now
 from storage.base.indexes import ensure_indexes, missing_indexes
-from storage.base.leases import Locks
+from storage.base.leases import Leases
 from storage.base.settings import Settings
 from storage.base.tasks import Tasks
 from storage.base.watch import Watch
@@ -58,12 +58,12 @@ from storage.messages.message_events import MessageEvents
 from storage.messages.messages import Messages
 from storage.messages.removal import Removal
 from storage.messages.restoring import Restoring
+from storage.messages.search_tokens import SearchTokens
 from storage.messages.threads import Threads
 from storage.queue.claims import QueueClaims
 from storage.queue.outbound_queue import OutboundQueue
 from storage.queue.received import Received
 from storage.search.message_search import MessageSearch
-from storage.search.search_tokens import SearchTokens
 
 
 class Store:
@@ -87,7 +87,7 @@ class Store:
         self.events = Events(self.databases, clock, self.transactions, self.webhooks, self.webhook_queue)
         self.keys = keys or KeyRings()
         self.tasks = Tasks(self.databases, clock)
-        self.locks = Locks(self.databases, clock)
+        self.leases = Leases(self.databases, clock)
         self.settings = Settings(self.databases, clock)
         self.counters = Counters(self.databases, clock)
         self.auth_log = AuthLog(self.databases, clock, self.settings)

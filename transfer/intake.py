@@ -20,7 +20,7 @@ from problems import EmptyMessage, MessageTooLarge, OverQuota, Problem
 from storage.accounts.documents import User
 from storage.base.database import is_duplicate
 from storage.mailboxes.documents import Mailbox, MailboxSettings
-from storage.mailboxes.mailboxes import normalize_path
+from storage.mailboxes.names import normalize_path
 from storage.messages.intake import NewMessage
 from storage.store import Store
 from transfer.checkpoint import Checkpoint

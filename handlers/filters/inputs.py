@@ -13,9 +13,8 @@ from handlers.call import Answer, Body, Call
 from problems import InvalidInput
 from security.targets import same_target, without_password
 from storage.accounts.filters import Change
-from storage.accounts.user_fields import stored_target
 from storage.addresses.documents import Target
-from storage.addresses.targets import own_targets
+from storage.addresses.targets import own_targets, stored_target
 from storage.base.database import Document
 
 _HEADERS = ("from", "to", "subject", "listId")

@@ -12,7 +12,7 @@ from bson import ObjectId
 from problems import UserDisabled
 from security.normalize import sorted_tags, view
 from storage.accounts.documents import OwnUserFields, User
-from storage.addresses.documents import Target
+from storage.addresses.targets import stored_target
 from storage.base.database import Condition
 from storage.base.listing import common_conditions, literal
 
@@ -42,13 +42,6 @@ def stored_fields(fields: Mapping[str, Any]) -> User:
     if "mtaRelay" in stored:
         stored["mtaRelay"] = stored_target(stored["mtaRelay"]) if stored["mtaRelay"] else False
     return cast("User", stored)
-
-
-def stored_target(value: str) -> Target:
-    """A forwarding target as it stands on disk."""
-    scheme = value.partition(":")[0].lower() if ":" in value else ""
-    kinds = {"smtp": "relay", "smtps": "relay", "http": "http", "https": "http"}
-    return {"id": ObjectId(), "type": kinds.get(scheme, "mail"), "value": value}
 
 
 def initial(now: datetime) -> User:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from bson import ObjectId
 from pymongo import UpdateOne
@@ -16,6 +15,7 @@ from storage.accounts.documents import Counter, OwnUserFields, User, UserSummary
 from storage.accounts.user_changes import UserChange
 from storage.accounts.user_fields import initial, stored_fields
 from storage.addresses.addresses import HeldNames
+from storage.addresses.domain_rename import AddressMove
 from storage.base.counters import COUNTER_OF, counter_key
 from storage.base.counters import NAME as COUNTERS
 from storage.base.database import Clock, Condition, Databases, Document, Projection, Session, holding
@@ -39,15 +39,6 @@ _LISTED: Document = {
     ),
     "hasPassword": _HAS_PASSWORD,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class AddressMove:
-    """An account's address that gets another form."""
-
-    user: ObjectId
-    old: str
-    new: str
 
 
 class Users:

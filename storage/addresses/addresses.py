@@ -10,18 +10,44 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from bson import ObjectId
+from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import AddressExists, AddressNotFound
-from security.normalize import domain_of, lookup_address, sorted_tags, view, wildcard_candidates
-from storage.addresses.addresses import ORDER, HeldNames, listed
+from security.normalize import domain_of, lookup_address, search_text, sorted_tags, view, wildcard_candidates
 from storage.addresses.documents import Address, Domain, DomainAlias
 from storage.base.database import Clock, Condition, Databases, Document, Session, holding
-from storage.base.listing import page_of
-from storage.base.paging import Page, Paging
+from storage.base.listing import common_conditions, literal, page_of
+from storage.base.paging import Order, Page, Paging
+
+
+class HeldNames:
+    """Looks into the deleted accounts whose data are kept for a time that was named.
+
+    One that was deleted for at once holds nothing: who deletes it so wants the name to be free.
+    """
+
+    def __init__(self, databases: Databases, clock: Clock) -> None:
+        self._collection = databases.users["deletedusers"]
+        self._clock = clock
+
+    def has_username(self, unameview: str, session: ClientSession | None = None) -> bool:
+        """Whether a user name, in the form to compare with, is held."""
+        return self._has("unameview", [unameview], session)
+
+    def has_address(self, addrviews: Sequence[str], session: ClientSession | None = None) -> bool:
+        """Whether one of some addresses, in the form to compare with, is held."""
+        return self._has("deleteInfo.addresses.addrview", addrviews, session)
+
+    def _has(self, name: str, values: Sequence[str], session: ClientSession | None) -> bool:
+        wanted = {name: {"$in": list(values)}, "deleteInfo.deleteAfter": {"$gt": self._clock()}}
+        return self._collection.find_one(wanted, {"_id": 1}, session=session) is not None
+
 
 _READ_MS = 3000
 _FORWARDED: Document = {"user": None, "targets": {"$exists": True}}
+_ORDER = Order("addrview")
+_LISTED = ("name", "address", "addrview", "user", "targets.value", "forwardedDisabled", "tags")
 _JSON_FIELDS = ("metaData", "internalData")
 
 
@@ -175,7 +201,7 @@ class Addresses:
 
         `condition` comes from `listing_filter`.
         """
-        return page_of(self._collection, condition, listed(more), paging, ORDER)
+        return page_of(self._collection, condition, listed(more), paging, _ORDER)
 
     def resolve(self, address: str, *, wildcards: bool = False) -> Address | None:
         """The registration that takes mail for `address`: itself, of an aliased domain, or a wildcard.
@@ -233,3 +259,27 @@ def _stored(fields: Mapping[str, Any]) -> Address:
     if "address" in stored:
         stored["addrview"] = view(stored["address"])
     return cast("Address", stored)
+
+
+def listed(more: Iterable[str]) -> dict[str, int]:
+    """The projection of a listing."""
+    return dict.fromkeys((*_LISTED, *more), 1)
+
+
+def listing_filter(fields: Mapping[str, Any], own_only: ObjectId | None) -> Condition:
+    """The condition of a listing by `query`, `forward`, `tags` and `requiredTags`, of one account or all."""
+    conditions: list[Condition] = [{"user": own_only}] if own_only else []
+    if query := fields.get("query"):
+        conditions.append(_containing(search_text(query)))
+    conditions += common_conditions(fields)
+    return {"$and": conditions} if conditions else {}
+
+
+def _containing(text: str) -> Condition:
+    """Addresses with this text in them.
+
+    The form without dots, which is indexed, decides which documents are read to look at the address itself.
+    """
+    dotless = {view(text), text} if "@" not in text else {view(text)}
+    indexed = "|".join(literal(form) for form in sorted(dotless))
+    return {"addrview": {"$regex": indexed}, "address": {"$regex": literal(text)}}

@@ -5,14 +5,15 @@ It goes in batches, each of them whole, and may be repeated at any time: what is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from problems import AddressExists
-from storage.accounts.users import AddressMove, Users
 from storage.addresses.addresses import HeldNames
 from storage.addresses.documents import Address, Domain
 from storage.addresses.domain_aliases import DomainAliases
@@ -34,6 +35,23 @@ class Renamed:
     aliases: int
 
 
+@dataclass(frozen=True, slots=True)
+class AddressMove:
+    """An account's address that gets another form."""
+
+    user: ObjectId
+    old: str
+    new: str
+
+
+class MainAddresses(Protocol):
+    """The accounts, whose main addresses are renamed, too."""
+
+    def move_addresses(self, moves: Sequence[AddressMove], session: Session = None) -> int:
+        """Give main addresses their new form, and return how many accounts changed."""
+        ...
+
+
 class DomainRename:
     """The one step that goes over the addresses of all accounts, `batch` of them at a time."""
 
@@ -43,7 +61,7 @@ class DomainRename:
         clock: Clock,
         transactions: Transactions,
         events: Events,
-        users: Users,
+        users: MainAddresses,
         aliases: DomainAliases,
         dkim: Dkim,
         batch: int = 500,

@@ -7,9 +7,15 @@ from collections.abc import Iterator, Sequence
 from bson import ObjectId
 
 from security.normalize import domain_of, lookup_address, normalize_address, view
-from storage.accounts.user_fields import stored_target
 from storage.addresses.addresses import Addresses, registrations
 from storage.addresses.documents import Target
+
+
+def stored_target(value: str) -> Target:
+    """A forwarding target as it stands on disk."""
+    scheme = value.partition(":")[0].lower() if ":" in value else ""
+    kinds = {"smtp": "relay", "smtps": "relay", "http": "http", "https": "http"}
+    return {"id": ObjectId(), "type": kinds.get(scheme, "mail"), "value": value}
 
 
 def stored_targets(addresses: Addresses, values: Sequence[str]) -> list[Target]:

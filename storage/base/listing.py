@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
+from bson import ObjectId
 from pymongo.collection import Collection
 
+from problems import NotFound
 from security.normalize import tag_list
-from storage.base.database import Condition, Projection
-from storage.base.listing import literal
+from storage.base.database import Condition, Document, Projection
 from storage.base.paging import Order, Page, Paging, read_page
 
 _READ_MS = 3000
@@ -57,3 +59,39 @@ def common_conditions(fields: Mapping[str, Any]) -> Iterator[Condition]:
         yield {"tagsview": {"$all": required}}
     if some:
         yield {"tagsview": {"$in": some}}
+
+
+def literal(text: str) -> str:
+    """A pattern for the text itself; the database takes NUL in a pattern only in its escaped form."""
+    return re.escape(text).replace("\0", r"\x00")
+
+
+class Named:
+    """Repository of rows with a name that no other has: read by id, by name and by page."""
+
+    def __init__(
+        self, collection: Collection[Document], name: str, missing: type[NotFound], shown: Mapping[str, Any]
+    ) -> None:
+        self._collection = collection
+        self._missing = missing
+        self._shown = shown
+        self._order = Order(name, unique=True)
+
+    def get(self, row_id: ObjectId) -> Document:
+        """A row as it is shown. Raises the NotFound of its kind."""
+        return self._one({"_id": row_id}, self._shown)
+
+    def id_of(self, name: str) -> ObjectId:
+        """The id of the row with this normalized name. Raises the NotFound of its kind."""
+        return ObjectId(self._one({self._order.key: name}, {"_id": 1})["_id"])
+
+    def _one(self, wanted: Document, fields: Mapping[str, Any]) -> Document:
+        found = self._collection.find_one(wanted, fields, max_time_ms=_READ_MS)
+        if not found:
+            raise self._missing
+        return found
+
+    def _page(
+        self, wanted: Document, fields: Mapping[str, Any], paging: Paging
+    ) -> tuple[Page[Document], int]:
+        return page_of(self._collection, wanted, fields, paging, self._order)

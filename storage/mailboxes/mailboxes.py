@@ -18,8 +18,7 @@ from storage.events.events import Events
 from storage.events.journal import Journal
 from storage.events.notices import Notices
 from storage.mailboxes.documents import Mailbox, MailboxSettings
-from storage.mailboxes.names import checked_path, mailbox_names
-from storage.mailboxes.names import normalize_path as normalize_path
+from storage.mailboxes.names import checked_path, mailbox_names, normalize_path
 
 _READ_MS = 3000
 _THIRTY_DAYS_MS = 2_592_000_000

@@ -1,12 +1,19 @@
-"""When a message expires: what its mailbox says, unless somebody set a date by hand."""
+"""When a message expires: what its mailbox says, unless somebody set a date by hand.
+
+Where a mailbox's retention changes, a task dates its messages anew.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from storage.base.database import Document
-from storage.mailboxes.documents import Mailbox
+from pymongo.client_session import ClientSession
+
+from storage.base.database import Clock, Document, Transactions
+from storage.base.tasks import Tasks
+from storage.mailboxes.documents import Mailbox, MailboxSettings
+from storage.mailboxes.mailboxes import Mailboxes, changes_retention
 
 
 def milliseconds(date: datetime) -> int:
@@ -31,3 +38,41 @@ def expiry_fields(expires: Any) -> Document:
     if isinstance(expires, datetime):
         return {"exp": True, "rdate": milliseconds(expires), "retention": None}
     return {"exp": False, "rdate": None, "retention": None}
+
+
+TASK = "mailbox-retention"
+_AFTER_A_CRASH = timedelta(minutes=1)
+
+
+class RetentionChanges:
+    """What spans a mailbox and its task: both are written or neither."""
+
+    def __init__(self, mailboxes: Mailboxes, tasks: Tasks, transactions: Transactions, clock: Clock) -> None:
+        self._mailboxes = mailboxes
+        self._tasks = tasks
+        self._transactions = transactions
+        self._clock = clock
+
+    def apply(self, mailbox: Mailbox, path: str | None, fields: MailboxSettings) -> None:
+        """Rename a mailbox and set what differs; its messages follow a new retention later.
+
+        A server without transactions gets the task before the change too, for a minute later: should this process
+        die between the two, the task finds what was changed, or nothing.
+        Raises MailboxExists, MailboxProtected or MailboxNotFound.
+        """
+        next_counter = (mailbox.get("retentionCounter") or 0) + 1
+
+        def steps(session: ClientSession | None) -> None:
+            if session is None and changes_retention(mailbox, fields):
+                self._ask(mailbox, next_counter, self._clock() + _AFTER_A_CRASH, None)
+            if counter := self._mailboxes.update(mailbox, path, fields, session):
+                self._ask(mailbox, counter, None, session)
+
+        self._transactions.run(steps)
+
+    def _ask(
+        self, mailbox: Mailbox, counter: int, due: datetime | None, session: ClientSession | None
+    ) -> None:
+        """There is one task for a mailbox, under the mailbox's own id."""
+        match = {"user": mailbox["user"], "mailbox": mailbox["_id"]}
+        self._tasks.renew(TASK, match, {"retentionCounter": counter}, mailbox["_id"], due, session)

@@ -18,6 +18,7 @@ from bson.regex import Regex
 from mail.search_tokens import ANY, TOKENS_OF, word_to_look_up
 from storage.base.database import Document
 from storage.base.listing import literal
+from storage.messages.search_tokens import TOKENS
 from storage.search.terms import (
     All,
     Arrived,
@@ -41,7 +42,6 @@ from storage.search.terms import (
     walk,
 )
 
-TOKENS = "mallard.search"
 _MOST_APART = 8
 _NOTHING: Document = {"_id": {"$exists": False}}
 _SPACES = re.compile(r"\s+")

@@ -12,7 +12,8 @@ from pymongo.mongo_client import MongoClient
 
 from problems import Problem
 from server.processes.mongod import Mongod
-from storage.accounts.user_fields import listing_filter, stored_target
+from storage.accounts.user_fields import listing_filter
+from storage.addresses.targets import stored_target
 from storage.base.database import DatabaseNames
 from storage.base.paging import Paging
 from storage.store import Store

@@ -10,9 +10,11 @@ from pymongo import UpdateOne
 from mail.search_tokens import ANY, search_tokens
 from problems import summary
 from storage.base.database import SWEEP_MS, Databases, Document
-from storage.search.plan import TOKENS
 
 log = structlog.get_logger()
+
+TOKENS = "mallard.search"
+"""The field with the tokens that a message is found by."""
 
 
 class SearchTokens:
