@@ -21,12 +21,11 @@ from problems import NotFound
 from server.settings.table import Settings
 from storage.accounts.documents import User
 from storage.store import Store
-from transfer import intake
 from transfer.archive import Archive
-from transfer.checkpoint import Checkpoint
 from transfer.export import export
 from transfer.imap import ImapAccount
-from transfer.intake import ImportStopped, Intake, Report
+from transfer.importer import Checkpoint, Importer, ImportStopped, Report
+from transfer.importer import Progress as ImportProgress
 from transfer.maildir import Maildir
 from transfer.mbox import MboxFiles
 from transfer.source import Source, SourceError
@@ -63,7 +62,7 @@ def import_mail(account: str, source: str, folder: str, again: bool, as_json: bo
     except (AccountUnknown, ImportStopped, SourceError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        print_json(report.shown())
+        print_json(report.as_json())
     else:
         click.echo(
             f"{report.stored} messages stored ({report.bytes} bytes), {report.duplicates} were there already, "
@@ -125,7 +124,7 @@ def _open_url(text: str, password: Callable[[str], str]) -> Source:
 
 
 def _import_from(
-    settings: Settings, account: str, source: Source, *, again: bool, progress: intake.Progress
+    settings: Settings, account: str, source: Source, *, again: bool, progress: ImportProgress
 ) -> Report:
     """Import into an account. Raises AccountUnknown, SourceError and ImportStopped."""
     with closing(source), running_store(settings) as store:
@@ -134,11 +133,11 @@ def _import_from(
         checkpoint = Checkpoint(settings.state_dir / "imports", source.name, str(user["_id"]))
         if again:
             checkpoint.forget()
-        return Intake(store, user, checkpoint, progress).run(source)
+        return Importer(store, user, checkpoint, progress).run(source)
 
 
 def _export_to(
-    settings: Settings, account: str, target: Path | None, progress: intake.Progress
+    settings: Settings, account: str, target: Path | None, progress: ImportProgress
 ) -> dict[str, int]:
     """Export an account to a file, which is there whole or not at all, or to standard output. Raises AccountUnknown."""
     with running_store(settings) as store:
@@ -166,7 +165,7 @@ def _find_account(store: Store, text: str) -> User:
 
 
 @contextmanager
-def _bar(title: str, *, quiet: bool) -> Iterator[intake.Progress]:
+def _bar(title: str, *, quiet: bool) -> Iterator[ImportProgress]:
     """A bar on a terminal, nothing elsewhere."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

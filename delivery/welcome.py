@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 import structlog
@@ -22,7 +22,7 @@ import structlog
 from delivery.sending.compose import Extras, build, mailbox_of
 from problems import Problem, summary
 from storage.accounts.documents import User
-from storage.base.database import DatabaseError, Document
+from storage.base.database import DatabaseError
 from storage.base.offload import run_here
 from storage.mailboxes.documents import Mailbox
 from storage.messages.intake import NewMessage
@@ -43,9 +43,14 @@ _PERSON = re.compile(r"([^<>]*)<([^<>]+)>")
 _TAG = re.compile(r"\[([A-Z]+)\]")
 _FAULTS = (Problem, DatabaseError, LookupError, TypeError, ValueError, AttributeError)
 
+Template: TypeAlias = Mapping[str, Any]
+"""A message as its files describe it."""
+Person: TypeAlias = Mapping[str, str]
+"""`name` and `address`."""
+
 
 @lru_cache
-def load(folder: Path) -> tuple[Document, ...]:
+def load(folder: Path) -> tuple[Template, ...]:
     """The templates of a folder, in the order of their names; read once per process."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     groups = groupby(files, key=lambda path: path.name.partition(".")[0])
@@ -53,7 +58,7 @@ def load(folder: Path) -> tuple[Document, ...]:
     return tuple(template for template in templates if template and not template.get("disabled"))
 
 
-def _template(name: str, paths: list[Path]) -> Document | None:
+def _template(name: str, paths: list[Path]) -> Template | None:
     """One template, None where it has no JSON or one that cannot be read."""
     parts = {path.name.removeprefix(f"{name}.").lower(): path for path in paths}
     if "json" not in parts:
@@ -65,7 +70,7 @@ def _template(name: str, paths: list[Path]) -> Document | None:
         return None
 
 
-def _read(name: str, given: Document, parts: Mapping[str, Path]) -> Document:
+def _read(name: str, given: Template, parts: Mapping[str, Path]) -> Template:
     """Whom it goes to is read before it is filled in: a name cannot make an address of its own."""
     people = {place: _people(given.get(place)) for place in ("from", "to", "cc")}
     bodies = {_BODIES[end]: path.read_text("utf-8") for end, path in parts.items() if end in _BODIES}
@@ -73,9 +78,10 @@ def _read(name: str, given: Document, parts: Mapping[str, Path]) -> Document:
     return _with_files({**given, **bodies, **people}, name, files)
 
 
-def _with_files(template: Document, name: str, files: list[Path]) -> Document:
+def _with_files(template: Template, name: str, files: list[Path]) -> Template:
     """Files that the HTML names in quotes are shown where it does so."""
     attachments = [{"encoding": "utf8", **given} for given in template.get("attachments") or ()]
+    page = template.get("html")
     for number, path in enumerate(files, 1):
         filename = path.name.removeprefix(f"{name}.")
         attachment = {
@@ -84,11 +90,11 @@ def _with_files(template: Document, name: str, files: list[Path]) -> Document:
             "encoding": "base64",
         }
         quoted = re.compile(rf"([\"']){re.escape(filename)}\1")
-        if quoted.search(template.get("html") or ""):
+        if page and quoted.search(page):
             attachment["cid"] = f"{number}.{name}@welcome"
-            template["html"] = quoted.sub(rf'"cid:{attachment["cid"]}"', template["html"])
+            page = quoted.sub(rf'"cid:{attachment["cid"]}"', page)
         attachments.append(attachment)
-    return {**template, "attachments": attachments}
+    return {**template, **({"html": page} if page else {}), "attachments": attachments}
 
 
 def fill_in(value: Any, tags: Mapping[str, str], key: str = "") -> Any:
@@ -134,7 +140,7 @@ def greet(store: Store, user: User, folder: Path) -> int:
     return sum(_store(store, user, fill_in(template, tags)) for template in templates)
 
 
-def _store(store: Store, user: User, message: Document) -> bool:
+def _store(store: Store, user: User, message: Template) -> bool:
     try:
         raw = _compose(store, user, message)
         names = (("seen", "\\Seen"), ("flag", "\\Flagged"))
@@ -150,14 +156,14 @@ def _store(store: Store, user: User, message: Document) -> bool:
     return True
 
 
-def _place(store: Store, user: User, message: Document) -> Mailbox:
+def _place(store: Store, user: User, message: Template) -> Mailbox:
     use = _PLACES.get(str(message.get("mailbox") or "").lower())
     if use:
         return store.mailboxes.by_special_use(user["_id"], use)
     return store.mailboxes.by_path(user["_id"], "INBOX")
 
 
-def _compose(store: Store, user: User, message: Document) -> bytes:
+def _compose(store: Store, user: User, message: Template) -> bytes:
     domain = user["address"].rpartition("@")[2]
     sender = mailbox_of(next(iter(message["from"]), {"address": f"postmaster@{domain}"}))
     to = message["to"] or [{"name": user.get("name") or "", "address": user["address"]}]
@@ -174,13 +180,13 @@ def _compose(store: Store, user: User, message: Document) -> bytes:
     return composed.raw
 
 
-def _people(given: Any) -> list[Document]:
+def _people(given: Any) -> list[Person]:
     """`"Ada <ada@example.com>"`, `{name, address}` or a list of these, one person in each."""
     entries = given if isinstance(given, list) else [given] if given else []
     return [_person(entry) if isinstance(entry, str) else dict(entry) for entry in entries]
 
 
-def _person(text: str) -> Document:
+def _person(text: str) -> Person:
     match = _PERSON.fullmatch(text.strip())
     return (
         {"name": match[1].strip(' "'), "address": match[2]}

@@ -14,16 +14,37 @@ import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypedDict
 
 import orjson
 
 from mail import mbox
-from transfer.source import LARGEST, Folder, Found, Position, SourceError
+from transfer.source import LARGEST, Folder, Position, SourceError, SourceMessage
 
 FORMAT, VERSION = "mallard-account", 1
 ACCOUNT = "account.json"
 _IN_MEMORY = 1 << 20
+
+
+class FolderRow(TypedDict):
+    """A mailbox in `account.json`."""
+
+    path: str
+    specialUse: str | None
+    subscribed: bool
+    retention: float  # milliseconds; 0 for ever
+    messages: int
+    files: str  # the name of its two files without their endings
+
+
+class MessageRow(TypedDict):
+    """A line of a folder's `.jsonl`."""
+
+    id: str
+    flags: list[str]
+    date: str  # ISO 8601, when it was received
+    size: int  # bytes
+    sha256: str
 
 
 class Archive:
@@ -57,7 +78,7 @@ class Archive:
                 mailbox["messages"],
             )
 
-    def messages(self, folder: Folder, after: Position | None) -> Iterator[Found]:
+    def messages(self, folder: Folder, after: Position | None) -> Iterator[SourceMessage]:
         """Messages in the order of the mailbox; a position is where row and message begin in their files."""
         row_at, mbox_at = after or (0, 0)
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as rows:
@@ -67,7 +88,7 @@ class Archive:
                 entries = mbox.read(self._member(f"{folder.name}.mbox"), mbox_at, LARGEST)  # type: ignore[arg-type]
                 for line, entry in zip(iter(rows.readline, b""), entries, strict=True):
                     row_at += len(line)
-                    yield _found(orjson.loads(line), entry, (row_at, entry.end))
+                    yield _message(orjson.loads(line), entry, (row_at, entry.end))
             except (OSError, tarfile.TarError, ValueError, KeyError) as error:
                 raise SourceError(f"The archive is damaged at {folder.path}: {error}") from error
 
@@ -76,11 +97,13 @@ class Archive:
         self._tar.close()
 
 
-def _found(row: dict[str, Any], entry: mbox.Entry, position: tuple[int, int]) -> Found:
+def _message(row: MessageRow, entry: mbox.Entry, position: tuple[int, int]) -> SourceMessage:
     raw = None if entry.content is None else _exact(entry.content, row["size"])
     if raw is not None and hashlib.sha256(raw).hexdigest() != row["sha256"]:
         raise ValueError(f"message {row['id']} is not what it was")
-    return Found(list(position), raw, tuple(row["flags"]), datetime.fromisoformat(row["date"]), row["id"])
+    return SourceMessage(
+        list(position), raw, tuple(row["flags"]), datetime.fromisoformat(row["date"]), row["id"]
+    )
 
 
 def _exact(content: bytes, size: int) -> bytes:

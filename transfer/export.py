@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from io import BytesIO
 from typing import IO, Any
@@ -14,10 +14,9 @@ import orjson
 
 from mail import mbox
 from storage.accounts.documents import User
-from storage.base.database import Document
 from storage.mailboxes.documents import Mailbox
 from storage.store import Store
-from transfer.archive import ACCOUNT, FORMAT, VERSION
+from transfer.archive import ACCOUNT, FORMAT, VERSION, FolderRow, MessageRow
 
 Progress = Callable[[str, int, int | None], None]
 """Called with a folder's path, the messages done, and how many it has."""
@@ -36,15 +35,15 @@ def export(store: Store, user: User, target: IO[bytes], progress: Progress) -> d
     totals = {"folders": len(boxes), "messages": 0, "bytes": 0}
     now = store.clock()
     counts = store.mailbox_counts.of(boxes)
-    described = [_described(box, number, counts[box["_id"]][0]) for number, box in enumerate(boxes, 1)]
+    folders = [_folder_row(box, number, counts[box["_id"]][0]) for number, box in enumerate(boxes, 1)]
     with tarfile.open(fileobj=target, mode="w|") as tar:
-        _add_bytes(tar, ACCOUNT, _account(store, user, described, now), now)
-        for box, shown in zip(boxes, described, strict=True):
-            _add_mailbox(store, user, box, shown, tar, now, totals, progress)
+        _add_bytes(tar, ACCOUNT, _account(store, user, folders, now), now)
+        for box, row in zip(boxes, folders, strict=True):
+            _add_mailbox(store, user, box, row, tar, now, totals, progress)
     return totals
 
 
-def _described(box: Mailbox, number: int, messages: int) -> Document:
+def _folder_row(box: Mailbox, number: int, messages: int) -> FolderRow:
     return {
         "path": box["path"],
         "specialUse": box.get("specialUse") or None,
@@ -55,7 +54,7 @@ def _described(box: Mailbox, number: int, messages: int) -> Document:
     }
 
 
-def _account(store: Store, user: User, mailboxes: list[Document], now: datetime) -> bytes:
+def _account(store: Store, user: User, folders: list[FolderRow], now: datetime) -> bytes:
     addresses = [row["address"] for row in store.addresses.of_user(user["_id"])]
     facts = {
         "format": FORMAT,
@@ -66,7 +65,7 @@ def _account(store: Store, user: User, mailboxes: list[Document], now: datetime)
         "name": user.get("name") or "",
         "address": user.get("address") or "",
         "addresses": addresses,
-        "mailboxes": mailboxes,
+        "mailboxes": folders,
     }
     return orjson.dumps(facts, option=orjson.OPT_INDENT_2)
 
@@ -75,7 +74,7 @@ def _add_mailbox(
     store: Store,
     user: User,
     box: Mailbox,
-    shown: Document,
+    row: FolderRow,
     tar: tarfile.TarFile,
     now: datetime,
     totals: dict[str, int],
@@ -84,18 +83,18 @@ def _add_mailbox(
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as rows, tempfile.SpooledTemporaryFile(_IN_MEMORY) as raws:
         for done, message in enumerate(store.messages.each(user["_id"], box["_id"]), 1):
             raw = b"".join(store.messages.source(message))
-            rows.write(orjson.dumps(_row(message, raw)) + b"\n")
+            rows.write(orjson.dumps(_message_row(message, raw)) + b"\n")
             raws.writelines(
                 mbox.written(raw, str((message.get("meta") or {}).get("from") or ""), message["idate"])
             )
             totals["messages"] += 1
             totals["bytes"] += len(raw)
-            progress(box["path"], done, shown["messages"])
-        _add(tar, f"{shown['files']}.jsonl", rows, now)
-        _add(tar, f"{shown['files']}.mbox", raws, now)
+            progress(box["path"], done, row["messages"])
+        _add(tar, f"{row['files']}.jsonl", rows, now)
+        _add(tar, f"{row['files']}.mbox", raws, now)
 
 
-def _row(message: Document, raw: bytes) -> Document:
+def _message_row(message: Mapping[str, Any], raw: bytes) -> MessageRow:
     return {
         "id": str(message["_id"]),
         "flags": message["flags"],

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mail.imap import decode_utf7
-from transfer.source import LARGEST, Folder, Found, Position, SourceError
+from transfer.source import LARGEST, Folder, Position, SourceError, SourceMessage
 
 _SECONDS = 60.0
 _UIDS_AT_ONCE = 500
@@ -77,7 +77,7 @@ class ImapAccount:
             raise SourceError(f"The server does not tell the status of {name}")
         return numbers[0], numbers[1], numbers[2]
 
-    def messages(self, folder: Folder, after: Position | None) -> Iterator[Found]:
+    def messages(self, folder: Folder, after: Position | None) -> Iterator[SourceMessage]:
         """Messages by UID. A position holds good as long as the folder's UIDs do."""
         _, following, validity = self._status(folder.name)
         _answer(_guarded(lambda: self._connection.select(_quoted(folder.name), readonly=True)))
@@ -92,9 +92,9 @@ class ImapAccount:
         found = ((_NUMBER["UID"].search(head), _NUMBER["RFC822.SIZE"].search(head)) for head, _ in rows)
         return sorted((int(uid[1]), int(size[1])) for uid, size in found if uid and size)
 
-    def _read(self, validity: int, uids: list[tuple[int, int]]) -> Iterator[Found]:
+    def _read(self, validity: int, uids: list[tuple[int, int]]) -> Iterator[SourceMessage]:
         if len(uids) == 1 and uids[0][1] > LARGEST:
-            yield Found([validity, uids[0][0]], None)
+            yield SourceMessage([validity, uids[0][0]], None)
             return
         rows = self._fetch(",".join(str(uid) for uid, _ in uids), "(UID FLAGS INTERNALDATE BODY.PEEK[])")
         found = [
@@ -105,7 +105,7 @@ class ImapAccount:
         for uid, head, raw in sorted(found):
             flags = _FLAGS.search(head)
             names = flags[1].decode("utf-8", "replace").split() if flags else []
-            yield Found([validity, uid], raw, tuple(names), _date(head))
+            yield SourceMessage([validity, uid], raw, tuple(names), _date(head))
 
     def _fetch(self, uids: str, what: str) -> list[Piece]:
         return list(_pieces(_answer(_guarded(lambda: self._connection.uid("FETCH", uids, what)))))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mail.imap import decode_utf7
-from transfer.source import LARGEST, Folder, Found, Position, SourceError, with_crlf
+from transfer.source import LARGEST, Folder, Position, SourceError, SourceMessage, with_crlf
 
 _FLAGS = {"S": "\\Seen", "R": "\\Answered", "F": "\\Flagged", "D": "\\Draft", "T": "\\Deleted"}
 _USES = {"sent": "\\Sent", "trash": "\\Trash", "drafts": "\\Drafts", "junk": "\\Junk", "spam": "\\Junk"}
@@ -40,7 +40,7 @@ class Maildir:
                     count=len(_files(folder)),
                 )
 
-    def messages(self, folder: Folder, after: Position | None) -> Iterator[Found]:
+    def messages(self, folder: Folder, after: Position | None) -> Iterator[SourceMessage]:
         """Messages by the names of their files, which begin with the time of arrival."""
         path = Path(folder.name)
         keywords = _keywords(path)
@@ -48,7 +48,7 @@ class Maildir:
             if after is not None and base <= after:
                 continue
             try:
-                yield _found(base, file, keywords)
+                yield _message(base, file, keywords)
             except FileNotFoundError:
                 continue  # a mail program renamed or removed it meanwhile
             except OSError as error:
@@ -69,7 +69,7 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
     return sorted(names)
 
 
-def _found(base: str, file: Path, keywords: dict[str, str]) -> Found:
+def _message(base: str, file: Path, keywords: dict[str, str]) -> SourceMessage:
     state = file.stat()
     date = datetime.fromtimestamp(int(state.st_mtime), UTC)
     raw = with_crlf(file.read_bytes()) if state.st_size <= LARGEST else None
@@ -77,7 +77,7 @@ def _found(base: str, file: Path, keywords: dict[str, str]) -> Found:
     letters = info[1] if info else ""
     flags = [flag for letter, flag in _FLAGS.items() if letter in letters]
     flags += [keywords[letter] for letter in letters if letter in keywords]
-    return Found(base, raw, tuple(flags), date)
+    return SourceMessage(base, raw, tuple(flags), date)
 
 
 def _keywords(folder: Path) -> dict[str, str]:

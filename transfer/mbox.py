@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mail import mbox
-from transfer.source import LARGEST, Folder, Found, Position, SourceError, with_crlf
+from transfer.source import LARGEST, Folder, Position, SourceError, SourceMessage, with_crlf
 
 _STATUS = {"R": "\\Seen", "A": "\\Answered", "F": "\\Flagged", "T": "\\Draft", "D": "\\Deleted"}
 _ENDINGS = re.compile(r"\.(?:mbox|sbd)$", re.I)
@@ -32,7 +32,7 @@ class MboxFiles:
                 parts = [_ENDINGS.sub("", part) for part in file.relative_to(self._path).parts]
                 yield Folder(str(file), "/".join(parts))
 
-    def messages(self, folder: Folder, after: Position | None) -> Iterator[Found]:
+    def messages(self, folder: Folder, after: Position | None) -> Iterator[SourceMessage]:
         """Messages in the order of the file. One that became another file meanwhile is read from its beginning."""
         path = Path(folder.name)
         with path.open("rb") as file:
@@ -44,7 +44,7 @@ class MboxFiles:
                 start = 0
             try:
                 for entry in mbox.read(file, start, LARGEST):
-                    yield _found(entry)
+                    yield _message(entry)
             except ValueError as error:
                 raise SourceError(f"{path}: {error}") from error
 
@@ -57,10 +57,10 @@ def _is_mbox(file: Path) -> bool:
         return opened.read(5) == b"From "
 
 
-def _found(entry: mbox.Entry) -> Found:
+def _message(entry: mbox.Entry) -> SourceMessage:
     if entry.content is None:
-        return Found(entry.end, None, date=entry.date)
-    return Found(entry.end, with_crlf(entry.content), _flags(entry.content), entry.date)
+        return SourceMessage(entry.end, None, date=entry.date)
+    return SourceMessage(entry.end, with_crlf(entry.content), _flags(entry.content), entry.date)
 
 
 def _flags(content: bytes) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SourceMessage:
     """A message of a source; `raw` is None where it is larger than any message may be.
 
     `original` is the id that it had in the account it was exported from.
@@ -55,7 +55,7 @@ class Source(Protocol):
     def folders(self) -> Iterator[Folder]:
         """All folders. Raises SourceError."""
 
-    def messages(self, folder: Folder, after: Position | None) -> Iterator[Found]:
+    def messages(self, folder: Folder, after: Position | None) -> Iterator[SourceMessage]:
         """The messages behind a position, or all. Raises SourceError."""
 
     def close(self) -> None:

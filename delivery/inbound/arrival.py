@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime
+from typing import Any
 
 import structlog
 from bson import ObjectId
@@ -19,7 +20,6 @@ from mail.headers import addresses, flat_addresses, unfold
 from mail.mime_tree import header_fields, header_lines, normalize
 from mail.rewrite import split
 from network.dns import Dns
-from storage.base.database import Document
 
 log = structlog.get_logger()
 
@@ -112,7 +112,7 @@ class Arrival:
         )
         return trace + self.raw
 
-    def meta(self, recipient: str) -> Document:
+    def meta(self, recipient: str) -> Mapping[str, Any]:
         """`meta` of the stored message. Only `queueId` is the message's own word."""
         envelope = self.envelope
         found = _RECEIVED_ID.search(self.first("received"))

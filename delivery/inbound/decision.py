@@ -10,7 +10,7 @@ from typing import Any
 from bson import ObjectId
 
 from delivery.inbound.arrival import SPAM_SCORES, Arrival, with_trace
-from delivery.inbound.filtering import Place, Source, Verdict, decide, incoming
+from delivery.inbound.filtering import Filter, Place, Source, Verdict, decide, incoming
 from delivery.inbound.recipients import Recipient
 from delivery.inbound.verification import author_addresses
 from mail.compose import ascii_address
@@ -22,7 +22,6 @@ from problems import MailboxNotFound
 from security.normalize import domain_of, normalize_domain
 from storage.accounts.documents import User
 from storage.addresses.domain_access import BLOCK
-from storage.base.database import Document
 from storage.mailboxes.documents import Mailbox
 from storage.store import Store
 
@@ -75,7 +74,7 @@ def decided(store: Store, arrival: Arrival, recipient: Recipient) -> Decision:
     )
 
 
-def _marked(raw: bytes, verdict: Verdict, domain: str, filters: Sequence[Document]) -> bytes:
+def _marked(raw: bytes, verdict: Verdict, domain: str, filters: Sequence[Filter]) -> bytes:
     """With the fields that say who decided about spam, where somebody did."""
     if verdict.source is None:
         return raw
@@ -90,12 +89,12 @@ def _author_domain(headers: Mapping[str, Any]) -> str:
     return normalize_domain(domain_of(author))
 
 
-def _domain_rule(store: Store, account: User, domain: str) -> Document | None:
+def _domain_rule(store: Store, account: User, domain: str) -> Mapping[str, str] | None:
     tags = account.get("tagsview")
     return store.domain_access.decide(tags, domain) if tags and domain else None
 
 
-def _info(verdict: Verdict, domain: str, filters: Sequence[Document]) -> str:
+def _info(verdict: Verdict, domain: str, filters: Sequence[Filter]) -> str:
     """One sentence for the owner: who decided, and where to change it."""
     what = "spam" if verdict.spam else "no spam"
     match verdict.source:

@@ -30,14 +30,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from bson import ObjectId
 
 from mail.html import html_to_text
 from security.targets import same_target
 from storage.addresses.documents import Target
-from storage.base.database import Document
 
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "from": ("from", "sender"),
@@ -52,6 +51,8 @@ _TOKEN = re.compile(
     r'"(?P<phrase>[^"]*)"|(?P<or>(?<![^\s"])OR(?=\s|"[^"]*"|$))|(?P<word>(?:[^\s,"]|"(?![^"]*"))+)'
 )
 
+Filter: TypeAlias = Mapping[str, Any]
+"""The row of a filter: its `query`, its `action`, and when it was made."""
 Alternatives = tuple[tuple[str, ...], ...]
 
 
@@ -120,26 +121,28 @@ def matches(query: Mapping[str, Any], message: Incoming) -> bool:
 
 
 def _header_holds(name: str, value: str, message: Incoming) -> bool:
-    wanted = plain(value)
+    text_sought = plain(value)
     if name == "listId":
-        wanted = wanted.partition("<")[2].partition(">")[0].strip() if "<" in wanted else wanted
+        text_sought = (
+            text_sought.partition("<")[2].partition(">")[0].strip() if "<" in text_sought else text_sought
+        )
     headers = _HEADERS.get(name, ())
-    return any(wanted in text for header in headers for text in message.headers.get(header, ()))
+    return any(text_sought in text for header in headers for text in message.headers.get(header, ()))
 
 
-def _attachments_hold(wanted: Any, message: Incoming) -> bool:
+def _attachments_hold(condition: Any, message: Incoming) -> bool:
     """`false` asks for none. Old documents have numbers, a negative one for none."""
-    if wanted is None or (wanted == 0 and wanted is not False):
+    if condition is None or (condition == 0 and condition is not False):
         return True
-    return message.has_attachments is bool(wanted > 0)
+    return message.has_attachments is bool(condition > 0)
 
 
-def _size_holds(wanted: float, size: int) -> bool:
-    return size >= wanted if wanted >= 0 else size <= -wanted
+def _size_holds(condition: float, size: int) -> bool:
+    return size >= condition if condition >= 0 else size <= -condition
 
 
 def decide(
-    filters: Iterable[Document],
+    filters: Iterable[Filter],
     message: Incoming,
     *,
     domain_rule: bool | None = None,
@@ -165,18 +168,24 @@ def decide(
         spam=spam,
         source=source,
         deciding=matching[by]["_id"] if source is Source.FILTER else None,
-        place=_place(bool(_first(matching, "delete")[0]), spam, source, mailbox, by > named_by),
+        place=_place(
+            mailbox,
+            source,
+            delete=bool(_first(matching, "delete")[0]),
+            spam=spam,
+            spam_is_later=by > named_by,
+        ),
         mailbox=mailbox or None,
         targets=tuple(_united(matching)),
     )
 
 
-def in_order(filters: Iterable[Document]) -> list[Document]:
+def in_order(filters: Iterable[Filter]) -> list[Filter]:
     """Those that are not disabled, in the order in which they were made."""
     return sorted((f for f in filters if f.get("disabled") is not True), key=lambda f: ObjectId(f["_id"]))
 
 
-def _first(matching: Sequence[Document], key: str) -> tuple[Any, int]:
+def _first(matching: Sequence[Filter], key: str) -> tuple[Any, int]:
     """What the first filter that has an action says, and its place; None and a place behind all without one."""
     for place, found in enumerate(matching):
         value = (found.get("action") or {}).get(key)
@@ -186,7 +195,7 @@ def _first(matching: Sequence[Document], key: str) -> tuple[Any, int]:
 
 
 def _place(
-    delete: bool, spam: bool | None, source: Source | None, mailbox: Any, spam_is_later: bool
+    mailbox: ObjectId | None, source: Source | None, *, delete: bool, spam: bool | None, spam_is_later: bool
 ) -> Place:
     if delete:
         return Place.NOWHERE
@@ -197,7 +206,7 @@ def _place(
     return Place.JUNK if spam else Place.INBOX
 
 
-def _united(matching: Sequence[Document]) -> Iterable[Target]:
+def _united(matching: Sequence[Filter]) -> Iterable[Target]:
     """Each target once, in the order of the filters."""
     targets: dict[str, Target] = {}
     for found in matching:

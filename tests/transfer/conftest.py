@@ -12,8 +12,7 @@ from bson import ObjectId
 from storage.messages.intake import NewMessage
 from storage.store import Store
 from tests.rows import Row
-from transfer.checkpoint import Checkpoint
-from transfer.intake import Intake, Report
+from transfer.importer import Checkpoint, Importer, Report
 from transfer.source import Source
 
 
@@ -42,7 +41,7 @@ class Mover:
         if again:
             checkpoint.forget()
         try:
-            return Intake(self.store, self.store.users.get(self.user), checkpoint, silent).run(source)
+            return Importer(self.store, self.store.users.get(self.user), checkpoint, silent).run(source)
         finally:
             source.close()
 

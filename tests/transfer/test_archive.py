@@ -18,7 +18,7 @@ import pytest
 from tests.transfer.conftest import Mover, message, silent
 from transfer.archive import Archive
 from transfer.export import export
-from transfer.intake import ImportStopped
+from transfer.importer import ImportStopped
 from transfer.source import SourceError
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -56,7 +56,7 @@ def test_a_folder_of_mbox_files_is_a_tree_of_mailboxes(ada: Mover, tmp_path: Pat
 def test_what_came_before_is_skipped_and_what_was_added_comes(ada: Mover, tmp_path: Path) -> None:
     path = mbox_of(tmp_path / "mbox", message(1), message(2))
     assert ada.take(MboxFiles(path, "INBOX")).stored == 2
-    assert (ada.take(MboxFiles(path, "INBOX"))).shown()["stored"] == 0
+    assert (ada.take(MboxFiles(path, "INBOX"))).as_json()["stored"] == 0
     again = ada.take(MboxFiles(path, "INBOX"), again=True)
     assert (again.stored, again.duplicates) == (0, 2)
     mbox_of(path, message(3))
@@ -139,4 +139,4 @@ def test_a_maildir_with_folders_flags_labels_and_dates(ada: Mover, tmp_path: Pat
     assert [row["flags"] for row in ada.folder("Arbeit/Entwürfe")] == [{"\\Draft", "\\Deleted"}]
     assert not ada.store.mailboxes.by_path(ada.user, "Arbeit/Entwürfe")["subscribed"]
     put(root / "cur", "1706779299.9.host:2,", message(9))
-    assert ada.take(Maildir(root, "INBOX")).shown()["stored"] == 1
+    assert ada.take(Maildir(root, "INBOX")).as_json()["stored"] == 1

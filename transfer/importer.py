@@ -7,11 +7,15 @@ second one, whoever tries at the same time), or if its mailbox has one of the ve
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TypedDict
 
+import orjson
 from bson import ObjectId
 
 from mail.headers import read_date
@@ -23,13 +27,13 @@ from storage.mailboxes.documents import Mailbox, MailboxSettings
 from storage.mailboxes.names import normalize_path
 from storage.messages.intake import NewMessage
 from storage.store import Store
-from transfer.checkpoint import Checkpoint
-from transfer.source import Folder, Found, Source
+from transfer.source import Folder, Position, Source, SourceMessage
 
 _SYSTEM = {flag.lower(): flag for flag in ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft")}
 _MOST_FLAGS = 100
-_MOST_TOLD = 100
+_MOST_REPORTED = 100
 _HEADER = 262_144
+_WRITE_SECONDS = 1.0
 _UNDATED = datetime(2000, 1, 1, tzinfo=UTC)
 
 Progress = Callable[[str, int, int | None], None]
@@ -37,6 +41,25 @@ Progress = Callable[[str, int, int | None], None]
 
 class ImportStopped(Exception):
     """The account takes no more; what is stored stays, and the import can be started again."""
+
+
+class Refusal(TypedDict):
+    """A message, or with no position a whole folder, that was not taken; `code` is that of the problem."""
+
+    folder: str
+    position: Position
+    code: str
+
+
+class ReportJson(TypedDict):
+    """What the command line prints as JSON."""
+
+    folders: int
+    stored: int
+    duplicates: int
+    refused: int
+    bytes: int
+    problems: list[Refusal]
 
 
 @dataclass(slots=True)
@@ -48,15 +71,15 @@ class Report:
     duplicates: int = 0
     bytes: int = 0
     refused_count: int = 0
-    refused: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
 
-    def refuse(self, folder: Folder, position: Any, code: str) -> None:
+    def refuse(self, folder: Folder, position: Position, code: str) -> None:
         """Note a message, or a whole folder, that was not taken."""
         self.refused_count += 1
-        if len(self.refused) < _MOST_TOLD:
+        if len(self.refused) < _MOST_REPORTED:
             self.refused.append({"folder": folder.path, "position": position, "code": code})
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> ReportJson:
         """For JSON."""
         return {
             "folders": self.folders,
@@ -68,7 +91,50 @@ class Report:
         }
 
 
-class Intake:
+class Checkpoint:
+    """Where an import stands, in a file, so that it can be broken off at any moment and started again.
+
+    It has the position in each folder of one source that is behind what is stored. Written once a second:
+    what was stored since is met again after a crash, and known as a duplicate.
+    """
+
+    def __init__(self, folder: Path, source: str, user: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        digest = hashlib.sha256(f"{user}\n{source}".encode()).hexdigest()[:32]
+        self._file = folder / f"{digest}.json"
+        self._written = 0.0
+        self._positions: dict[str, Position] = self._read()
+
+    def _read(self) -> dict[str, Position]:
+        try:
+            positions = orjson.loads(self._file.read_bytes())
+        except (FileNotFoundError, orjson.JSONDecodeError):
+            return {}
+        return positions if isinstance(positions, dict) else {}
+
+    def position(self, folder: str) -> Position:
+        """Where to go on, None for the beginning."""
+        return self._positions.get(folder)
+
+    def forget(self) -> None:
+        """Begin all folders anew."""
+        self._positions.clear()
+
+    def note(self, folder: str, position: Position) -> None:
+        """All up to here is stored."""
+        self._positions[folder] = position
+        if time.monotonic() - self._written > _WRITE_SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        """Put it on disk, the new file in place of the old one in one step."""
+        fresh = self._file.with_suffix(".new")
+        fresh.write_bytes(orjson.dumps(self._positions))
+        os.replace(fresh, self._file)
+        self._written = time.monotonic()
+
+
+class Importer:
     """One import into one account."""
 
     def __init__(self, store: Store, user: User, checkpoint: Checkpoint, progress: Progress) -> None:
@@ -94,9 +160,9 @@ class Intake:
             self.report.refuse(folder, None, problem.code)
             return
         self.report.folders += 1
-        for done, found in enumerate(source.messages(folder, self._checkpoint.position(folder.name)), 1):
-            self._take(folder, mailbox, found)
-            self._checkpoint.note(folder.name, found.position)
+        for done, message in enumerate(source.messages(folder, self._checkpoint.position(folder.name)), 1):
+            self._take(folder, mailbox, message)
+            self._checkpoint.note(folder.name, message.position)
             self._progress(folder.path, done, folder.count)
 
     def _mailbox(self, folder: Folder) -> Mailbox:
@@ -108,41 +174,41 @@ class Intake:
         alike = next(
             (box for box in boxes if folder.special_use and box.get("specialUse") == folder.special_use), None
         )
-        if found := same or alike:
-            return found
-        most = int(self._store.settings.get("const:max:mailboxes"))
+        if existing := same or alike:
+            return existing
+        limit = int(self._store.settings.get("const:max:mailboxes"))
         retention = folder.retention or self._user.get("retention") or 0
         fields: MailboxSettings = {"subscribed": folder.subscribed, "retention": retention}
-        return mailboxes.get(user, mailboxes.create(user, path, fields, most))
+        return mailboxes.get(user, mailboxes.create(user, path, fields, limit))
 
-    def _take(self, folder: Folder, mailbox: Mailbox, found: Found) -> None:
-        if not found.raw or not found.raw.strip():
-            code = (MessageTooLarge if found.raw is None else EmptyMessage).code
-            self.report.refuse(folder, found.position, code)
+    def _take(self, folder: Folder, mailbox: Mailbox, message: SourceMessage) -> None:
+        if not message.raw or not message.raw.strip():
+            code = (MessageTooLarge if message.raw is None else EmptyMessage).code
+            self.report.refuse(folder, message.position, code)
             return
-        date = found.date or read_date(_field(found.raw, "date"))
-        own = _identity(self._user["_id"], mailbox["_id"], found, date or _UNDATED)
-        if self._is_there(mailbox, found, own):
+        date = message.date or read_date(_field(message.raw, "date"))
+        own = _identity(self._user["_id"], mailbox["_id"], message, date or _UNDATED)
+        if self._is_stored(mailbox, message, own):
             self.report.duplicates += 1
             return
         try:
-            self._add(mailbox, found, own, date)
+            self._add(mailbox, message, own, date)
         except OverQuota as problem:
             raise ImportStopped("The account's quota is used up") from problem
         except Problem as problem:
-            self.report.refuse(folder, found.position, problem.code)
+            self.report.refuse(folder, message.position, problem.code)
 
-    def _is_there(self, mailbox: Mailbox, found: Found, own: ObjectId) -> bool:
+    def _is_stored(self, mailbox: Mailbox, message: SourceMessage, own: ObjectId) -> bool:
         messages, ids = self._store.messages, [own]
-        if found.original:
-            return messages.has_any(self._user["_id"], [*ids, ObjectId(found.original)])
+        if message.original:
+            return messages.has_any(self._user["_id"], [*ids, ObjectId(message.original)])
         if messages.has_any(self._user["_id"], ids):
             return True
-        message_id = _field(found.raw or b"", "message-id")
-        return bool(message_id) and messages.has_same(mailbox["_id"], found.raw or b"", message_id)
+        message_id = _field(message.raw or b"", "message-id")
+        return bool(message_id) and messages.has_same(mailbox["_id"], message.raw or b"", message_id)
 
-    def _add(self, mailbox: Mailbox, found: Found, own: ObjectId, date: datetime | None) -> None:
-        raw = found.raw or b""
+    def _add(self, mailbox: Mailbox, message: SourceMessage, own: ObjectId, date: datetime | None) -> None:
+        raw = message.raw or b""
         meta = {
             "source": "IMPORT",
             "from": "",
@@ -157,7 +223,7 @@ class Intake:
                     mailbox=mailbox,
                     raw=raw,
                     meta=meta,
-                    flags=_flags(found.flags),
+                    flags=_flags(message.flags),
                     date=date,
                     message_id=own,
                 )
@@ -178,9 +244,9 @@ def _flags(given: tuple[str, ...]) -> list[str]:
     return kept[:_MOST_FLAGS]
 
 
-def _identity(user: ObjectId, mailbox: ObjectId, found: Found, date: datetime) -> ObjectId:
+def _identity(user: ObjectId, mailbox: ObjectId, message: SourceMessage, date: datetime) -> ObjectId:
     """Sorts by date as other ids do; the rest is a digest of the message and its place, or of the id it had."""
-    what = found.original.encode() if found.original else mailbox.binary + (found.raw or b"")
+    what = message.original.encode() if message.original else mailbox.binary + (message.raw or b"")
     seconds = min(max(int(date.timestamp()), 0), 0xFFFFFFFF)
     return ObjectId(seconds.to_bytes(4, "big") + hashlib.sha256(user.binary + what).digest()[:8])
 
