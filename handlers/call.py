@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 
 from accounts.context import Context
+from delivery.sending.send import Outbox
 from updates.listeners import Streams
 
 Body: TypeAlias = Mapping[str, Any]
@@ -32,3 +33,8 @@ class Call(Context):
     own_only: ObjectId | None = None
     streams: Streams | None = None
     disconnect: Callable[[], None] = do_nothing
+
+    @property
+    def outbox(self) -> Outbox:
+        """Through which this request sends messages."""
+        return Outbox(self.store, ip=self.ip, sess=self.sess, offload=self.offload)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bson import ObjectId
 
-from delivery.sending.send import Outbox, Sent
+from delivery.sending.send import Sent
 from handlers.call import Answer, Body, Call
 from storage.accounts.user_fields import require_active
 
@@ -12,8 +12,7 @@ from storage.accounts.user_fields import require_active
 def submit_message(call: Call, user: ObjectId, body: Body) -> Answer:
     """Send a message and keep a copy, or only keep it."""
     account = require_active(call.store.users.get(user))
-    outbox = Outbox(call.store, ip=call.ip, sess=call.sess, offload=call.offload)
-    return {"success": True, "message": _as_api(outbox.submit(account, body))}
+    return {"success": True, "message": _as_api(call.outbox.submit(account, body))}
 
 
 def _as_api(sent: Sent) -> Answer:

@@ -8,18 +8,17 @@ from typing import Any
 
 from bson import ObjectId
 
+from delivery.sending.enqueue import deliveries_to
 from handlers.answers import Stream
 from handlers.call import Answer, Body, Call
 from handlers.messages.answers import Rows, add_logos, attachment_stream, rows, safe_html
-from handlers.messages.inputs import as_wildduck, checked_action
-from handlers.messages.outbound import delete_outbound_message as delete_outbound_message
-from handlers.messages.outbound import forward_stored_message as forward_stored_message
-from handlers.messages.outbound import submit_stored_message as submit_stored_message
+from handlers.messages.inputs import as_wildduck, checked_action, forward_targets
 from handlers.messages.upload import upload
 from mail.display import replace_links, shown
-from problems import InvalidInput
+from problems import InvalidInput, MessageNotDraft, NoRecipients, QueueEntryNotFound
+from storage.accounts.user_fields import require_active
 from storage.base.paging import Paging
-from storage.messages.messages import OF_ATTACHMENT, OF_SOURCE, SHOWN, Listing
+from storage.messages.messages import OF_ATTACHMENT, OF_SENDING, OF_SOURCE, SHOWN, Listing
 from storage.messages.uid_set import UidSet
 from storage.search.condition import condition
 from storage.search.message_search import search_order
@@ -113,7 +112,51 @@ def delete_messages_in_mailbox(
 
 def upload_message(call: Call, user: ObjectId, mailbox: ObjectId, body: Body) -> Answer:
     """Store a message, given whole or in fields."""
-    return upload(call, user, mailbox, dict(body))
+    return upload(call, user, mailbox, body)
+
+
+def submit_stored_message(call: Call, user: ObjectId, mailbox: ObjectId, message: int, body: Body) -> Answer:
+    """Send a draft: it is enqueued, gone, and in Sent."""
+    account = require_active(call.store.users.get(user))
+    draft = call.store.messages.find(user, mailbox, message, OF_SENDING)
+    if "\\Draft" not in draft["flags"]:
+        raise MessageNotDraft
+    sent = call.outbox.send_draft(
+        account, draft, body.get("sendTime"), delete_files=bool(body.get("deleteFiles"))
+    )
+    assert sent.copy, "a draft is not sent without one"
+    return {
+        "success": True,
+        "queueId": sent.queue_id,
+        "message": {"id": sent.copy["uid"], "mailbox": sent.mailbox["_id"], "size": sent.copy["size"]},
+    }
+
+
+def forward_stored_message(call: Call, user: ObjectId, mailbox: ObjectId, message: int, body: Body) -> Answer:
+    """Send a stored message on as it came."""
+    account = require_active(call.store.users.get(user))
+    stored = call.store.messages.find(user, mailbox, message, OF_SENDING)
+    targets = forward_targets(stored.get("forwardTargets") or [], body)
+    if not targets:
+        return {"success": True, "forwarded": []}
+    to = (stored.get("meta") or {}).get("to") or []
+    going = deliveries_to(targets, [to] if isinstance(to, str) else to, account)
+    if not going:
+        raise NoRecipients
+    queue_id = call.outbox.forward(account, stored, [delivery for _, delivery in going])
+    forwarded = [
+        {"seq": f"{number:03x}", "type": target["type"], "value": target["value"]}
+        for number, (target, _) in enumerate(going, 1)
+    ]
+    return {"success": True, "queueId": queue_id, "forwarded": forwarded}
+
+
+def delete_outbound_message(call: Call, user: ObjectId, queue_id: str) -> Answer:
+    """Take back what has not been claimed for delivery. A message of somebody else is as good as none."""
+    queue_id = queue_id.lower()
+    if call.store.outbound_queue.owner(queue_id) != str(user):
+        raise QueueEntryNotFound
+    return {"success": True, "queueId": queue_id, "deleted": call.store.outbound_queue.remove(queue_id)}
 
 
 def get_message_source(call: Call, user: ObjectId, mailbox: ObjectId, message: int) -> Stream:

@@ -6,6 +6,7 @@ from bson import ObjectId
 
 from handlers.call import Body
 from problems import InvalidInput
+from storage.addresses.documents import Target
 from storage.search.condition import is_restricted
 
 _CHANGES = ("moveTo", "seen", "flagged")
@@ -39,3 +40,13 @@ def _as_text(value: object) -> object:
     if isinstance(value, dict):
         return as_wildduck(value)
     return str(value) if isinstance(value, ObjectId) else value
+
+
+def forward_targets(recorded: list[Target], body: Body) -> list[Target]:
+    """The addresses given, and the chosen one of the targets recorded on arrival; all of these if nothing is given."""
+    given: list[Target] = [
+        {"type": "mail", "value": address} for address in dict.fromkeys(body.get("addresses") or ())
+    ]
+    if "target" in body:
+        return given + recorded[body["target"] - 1 : body["target"]]
+    return given or list(recorded)
