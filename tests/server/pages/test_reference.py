@@ -107,8 +107,7 @@ def test_parts_of_a_field_follow_it() -> None:
 
 def test_a_default_and_what_is_deprecated() -> None:
     schema = {"type": "string", "default": "", "deprecated": True, "description": "Old\nname."}
-    assert row("old", schema, False).text == 'Deprecated. Old name. Default `""`.'
-    assert (
-        row("old", schema, False, "Of the parameter.").text == 'Deprecated. Of the parameter. Default `""`.'
-    )
+    assert row("old", schema, required=False).text == 'Deprecated. Old name. Default `""`.'
+    parameter = row("old", schema, required=False, description="Of the parameter.")
+    assert parameter.text == 'Deprecated. Of the parameter. Default `""`.'
     assert code("a`b") == "``a`b``"
