@@ -1,4 +1,4 @@
-"""Automatic answers, and when there is none (RFC 3834)."""
+"""Automatic answers (autoreplies), and which messages get none (RFC 3834)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Filters: which of an account's match a message, and what is to be done with it.
 
-All matching filters count, in the order of their ids; there is none that stops the others. For each of `seen`,
+All matching filters count, in the order of their ids; none stops the others. For each of `seen`,
 `flag`, `delete`, `spam` and `mailbox` the first matching filter that says something decides, a `false` included.
 Targets of all are united.
 
@@ -87,7 +87,7 @@ class Place(Enum):
 class Verdict:
     """What is to be done. `spam` is None, as is its `source`, where nobody decided; `flags` are those of IMAP.
 
-    `deciding` is the filter that decided about spam, where it was one. A `mailbox` that is gone by now means INBOX.
+    `deciding` is the filter that decided about spam, where it was one. A `mailbox` that no longer exists means INBOX.
     """
 
     matched: tuple[ObjectId, ...]

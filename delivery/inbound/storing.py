@@ -100,7 +100,7 @@ class Inbound:
         raise Refused(TEMPORARY)
 
     def _attempt(self, arrival: Arrival, recipient: Recipient, first: Key, known: Known | None) -> Outcome:
-        """What is full by now, with this very message perhaps, has it all the same."""
+        """Deliver once. A mailbox that is full, perhaps of this very message, has the message all the same."""
         to_one = self._to_account if recipient.account else self._to_forwarded
         try:
             return to_one(arrival, recipient, first, known)

@@ -14,7 +14,7 @@ from delivery.relay.replies import Reply
 from delivery.sending.enqueue import Submission
 from mail.compose import ascii_address, new_message_id
 from storage.queue.claims import Entry
-from storage.queue.documents import QueueEnvelope
+from storage.queue.documents import QueueEnvelope, relay_flags
 
 _LONGEST_LINE = 900
 
@@ -37,7 +37,7 @@ def bounce(
     `name` is the relay's.
     """
     sender = str(envelope.get("from") or "")
-    if not sender or (envelope.get("mallard") or {}).get("unreported"):
+    if not sender or relay_flags(envelope).get("unreported"):
         return None
     return Bounce(
         user={"_id": envelope.get("userId") or ObjectId()},
@@ -108,7 +108,7 @@ def _text(entry: Entry, reply: Reply, name: str) -> bytes:
 
 
 def _status(entry: Entry, reply: Reply, name: str, now: datetime, arrived: datetime) -> bytes:
-    """RFC 3464 §2. A failure that did not pass in time is a permanent one by now (RFC 3463 §3.5)."""
+    """RFC 3464 §2. A failure that did not pass in time is now a permanent one (RFC 3463 §3.5)."""
     kind = "rfc822" if entry.recipient.isascii() else "utf-8"
     status = reply.status if reply.is_permanent else f"5{reply.status[1:]}"
     said_by = "smtp" if reply.host else "x-mallard"

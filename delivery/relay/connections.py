@@ -112,9 +112,9 @@ class Opener:
             code, text = client.helo()
         self._expect(250, code, text, host)
 
-    def _expect(self, wanted: int, code: int, text: bytes, host: Host) -> None:
+    def _expect(self, expected: int, code: int, text: bytes, host: Host) -> None:
         """A host that does not want to talk to us at all says nothing about the recipient: that is not for good."""
-        if code != wanted:
+        if code != expected:
             told = said(code, text, host.name)
             raise Failure(Reply(450, "4.3.0", f"{host.name} does not talk to us: {told}", host.name))
 

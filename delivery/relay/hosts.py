@@ -65,7 +65,7 @@ class Hosts:
     def of_domain(self, domain: str) -> list[Host]:
         """The hosts that take mail for a domain or an address literal, the preferred first (RFC 5321 §5.1).
 
-        Raises Failure: there is none, or none that may be connected to, or the DNS does not answer.
+        Raises Failure where none exists, none may be connected to, or the DNS does not answer.
         """
         if literal := _literal(domain):
             return [self._permitted(Host(domain, (literal,)))]

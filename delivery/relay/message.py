@@ -16,7 +16,7 @@ from mail.mime_tree import normalize
 from problems import DkimNotFound
 from security.normalize import normalize_domain
 from security.secrets import SecretUnreadable
-from storage.queue.documents import QueueEnvelope
+from storage.queue.documents import QueueEnvelope, relay_flags
 from storage.store import Store
 
 Sign = Callable[[bytes, QueueEnvelope], bytes]
@@ -131,7 +131,7 @@ class Signer:
     def __call__(self, message: bytes, envelope: QueueEnvelope) -> bytes:
         """The field to be put before a message, empty where there is no key. Raises Failure: it cannot be used."""
         domain = _signing_domain(envelope)
-        is_unsigned = (envelope.get("mallard") or {}).get("unsigned")
+        is_unsigned = relay_flags(envelope).get("unsigned")
         if is_unsigned or not domain or not self._is_ours(domain):
             return b""
         try:

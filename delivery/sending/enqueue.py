@@ -23,7 +23,7 @@ from mail.mime_tree import header_fields, header_lines, parsed_header
 from mail.rewrite import split, without
 from storage.addresses.documents import Owner, Target
 from storage.base.database import may_be_committed
-from storage.queue.documents import EntryOptions, ParsedEnvelope, QueueEnvelope, RelayFlags, RelayLogin
+from storage.queue.documents import EntryOptions, ParsedEnvelope, QueueEnvelope, RelayLogin, relay_fields
 from storage.queue.outbound_queue import Delivery, new_queue_id, relay_options
 from storage.store import Store
 
@@ -52,16 +52,6 @@ class Submission:
     automatic: bool = False
     unreported: bool = False
     unsigned: bool = False
-
-    @property
-    def marks(self) -> QueueEnvelope:
-        """What our relay, and no other, heeds of a message."""
-        marks: RelayFlags = {}
-        if self.unreported:
-            marks["unreported"] = True
-        if self.unsigned:
-            marks["unsigned"] = True
-        return {"mallard": marks} if marks else {}
 
     @property
     def owner(self) -> QueueEnvelope:
@@ -168,7 +158,7 @@ def _envelope(submission: Submission, header: bytes, body: bytes, now: datetime)
         "messageId": str(parsed.get("message-id") or ""),
         "date": str(parsed.get("date") or ""),
         "bodySize": len(body),
-        **submission.marks,
+        **relay_fields(unreported=submission.unreported, unsigned=submission.unsigned),
     }
 
 

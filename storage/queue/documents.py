@@ -152,6 +152,21 @@ class QueueEnvelope(_Addresses, total=False):
     mallard: RelayFlags
 
 
+def relay_fields(*, unreported: bool, unsigned: bool) -> QueueEnvelope:
+    """The field of a message that says what our relay, and no other, heeds of it; none where that is nothing."""
+    flags: RelayFlags = {}
+    if unreported:
+        flags["unreported"] = True
+    if unsigned:
+        flags["unsigned"] = True
+    return {"mallard": flags} if flags else {}
+
+
+def relay_flags(envelope: QueueEnvelope) -> RelayFlags:
+    """What our relay heeds of a message."""
+    return envelope.get("mallard") or {}
+
+
 class FileMetadata(TypedDict, total=False):
     """Of a body's file."""
 
