@@ -74,7 +74,7 @@ def _sender(call: Call, account: User, address: str | None) -> User | Address:
 
 def _profile(
     call: Call, account: User, sender: User | Address, body: Body, scopes: Sequence[str], password: str
-) -> Document:
+) -> Answer:
     shown = {"name": sender.get("name") or "", "address": sender.get("address") or ""}
     if not shown["address"]:
         raise AddressNotFound("The account has no address that a profile could set up")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from handlers.call import Answer
@@ -55,7 +56,7 @@ def _common(row: Document) -> Answer:
     }
 
 
-def _flat_query(query: Document) -> Document:
+def _flat_query(query: Mapping[str, Any]) -> Answer:
     flat = {
         **(query.get("headers") or {}),
         **{name: query[name] for name in ("text", "size") if query.get(name)},
@@ -64,23 +65,23 @@ def _flat_query(query: Document) -> Document:
     return flat if has is None else {**flat, "ha": has}
 
 
-def _attachments(query: Document) -> bool | None:
+def _attachments(query: Mapping[str, Any]) -> bool | None:
     """Old documents have numbers: 1 for attachments, -1 for none, 0 for no matter."""
     has = query.get("ha")
     return has if isinstance(has, bool) else has > 0 if has else None
 
 
-def _flat_action(action: Document, *, masked: bool) -> Document:
+def _flat_action(action: Mapping[str, Any], *, masked: bool) -> Answer:
     flat = {name: value for name, value in action.items() if value not in (None, "")}
     return {**flat, "targets": _targets(action, masked=masked)} if "targets" in flat else flat
 
 
-def _targets(action: Document, *, masked: bool) -> list[str]:
+def _targets(action: Mapping[str, Any], *, masked: bool) -> list[str]:
     values = [target["value"] for target in action.get("targets") or ()]
     return [without_password(value) for value in values] if masked else values
 
 
-def _query_words(query: Document) -> Words:
+def _query_words(query: Mapping[str, Any]) -> Words:
     words: Words = [[name, f"({value})"] for name, value in (query.get("headers") or {}).items() if value]
     has, size = _attachments(query), query.get("size") or 0
     if has is not None:
@@ -92,7 +93,7 @@ def _query_words(query: Document) -> Words:
     return words
 
 
-def _action_words(action: Document, path: str | None) -> Words:
+def _action_words(action: Mapping[str, Any], path: str | None) -> Words:
     words: Words = []
     for name, value in action.items():
         if name in _DOES and value is not None:

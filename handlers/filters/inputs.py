@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
 
-from handlers.call import Answer, Body, Call
+from handlers.call import Body, Call
 from problems import InvalidInput
 from security.targets import same_target, without_password
 from storage.accounts.filters import Change
@@ -25,7 +25,7 @@ _MOST_TARGET_TEXT = 16_384
 _SPACES = re.compile(r"\s+")
 
 
-def new_filter(call: Call, user: ObjectId, body: Body) -> Answer:
+def new_filter(call: Call, user: ObjectId, body: Body) -> dict[str, Any]:
     """The fields of a new filter. Raises InvalidInput, and MailboxNotFound."""
     fields, _ = changed_filter(call, user, {"query": {}, "action": {}}, body)
     return fields
@@ -37,7 +37,7 @@ def changed_filter(call: Call, user: ObjectId, before: Document, body: Body) -> 
     Raises InvalidInput, and MailboxNotFound.
     """
     given = {"name": body.get("name"), "metaData": _json(body.get("metaData"))}
-    fields: Document = {name: value for name, value in given.items() if value}
+    fields: dict[str, Any] = {name: value for name, value in given.items() if value}
     unset = {name: "" for name in given if name in body and name not in fields}
     if "query" in body:
         fields["query"] = _query(before["query"], body["query"])
@@ -50,11 +50,11 @@ def changed_filter(call: Call, user: ObjectId, before: Document, body: Body) -> 
     return fields, unset
 
 
-def _json(data: Document | None) -> str:
+def _json(data: Body | None) -> str:
     return json.dumps(data, separators=(",", ":"), ensure_ascii=False) if data else ""
 
 
-def _query(before: Document, given: Document) -> Document:
+def _query(before: Mapping[str, Any], given: Body) -> dict[str, Any]:
     flat = {**(before.get("headers") or {}), **{n: before[n] for n in _CONDITIONS if n in before}}
     for name, value in given.items():
         flat[name] = _SPACES.sub(" ", value) if isinstance(value, str) else value
@@ -63,8 +63,8 @@ def _query(before: Document, given: Document) -> Document:
     return {"headers": headers, **{name: kept[name] for name in _CONDITIONS if name in kept}}
 
 
-def _action(call: Call, user: ObjectId, before: Document, given: Document) -> Document:
-    merged: Document = {**before, **given}
+def _action(call: Call, user: ObjectId, before: Mapping[str, Any], given: Body) -> dict[str, Any]:
+    merged = {**before, **given}
     if given.get("mailbox"):
         merged["mailbox"] = call.store.mailboxes.get(user, given["mailbox"])["_id"]
     if given.get("targets"):
@@ -81,13 +81,13 @@ def _targets(call: Call, user: ObjectId, before: Sequence[Target], given: Sequen
         raise InvalidInput({"action,targets": text})
     if places := own_targets(call.store.addresses, user, values):
         raise InvalidInput({f"action,targets,{n}": f"Cannot forward to self {values[n]}" for n in places})
-    once: dict[str, Any] = {}
+    once: dict[object, str] = {}
     for value in values:
         once.setdefault(same_target(value), value)
     return [stored_target(value) for value in once.values()]
 
 
-def _refuse_losing_all(merged: Document) -> None:
+def _refuse_losing_all(merged: Mapping[str, Any]) -> None:
     query = merged["query"]
     if merged["action"].get("delete") and not query.get("headers") and not query.keys() - {"headers"}:
         raise InvalidInput({"query": '"query" must name what to look for where "action.delete" is true'})
