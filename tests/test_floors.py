@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.imports import ROOT, circles, import_graph, imported_names, nodes_of
@@ -46,15 +46,6 @@ OPERATOR = re.compile(r"\${1,2}[a-z_][\w.]*|[\w.]+\.\$(\[\w*\])?(\..+)?")
 # Mallard's own fields beside WildDuck's; not a host name behind an @
 OWN_FIELD = re.compile(r"(?<!@)\bmallard\.")
 JSON_SCHEMA = {"$ref", "$defs", "$id", "$schema"}
-
-# What does not hold yet. A file leaves the list as soon as it does.
-OPERATORS_STILL_IN = {"handlers/users/__init__.py"}
-OWN_FIELDS_STILL_IN = {"handlers/users/__init__.py", "handlers/users/inputs.py"}
-HANDS_ON_NAMES_STILL = {
-    "handlers/messages/__init__.py",
-    "handlers/users/__init__.py",
-    "storage/mailboxes/mailboxes.py",
-}
 
 
 def name_of(file: Path) -> str:
@@ -120,7 +111,7 @@ def test_only_storage_uses_the_database_driver() -> None:
 def test_only_storage_knows_operators_of_the_database() -> None:
     faults = [
         f"{place}: {text!r} is an operator of MongoDB: give a repository a method for it"
-        for place, text in literals(ABOVE_STORAGE, excluding=OPERATORS_STILL_IN)
+        for place, text in literals(ABOVE_STORAGE)
         if OPERATOR.fullmatch(text) and text not in JSON_SCHEMA
     ]
     assert not faults, report(faults)
@@ -129,7 +120,7 @@ def test_only_storage_knows_operators_of_the_database() -> None:
 def test_only_storage_knows_where_fields_of_our_own_are() -> None:
     faults = [
         f"{place}: {text!r} names a field under `mallard.`: give a repository a method for it"
-        for place, text in literals(ABOVE_STORAGE, excluding=OWN_FIELDS_STILL_IN)
+        for place, text in literals(ABOVE_STORAGE)
         if OWN_FIELD.search(text)
     ]
     assert not faults, report(faults)
@@ -139,7 +130,6 @@ def test_no_file_hands_on_names_of_another() -> None:
     faults = [
         f"{name_of(file)}:{node.lineno} hands on {alias.name} (`as {alias.name}`): import it from where it is defined"
         for file in FILES
-        if name_of(file) not in HANDS_ON_NAMES_STILL
         for node in nodes_of(file)
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
@@ -148,11 +138,9 @@ def test_no_file_hands_on_names_of_another() -> None:
     assert not faults, report(faults)
 
 
-def literals(files: Iterable[Path], *, excluding: Collection[str]) -> Iterator[tuple[str, str]]:
+def literals(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
     """The string literals of files and their places, also those within f-strings; docstrings are none."""
     for file in files:
-        if name_of(file) in excluding:
-            continue
         prose = {id(node.value) for node in nodes_of(file) if isinstance(node, ast.Expr)}
         for node in nodes_of(file):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
