@@ -22,8 +22,7 @@ from security.asps import as_asp, opens, selector
 from security.normalize import username_view
 from security.passwords import DUMMY_HASHES, UnknownHash, hash_password, needs_rehash, verify_password
 from security.roles import permits
-from storage.accounts.documents import TemporaryPassword, User
-from storage.base.database import Document
+from storage.accounts.documents import Asp, TemporaryPassword, User
 from storage.store import Store
 
 Source: TypeAlias = Literal["master", "temporary", "asp"]
@@ -137,7 +136,7 @@ def _refuse_closed(attempt: _Attempt) -> None:
     raise InvalidAuthScope("Access to requested service disabled")
 
 
-def _match_asp(attempt: _Attempt) -> Document | None:
+def _match_asp(attempt: _Attempt) -> Asp | None:
     """The application password that was given, one that opens the scope before any other; None for none.
 
     They open mail services only, never the account (`master`).
@@ -155,7 +154,7 @@ def _match_asp(attempt: _Attempt) -> Document | None:
     return next((asp for asp in matching if opens(asp["scopes"], scope)), first)
 
 
-def _match_password(attempt: _Attempt, asp: Document | None) -> Source:
+def _match_password(attempt: _Attempt, asp: Asp | None) -> Source:
     """Which of the account's passwords was given. Raises Problem, after logging it.
 
     `asp` is the application password that was given but does not open the scope.
@@ -225,13 +224,13 @@ def _log_in_by_password(attempt: _Attempt, source: Source) -> Login:
     return Login(account, attempt.given.scope, source, breach.pwned)
 
 
-def _log_in_by_asp(attempt: _Attempt, asp: Document) -> Login:
+def _log_in_by_asp(attempt: _Attempt, asp: Asp) -> Login:
     event = attempt.log("success", **_asp_labels(asp))
     attempt.context.store.asps.note_use(asp, event, attempt.context.ip)
     return Login(attempt.account, attempt.given.scope, ASP, is_known_pwned(attempt.account))
 
 
-def _asp_labels(asp: Document) -> dict[str, object]:
+def _asp_labels(asp: Asp) -> dict[str, object]:
     """What the log says of an application password."""
     return {"source": ASP, "asp": asp["_id"], "aname": asp.get("description")}
 

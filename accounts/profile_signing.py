@@ -8,7 +8,7 @@ from accounts.context import Context
 from problems import summary
 from security.pem import UnusableKey
 from security.profile import Signer, load_signer, make_signer, to_pem
-from storage.base.database import Document
+from storage.keys.documents import OwnKey
 
 _PURPOSE = "profile"
 
@@ -26,7 +26,7 @@ def profile_signer(context: Context) -> Signer:
     return _make(context, instead_of=row)
 
 
-def _make(context: Context, instead_of: Document | None) -> Signer:
+def _make(context: Context, instead_of: OwnKey | None) -> Signer:
     """A new key; where another process was faster, its key."""
     signer = context.offload(make_signer, context.rules.profile.organization, context.now)
     key, certificate = context.offload(to_pem, signer, _password(context))
@@ -34,12 +34,12 @@ def _make(context: Context, instead_of: Document | None) -> Signer:
     return signer if row["certificate"] == certificate else _read(context, row)
 
 
-def _read(context: Context, row: Document) -> Signer:
+def _read(context: Context, row: OwnKey) -> Signer:
     """Raises UnusableKey. Decrypting takes a while, so that a stolen key is not soon open."""
     return context.offload(load_signer, row["key"], row["certificate"], _password(context))
 
 
-def _load(context: Context, row: Document) -> Signer | None:
+def _load(context: Context, row: OwnKey) -> Signer | None:
     """None where the key was encrypted with a secret that is not the present one; a new one takes its place."""
     try:
         return _read(context, row)

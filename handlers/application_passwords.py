@@ -13,9 +13,8 @@ from problems import AddressNotFound, InvalidInput, InvalidProfileScope
 from security.asps import ALL, is_weak, new_asp, selector, shown_scopes, stored_scopes
 from security.passwords import hash_password
 from security.profile import Account, build, sign
-from storage.accounts.documents import User
+from storage.accounts.documents import Asp, User
 from storage.addresses.documents import Address
-from storage.base.database import Document
 
 _PROFILE = "generateMobileconfig"
 
@@ -32,7 +31,7 @@ def get_asp(call: Call, user: ObjectId, asp: ObjectId) -> Answer:
     return {"success": True, **_row(call.store.asps.get(user, asp))}
 
 
-def _row(asp: Document) -> Answer:
+def _row(asp: Asp) -> Answer:
     return {
         "id": asp["_id"],
         "description": asp["description"],

@@ -11,7 +11,7 @@ from bson import ObjectId
 from handlers.call import Answer, Body, Call
 from mail.headers import read_date
 from problems import InvalidInput
-from storage.base.database import Document
+from storage.accounts.documents import Autoreply
 
 _TEXTS = ("name", "subject", "text", "html")
 _DATES = ("start", "end")
@@ -30,7 +30,7 @@ def get_autoreply(call: Call, user: ObjectId) -> Answer:
     }
 
 
-def _created(row: Document) -> datetime:
+def _created(row: Autoreply) -> datetime:
     """WildDuck has it as text, older documents have only what their id tells."""
     created = row.get("created")
     known = created if isinstance(created, datetime) else read_date(str(created or ""))

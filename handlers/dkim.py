@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from bson import ObjectId
@@ -12,8 +14,9 @@ from problems import InvalidInput
 from security.dkim_keys import RSA_BITS, KeyPair, dns_strings, dns_value, generate, read
 from security.normalize import ascii_domain, normalize_domain
 from security.pem import UnusableKey
-from storage.base.database import Document, Session
+from storage.base.database import Session
 from storage.base.paging import Paging
+from storage.keys.documents import DkimKey
 
 _LISTED = ("domain", "selector", "fingerprint", "created")
 _generating = threading.Lock()
@@ -47,7 +50,7 @@ def update_dkim_key(call: Call, body: Body) -> Answer:
 
     def steps(session: Session) -> ObjectId:
         key, is_first = call.store.dkim.put(domain, selector, pair, private, description or "", session)
-        row = {"_id": key, "domain": domain, "selector": selector, "fingerprint": pair.fingerprint}
+        row: DkimKey = {"_id": key, "domain": domain, "selector": selector, "fingerprint": pair.fingerprint}
         _emit(call, "dkim.created" if is_first else "dkim.updated", row, session)
         return key
 
@@ -64,10 +67,15 @@ def update_dkim_key(call: Call, body: Body) -> Answer:
     }
 
 
-def _emit(call: Call, kind: str, row: Document, session: Session) -> None:
-    domain, selector, fingerprint = row["domain"], row["selector"], row.get("fingerprint") or ""
-    about = {"domain": domain, "selector": selector, "fingerprint": fingerprint}
-    call.store.events.emit(kind, session=session, dkim=row["_id"], **about)
+def _emit(call: Call, kind: str, row: DkimKey, session: Session) -> None:
+    call.store.events.emit(
+        kind,
+        session=session,
+        dkim=row["_id"],
+        domain=row["domain"],
+        selector=row["selector"],
+        fingerprint=row.get("fingerprint") or "",
+    )
 
 
 def _pair(call: Call, body: Body) -> KeyPair:
@@ -101,7 +109,7 @@ def delete_dkim_key(call: Call, dkim: ObjectId) -> Answer:
     return {"success": True}
 
 
-def _listed(row: Document) -> Answer:
+def _listed(row: Mapping[str, Any]) -> Answer:
     return {
         "id": row["_id"],
         **{name: row[name] for name in _LISTED},

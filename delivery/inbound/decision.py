@@ -10,7 +10,7 @@ from typing import Any
 from bson import ObjectId
 
 from delivery.inbound.arrival import SPAM_SCORES, Arrival, with_trace
-from delivery.inbound.filtering import Filter, Place, Source, Verdict, decide, incoming
+from delivery.inbound.filtering import Place, Source, Verdict, decide, incoming
 from delivery.inbound.recipients import Recipient
 from delivery.inbound.verification import author_addresses
 from mail.compose import ascii_address
@@ -20,7 +20,8 @@ from mail.mime_tree import header_lines
 from mail.rewrite import split, without
 from problems import MailboxNotFound
 from security.normalize import domain_of, normalize_domain
-from storage.accounts.documents import User
+from storage.accounts.documents import Filter, User
+from storage.addresses.documents import DomainRule
 from storage.addresses.domain_access import BLOCK
 from storage.mailboxes.documents import Mailbox
 from storage.store import Store
@@ -89,7 +90,7 @@ def _author_domain(headers: Mapping[str, Any]) -> str:
     return normalize_domain(domain_of(author))
 
 
-def _domain_rule(store: Store, account: User, domain: str) -> Mapping[str, str] | None:
+def _domain_rule(store: Store, account: User, domain: str) -> DomainRule | None:
     tags = account.get("tagsview")
     return store.domain_access.decide(tags, domain) if tags and domain else None
 

@@ -30,12 +30,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
 from bson import ObjectId
 
 from mail.html import html_to_text
 from security.targets import same_target
+from storage.accounts.documents import Filter
 from storage.addresses.documents import Target
 
 _HEADERS: Mapping[str, tuple[str, ...]] = {
@@ -51,8 +52,6 @@ _TOKEN = re.compile(
     r'"(?P<phrase>[^"]*)"|(?P<or>(?<![^\s"])OR(?=\s|"[^"]*"|$))|(?P<word>(?:[^\s,"]|"(?![^"]*"))+)'
 )
 
-Filter: TypeAlias = Mapping[str, Any]
-"""The row of a filter: its `query`, its `action`, and when it was made."""
 Alternatives = tuple[tuple[str, ...], ...]
 
 

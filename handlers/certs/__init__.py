@@ -7,8 +7,9 @@ from bson import ObjectId
 from handlers.call import Answer, Body, Call
 from handlers.certs.inputs import changed_fields
 from security.normalize import normalize_domain
-from storage.base.database import Document, Session
+from storage.base.database import Session
 from storage.base.paging import Paging
+from storage.keys.documents import Certificate
 
 
 def get_tls_certicates(
@@ -29,7 +30,7 @@ def update_tls_certificate(call: Call, body: Body) -> Answer:
     servername = normalize_domain(body["servername"])
     fields = changed_fields(call, servername, body)
 
-    def steps(session: Session) -> Answer:
+    def steps(session: Session) -> Certificate:
         entry, is_new = call.store.certs.put(servername, fields, acme=body["acme"], session=session)
         if fields.get("cert"):
             _emit(call, "cert.created" if is_new else "cert.updated", entry, session)
@@ -38,7 +39,7 @@ def update_tls_certificate(call: Call, body: Body) -> Answer:
     return _shown(call.store.transactions.run(steps))
 
 
-def _emit(call: Call, kind: str, entry: Document, session: Session) -> None:
+def _emit(call: Call, kind: str, entry: Certificate, session: Session) -> None:
     about = {name: _shown(entry)[name] for name in ("servername", "fingerprint")}
     call.store.events.emit(kind, session=session, cert=entry["_id"], **about)
 
@@ -58,7 +59,7 @@ def delete_tls_cert(call: Call, cert: ObjectId) -> Answer:
     return {"success": True}
 
 
-def _shown(entry: Document) -> Answer:
+def _shown(entry: Certificate) -> Answer:
     """Automatically obtained entries of a WildDuck have the fingerprint under another name."""
     return {
         "success": True,

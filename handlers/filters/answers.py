@@ -8,7 +8,7 @@ from typing import Any
 from handlers.call import Answer
 from mail.custom_data import custom_data
 from security.targets import without_password
-from storage.base.database import Document
+from storage.accounts.documents import Filter
 
 Words = list[list[Any]]
 
@@ -20,7 +20,7 @@ _DOES = {
 }
 
 
-def single(row: Document) -> Answer:
+def single(row: Filter) -> Answer:
     """A filter by itself. Query and action are fit to be sent back, so passwords are in it."""
     return {
         **_common(row),
@@ -29,7 +29,7 @@ def single(row: Document) -> Answer:
     }
 
 
-def listed(row: Document, path: str | None) -> Answer:
+def listed(row: Filter, path: str | None) -> Answer:
     """A filter of a listing; `path` names the mailbox it files into, None without one."""
     return {
         **_common(row),
@@ -40,13 +40,13 @@ def listed(row: Document, path: str | None) -> Answer:
     }
 
 
-def of_all(row: Document, path: str | None) -> Answer:
+def of_all(row: Filter, path: str | None) -> Answer:
     """A filter of a listing over all accounts."""
     targets = _targets(row["action"], masked=True)
     return {**listed(row, path), "user": row["user"], **({"targets": targets} if targets else {})}
 
 
-def _common(row: Document) -> Answer:
+def _common(row: Filter) -> Answer:
     return {
         "id": row["_id"],
         "name": row.get("name") or "",

@@ -12,10 +12,10 @@ from bson import ObjectId
 from handlers.call import Body, Call
 from problems import InvalidInput
 from security.targets import same_target, without_password
-from storage.accounts.filters import Change
+from storage.accounts.documents import Filter
+from storage.accounts.filters import FilterChange
 from storage.addresses.documents import Target
 from storage.addresses.targets import own_targets, stored_target
-from storage.base.database import Document
 
 _HEADERS = ("from", "to", "subject", "listId")
 _CONDITIONS = ("text", "ha", "size")
@@ -28,10 +28,10 @@ _SPACES = re.compile(r"\s+")
 def new_filter(call: Call, user: ObjectId, body: Body) -> dict[str, Any]:
     """The fields of a new filter. Raises InvalidInput, and MailboxNotFound."""
     fields, _ = changed_filter(call, user, {"query": {}, "action": {}}, body)
-    return fields
+    return dict(fields)
 
 
-def changed_filter(call: Call, user: ObjectId, before: Document, body: Body) -> Change:
+def changed_filter(call: Call, user: ObjectId, before: Filter, body: Body) -> FilterChange:
     """What is to be set and unset of a filter: query and action are merged, of the rest what is empty goes.
 
     Raises InvalidInput, and MailboxNotFound.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,8 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from problems import EventNotFound
-from storage.base.database import Clock, Databases, Document
+from storage.accounts.documents import AuthLogEntry
+from storage.base.database import Change, Clock, Condition, Databases, Document, holding
 from storage.base.listing import page_of
 from storage.base.paging import DESCENDING, Order, Page, Paging
 from storage.base.settings import Settings
@@ -28,7 +30,7 @@ class AuthLog:
     """Repository of the log. Like events of an account within six hours share one entry that counts them."""
 
     def __init__(self, databases: Databases, clock: Clock, settings: Settings) -> None:
-        self._collection = databases.users["authlog"]
+        self._collection = holding(databases.users["authlog"], AuthLogEntry)
         self._clock = clock
         self._settings = settings
 
@@ -48,7 +50,7 @@ class AuthLog:
         merged = self._collection.find_one_and_update(recent, update, {"_id": 1})
         return ObjectId(merged["_id"]) if merged else self._begin(same, update, now)
 
-    def _begin(self, same: Document, update: Document, now: datetime) -> ObjectId:
+    def _begin(self, same: Condition, update: Change, now: datetime) -> ObjectId:
         """Close the entry of before six hours, and upsert the new one; again if another caller was faster."""
         over = {**same, "created": {"$lte": now - _BUCKET}}
         while True:
@@ -64,7 +66,7 @@ class AuthLog:
 
     def page(
         self, user: ObjectId, action: str | None, ip: str | None, paging: Paging
-    ) -> tuple[Page[Document], int]:
+    ) -> tuple[Page[AuthLogEntry], int]:
         """A page of an account's entries, newest first, and how many there are."""
         wanted: Document = {"user": user}
         if ip:
@@ -74,7 +76,7 @@ class AuthLog:
 
         return page_of(self._collection, wanted, _HIDDEN, paging, Order(direction=DESCENDING))
 
-    def get(self, user: ObjectId, event: ObjectId) -> Document:
+    def get(self, user: ObjectId, event: ObjectId) -> AuthLogEntry:
         """An entry of an account. Raises EventNotFound."""
         found = self._collection.find_one({"_id": event, "user": user}, _HIDDEN, max_time_ms=_READ_MS)
         if not found:
@@ -82,7 +84,7 @@ class AuthLog:
         return found
 
 
-def _entry_update(entry: Document, now: datetime, keep: float) -> Document:
+def _entry_update(entry: Mapping[str, Any], now: datetime, keep: float) -> Change:
     """What makes an entry and what merges an event into it: details that are known replace older ones."""
     known = {name: value for name, value in entry.items() if value is not None}
     fresh: Document = {name: None for name, value in entry.items() if value is None}
@@ -90,11 +92,11 @@ def _entry_update(entry: Document, now: datetime, keep: float) -> Document:
     return {"$setOnInsert": fresh, "$set": {**known, "last": now}, "$inc": {"events": 1}}
 
 
-def event_key(entry: Document) -> bytes:
+def event_key(entry: Mapping[str, Any]) -> bytes:
     """WildDuck's mark of like events: MD5 of protocol, ip, action, result and target, joined by `^`."""
     return _digest(entry, _WILDDUCK_KEY)
 
 
-def _digest(entry: Document, names: tuple[str, ...]) -> bytes:
+def _digest(entry: Mapping[str, Any], names: tuple[str, ...]) -> bytes:
     parts = (str(entry.get(name) or "") for name in names)
     return hashlib.md5("^".join(parts).encode(), usedforsecurity=False).digest()

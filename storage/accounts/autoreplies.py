@@ -11,11 +11,20 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import ReturnDocument
-from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import UserNotFound
-from storage.base.database import Change, Clock, Databases, Document, Transactions, delete_rows_of
+from storage.accounts.documents import Autoreply
+from storage.base.database import (
+    Change,
+    Clock,
+    Databases,
+    Document,
+    Session,
+    Transactions,
+    delete_rows_of,
+    holding,
+)
 from storage.events.events import Events
 
 _READ_MS = 3000
@@ -24,18 +33,18 @@ _OLDEST = [("_id", 1)]
 
 
 class Autoreplies:
-    """Repository of automatic answers. Document and flag change together."""
+    """Repository of automatic answers. Row and flag change together."""
 
     def __init__(
         self, databases: Databases, clock: Clock, transactions: Transactions, events: Events
     ) -> None:
-        self._collection = databases.main["autoreplies"]
+        self._collection = holding(databases.main["autoreplies"], Autoreply)
         self._users = databases.users["users"]
         self._clock = clock
         self._transactions = transactions
         self._events = events
 
-    def find(self, user: ObjectId, session: ClientSession | None = None) -> Document | None:
+    def find(self, user: ObjectId, session: Session = None) -> Autoreply | None:
         """That of an account, None where there is none."""
         wanted = {"user": user}
         return self._collection.find_one(wanted, _SHOWN, sort=_OLDEST, max_time_ms=_READ_MS, session=session)
@@ -59,7 +68,7 @@ class Autoreplies:
         user: ObjectId,
         fields: Change,
         check: Callable[[Change], None],
-        session: ClientSession | None,
+        session: Session,
     ) -> tuple[ObjectId, bool | None]:
         check({**(self.find(user, session) or {}), **fields})
         new: Document = {"status": False, "created": self._clock(), "mallard.user": user}
@@ -80,7 +89,7 @@ class Autoreplies:
         status = bool(row.get("status"))
         return ObjectId(row["_id"]), status if self._set_flag(user, status, session) else None
 
-    def _set_flag(self, user: ObjectId, status: bool, session: ClientSession | None) -> bool:
+    def _set_flag(self, user: ObjectId, status: bool, session: Session) -> bool:
         """Whether it was another one before."""
         change = {"$set": {"autoreply": status}}
         before = self._users.find_one_and_update({"_id": user}, change, {"autoreply": 1}, session=session)

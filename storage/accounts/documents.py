@@ -6,7 +6,7 @@ Old rows, and rows that WildDuck wrote, may lack any field but the id: `get` rea
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from bson import ObjectId
 
@@ -152,3 +152,106 @@ class UserSummary(User, total=False):
     tempCreated: datetime  # when the temporary password was set
     counters: list[Counter]
     filterCount: int
+
+
+class Asp(TypedDict, total=False):
+    """An application password."""
+
+    _id: ObjectId
+    user: ObjectId
+    description: str
+    scopes: list[str]
+    password: str  # its hash
+    selector: str | None  # tells which of an account's passwords was given, without trying all
+    slot: int  # unique for an account, so that their number stays limited
+    ttl: int | None  # seconds from the last use to its end
+    expires: datetime | None
+    used: datetime | Literal[False]
+    authEvent: ObjectId | Literal[False]  # the entry of the last log-in
+    authIp: str | Literal[False]
+    created: datetime
+
+
+class AccessToken(TypedDict, total=False):
+    """A token of a program, or a session of an account."""
+
+    _id: str  # the hash of the token
+    user: str  # a name, or an account's id
+    role: str
+    created: datetime
+    ttl: int  # of a session, seconds from its last use to its end
+    expires: datetime
+    authVersion: int
+    s: str  # a signature, so that nobody makes tokens in the database
+
+
+class TokenWithAccount(AccessToken, total=False):
+    """A token, and its account: none, or one that is there."""
+
+    account: list[User]
+
+
+class PendingLogin(TypedDict, total=False):
+    """A log-in that waits for its second factor."""
+
+    _id: str  # the hash of its nonce
+    user: ObjectId
+    authVersion: int
+    methods: list[str]
+    tokenRequested: bool
+    created: datetime
+    expires: datetime
+
+
+class AuthLogEntry(TypedDict, total=False):
+    """An entry of the security log; like events share one."""
+
+    _id: ObjectId
+    user: ObjectId
+    action: str
+    result: str | None
+    protocol: str | None
+    ip: str | None
+    sess: str | None
+    created: datetime
+    last: datetime  # the last of the events
+    events: int  # how many share the entry
+    expires: datetime
+    key: bytes  # WildDuck's mark of like events
+    bucket: str  # ours; it goes when the entry is closed
+
+
+class OwnFilterFields(TypedDict, total=False):
+    """What Mallard keeps of a filter beside WildDuck's fields."""
+
+    slot: int
+
+
+class Filter(TypedDict, total=False):
+    """A filter of an account."""
+
+    _id: ObjectId
+    user: ObjectId
+    name: str
+    query: dict[str, Any]  # what it looks for
+    action: dict[str, Any]  # what it does, as `mailbox`, `targets`, `seen`
+    disabled: bool
+    created: datetime
+    metaData: str  # JSON
+    mallard: OwnFilterFields
+
+
+class Autoreply(TypedDict, total=False):
+    """What an account answers by itself."""
+
+    _id: ObjectId
+    user: ObjectId
+    status: bool
+    name: str | None
+    subject: str | None
+    text: str | None
+    html: str | None
+    start: datetime | Literal[False] | None
+    end: datetime | Literal[False] | None
+    created: datetime
+    updated: datetime

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from security.tokens import new_token, token_hash
-from storage.accounts.documents import User
-from storage.base.database import Clock, Databases, Document
+from storage.accounts.documents import PendingLogin, User
+from storage.base.database import Clock, Condition, Databases, holding
 
 LIFETIME = timedelta(seconds=600)
 NAME = "pending2fa"
@@ -17,7 +17,7 @@ class PendingLogins:
     """Repository of pending log-ins."""
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
-        self._collection = databases.users[NAME]
+        self._collection = holding(databases.users[NAME], PendingLogin)
         self._clock = clock
 
     def start(self, user: User, methods: Sequence[str], *, yields_token: bool) -> str:
@@ -40,15 +40,15 @@ class PendingLogins:
         )
         return nonce
 
-    def find(self, nonce: str, user: User, method: str) -> Document | None:
+    def find(self, nonce: str, user: User, method: str) -> PendingLogin | None:
         """The pending log-in of this account that the method may complete."""
         return self._collection.find_one(self._wanted(nonce, user, method))
 
-    def take(self, nonce: str, user: User, method: str) -> Document | None:
+    def take(self, nonce: str, user: User, method: str) -> PendingLogin | None:
         """The same, and it is over: of several callers one gets it."""
         return self._collection.find_one_and_delete(self._wanted(nonce, user, method))
 
-    def _wanted(self, nonce: str, user: User, method: str) -> Document:
+    def _wanted(self, nonce: str, user: User, method: str) -> Condition:
         return {
             "_id": token_hash(nonce),
             "user": user["_id"],

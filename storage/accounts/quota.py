@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 
-from storage.base.database import Databases, Document
+from storage.base.database import Condition, Databases, Document, Session, Stages
 
 _COUNT_MS = 600_000
 
@@ -64,11 +64,11 @@ class Quota:
         with self._client.start_session(snapshot=True) as session:
             yield session
 
-    def _noted(self, users: Sequence[ObjectId], session: ClientSession | None) -> dict[ObjectId, int]:
+    def _noted(self, users: Sequence[ObjectId], session: Session) -> dict[ObjectId, int]:
         rows = self._users.find({"_id": {"$in": list(users)}}, {"storageUsed": 1}, session=session)
         return {row["_id"]: int(row.get("storageUsed") or 0) for row in rows}
 
-    def _sums(self, users: Sequence[ObjectId], session: ClientSession | None) -> dict[ObjectId, int]:
+    def _sums(self, users: Sequence[ObjectId], session: Session) -> dict[ObjectId, int]:
         """Mailbox by mailbox out of an index; messages of deleted mailboxes await their expiry, which has one too."""
         owners = {
             row["_id"]: row["user"]
@@ -82,10 +82,8 @@ class Quota:
             sums[row["_id"]] += row["size"]
         return sums
 
-    def _grouped(
-        self, wanted: Document, key: str, index: str, session: ClientSession | None
-    ) -> Iterator[Document]:
-        pipeline: list[Document] = [
+    def _grouped(self, wanted: Condition, key: str, index: str, session: Session) -> Iterator[Document]:
+        pipeline: Stages = [
             {"$match": wanted},
             {"$group": {"_id": key, "size": {"$sum": "$size"}}},
         ]

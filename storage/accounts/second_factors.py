@@ -6,20 +6,19 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
 
 from storage.accounts.documents import User
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Change, Clock, Condition, Databases, Projection, Session
 from storage.events.events import Events
 
-_NO_SEEDS: Document = {"seed": "", "pendingSeed": "", "pendingSeedChanged": False}
-NO_SECOND_FACTORS: Document = {"enabled2fa": [], **_NO_SEEDS, "webauthn": {"credentials": []}}
+_NO_SEEDS: Projection = {"seed": "", "pendingSeed": "", "pendingSeedChanged": False}
+NO_SECOND_FACTORS: Change = {"enabled2fa": [], **_NO_SEEDS, "webauthn": {"credentials": []}}
 
 _LAST_STEP = "mallard.totpStep"
-_METHODS: Document = {
+_METHODS: Projection = {
     "$cond": [{"$isArray": "$enabled2fa"}, "$enabled2fa", {"$cond": ["$enabled2fa", ["totp"], []]}]
 }
-_NEXT_VERSION: Document = {"$add": [{"$ifNull": ["$authVersion", 0]}, 1]}
+_NEXT_VERSION: Projection = {"$add": [{"$ifNull": ["$authVersion", 0]}, 1]}
 
 
 class SecondFactors:
@@ -77,11 +76,11 @@ class SecondFactors:
         """Store the same seed in another form, if it has not been changed meanwhile."""
         self._matched({"_id": user, "seed": old}, {"$set": {"seed": new}})
 
-    def _switched(self, kind: str, wanted: Document, change: Any) -> bool:
+    def _switched(self, kind: str, wanted: Condition, change: Any) -> bool:
         """Like `_matched`, and told as an event of this type."""
         user = wanted["_id"]
 
-        def steps(session: ClientSession | None) -> bool:
+        def steps(session: Session) -> bool:
             matched = self._matched(wanted, change, session)
             if matched:
                 self._events.emit(kind, user=user, session=session)
@@ -89,7 +88,7 @@ class SecondFactors:
 
         return self._events.in_transaction(user, steps)
 
-    def _matched(self, wanted: Document, change: Any, session: ClientSession | None = None) -> bool:
+    def _matched(self, wanted: Condition, change: Any, session: Session = None) -> bool:
         return self._collection.update_one(wanted, change, session=session).matched_count > 0
 
 
@@ -99,11 +98,11 @@ def has_pending(user: User, since: datetime) -> bool:
     return bool(user.get("pendingSeed")) and isinstance(made, datetime) and made > since
 
 
-def _is_on(method: str) -> Document:
+def _is_on(method: str) -> Condition:
     return {"enabled2fa": {"$in": _names(method)}}
 
 
-def _is_off(method: str) -> Document:
+def _is_off(method: str) -> Condition:
     return {"enabled2fa": {"$nin": _names(method)}}
 
 
@@ -111,15 +110,15 @@ def _names(method: str) -> list[str | bool]:
     return ["totp", True] if method == "totp" else [method]
 
 
-def _switched_on(method: str) -> Document:
+def _switched_on(method: str) -> Change:
     """Sessions and pending log-ins from before end with the version."""
     return {"enabled2fa": {"$concatArrays": [_without(method), [method]]}, "authVersion": _NEXT_VERSION}
 
 
-def _without(method: str) -> Document:
+def _without(method: str) -> Change:
     return {"$filter": {"input": _METHODS, "cond": {"$ne": ["$$this", method]}}}
 
 
-def _literal(fields: Document) -> Document:
+def _literal(fields: Change) -> Change:
     """Values for a pipeline, in which a text with a leading `$`, such as an encrypted seed, would name a field."""
     return {name: {"$literal": value} for name, value in fields.items()}

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
 
 from security.roles import ROLES
 from security.tokens import is_signed, new_token, signature, token_hash
-from storage.accounts.documents import User
-from storage.base.database import Clock, Databases, Document
+from storage.accounts.documents import AccessToken, User
+from storage.accounts.user_fields import is_closed
+from storage.base.database import Clock, Condition, Databases, Session, Stages, holding
 
 _TOUCH_SECONDS = 60
 _READ_MS = 3000
@@ -33,7 +33,7 @@ class Tokens:
     """Repository of access tokens."""
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
-        self._collection = databases.users["accesstokens"]
+        self._collection = holding(databases.users["accesstokens"], AccessToken)
         self._users_name = "users"
         self._clock = clock
 
@@ -47,7 +47,7 @@ class Tokens:
     def provision(self, user: str, role: str, *, secret: str) -> str:
         """A token of a program, which does not end by itself."""
         text = new_token()
-        record = {"user": user, "role": role, "created": self._clock()}
+        record: AccessToken = {"user": user, "role": role, "created": self._clock()}
         self._collection.insert_one(
             {"_id": token_hash(text), **record, "s": signature(secret, token_hash(text), user, role, None)}
         )
@@ -71,7 +71,7 @@ class Tokens:
         rows = self._collection.aggregate(self._pipeline(list(records)), maxTimeMS=_READ_MS)
         return {row["_id"] for row in rows if self._is_good(row, secret, lifetime)}
 
-    def _pipeline(self, records: list[str]) -> list[Document]:
+    def _pipeline(self, records: list[str]) -> Stages:
         account = {"$convert": {"input": "$user", "to": "objectId", "onError": None, "onNull": None}}
         wanted = {"authVersion": 1, "disabled": 1, "suspended": 1}
         return [
@@ -93,7 +93,7 @@ class Tokens:
             },
         ]
 
-    def _is_good(self, row: Document, secret: str, lifetime: int) -> bool:
+    def _is_good(self, row: Mapping[str, Any], secret: str, lifetime: int) -> bool:
         version = row.get("authVersion")
         if row["role"] not in ROLES or not is_signed(
             row["s"], secret, row["_id"], row["user"], row["role"], version
@@ -105,7 +105,7 @@ class Tokens:
             return False
         return row["account"] is None or _may_act(row["users"], version or 0)
 
-    def _touch(self, row: Document) -> None:
+    def _touch(self, row: Mapping[str, Any]) -> None:
         expires = self._clock() + timedelta(seconds=row["ttl"])
         if (expires - row["expires"]).total_seconds() > _TOUCH_SECONDS:
             self._collection.update_one({"_id": row["_id"]}, {"$max": {"expires": expires}})
@@ -119,7 +119,9 @@ class Tokens:
         wanted = {"_id": session, "user": fields["user"], "authVersion": fields["authVersion"] - 1}
         self._collection.update_one(wanted, {"$set": fields})
 
-    def _session_fields(self, user: User, record: str, text: str | None, secret: str, ttl: int) -> Document:
+    def _session_fields(
+        self, user: User, record: str, text: str | None, secret: str, ttl: int
+    ) -> AccessToken:
         version = int(user.get("authVersion") or 0)
         now = self._clock()
         return {
@@ -146,19 +148,18 @@ class Tokens:
         found = [row["_id"] for row in self._collection.find(wanted, {"_id": 1}).limit(2)]
         return len(found) == 1 and self.delete(found[0])
 
-    def clear(self, user: str | ObjectId, session: ClientSession | None = None) -> int:
+    def clear(self, user: str | ObjectId, session: Session = None) -> int:
         """End all tokens of a name or an account; how many there were."""
         return self._collection.delete_many({"user": str(user)}, session=session).deleted_count
 
-    def list(self, user: str | None = None) -> list[Document]:
+    def list(self, user: str | None = None) -> list[AccessToken]:
         """The records of a name, or all, newest first."""
-        wanted: Document = {"user": user} if user else {}
+        wanted: Condition = {"user": user} if user else {}
         return list(self._collection.find(wanted, {"s": 0}).sort("created", -1))
 
 
-def _may_act(users: list[Any], version: int) -> bool:
+def _may_act(users: Sequence[User], version: int) -> bool:
     if not users:
         return False
     user = users[0]
-    blocked = user.get("disabled") or user.get("suspended")
-    return not blocked and version >= int(user.get("authVersion") or 0)
+    return not is_closed(user) and version >= int(user.get("authVersion") or 0)

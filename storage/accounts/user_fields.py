@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
 from bson import ObjectId
 
-from problems import UserDisabled
+from problems import TooManyItems, UserDisabled
 from security.normalize import sorted_tags, view
 from storage.accounts.documents import OwnUserFields, User
 from storage.addresses.targets import stored_target
@@ -58,6 +58,16 @@ def initial(now: datetime) -> User:
         "lastLogin": {"time": False, "authEvent": False, "ip": False},
         "activated": True, "disabled": False, "suspended": False, "created": now,
     }  # fmt: skip
+
+
+def free_slot(slots: Sequence[int | None], limit: int, *, too_many: str) -> int:
+    """Return the lowest number that none of an account's rows has. Raises TooManyItems where there are `limit`.
+
+    Slots are unique: of several callers that see the last free one, one gets it and the others look again.
+    """
+    if len(slots) >= limit:
+        raise TooManyItems(too_many, allowed=limit)
+    return next(number for number in range(limit) if number not in slots)
 
 
 def is_closed(user: User) -> bool:

@@ -18,20 +18,28 @@ from storage.addresses.addresses import HeldNames
 from storage.addresses.domain_rename import AddressMove
 from storage.base.counters import COUNTER_OF, counter_key
 from storage.base.counters import NAME as COUNTERS
-from storage.base.database import Clock, Condition, Databases, Document, Projection, Session, holding
+from storage.base.database import (
+    Clock,
+    Condition,
+    Databases,
+    Document,
+    Projection,
+    Session,
+    holding,
+)
 from storage.base.listing import page_of
 from storage.base.paging import Order, Page, Paging
 from storage.keys.sealed import Place
 
 _READ_MS = 3000
 _SECRETS = ("password", "tempPassword", "oldPasswords", "seed", "pendingSeed", "webauthn")
-_HAS_PASSWORD: Document = {
+_HAS_PASSWORD: Projection = {
     "$or": [
         {"$gt": [{"$ifNull": ["$password", ""]}, ""]},
         {"$gt": [{"$ifNull": ["$tempPassword.password", ""]}, ""]},
     ]
 }
-_LISTED: Document = {
+_LISTED: Projection = {
     **dict.fromkeys(
         ("username", "name", "address", "tags", "targets", "enabled2fa", "autoreply", "encryptMessages",
          "encryptForwarded", "quota", "storageUsed", "activated", "disabled", "suspended"),
@@ -120,7 +128,7 @@ class Users:
 
         Raises UserNotFound.
         """
-        pipeline: list[Document] = [
+        pipeline: list[Condition] = [
             {"$match": {"_id": user}},
             {"$set": {"hasPassword": _HAS_PASSWORD, "tempCreated": "$tempPassword.created"}},
             {"$unset": list(_SECRETS)},
@@ -131,7 +139,7 @@ class Users:
             return row if self._same_database else {**row, **self._apart(user)}
         raise UserNotFound
 
-    def _lookups(self, user: ObjectId) -> list[Document]:
+    def _lookups(self, user: ObjectId) -> list[Condition]:
         count = [{"$match": {"user": user}}, {"$count": "n"}]
         return [
             {"$lookup": {"from": COUNTERS, "pipeline": [{"$match": self._running(user)}], "as": "counters"}},
@@ -147,7 +155,7 @@ class Users:
             "filterCount": self._main[self._filters].count_documents({"user": user}),
         }
 
-    def _running(self, user: ObjectId) -> Document:
+    def _running(self, user: ObjectId) -> Condition:
         keys = [counter_key(limit, user) for limit in COUNTER_OF]
         return {"_id": {"$in": keys}, "expires": {"$gt": self._clock()}}
 
@@ -219,7 +227,7 @@ class Users:
         """Whether there is such an account; it cannot be deleted before the transaction has ended."""
         return self._held_where({"_id": user}, session)
 
-    def _held_where(self, wanted: Document, session: Session) -> bool:
+    def _held_where(self, wanted: Condition, session: Session) -> bool:
         held = self._collection.update_one(wanted, {"$inc": {"mallard.addressChanges": 1}}, session=session)
         return held.matched_count > 0
 

@@ -10,13 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import AddressExists, AddressNotFound
 from security.normalize import domain_of, lookup_address, search_text, sorted_tags, view, wildcard_candidates
 from storage.addresses.documents import Address, Domain, DomainAlias
-from storage.base.database import Clock, Condition, Databases, Document, Session, holding
+from storage.base.database import (
+    Clock,
+    Condition,
+    Databases,
+    Projection,
+    Session,
+    holding,
+)
 from storage.base.listing import common_conditions, literal, page_of
 from storage.base.paging import Order, Page, Paging
 
@@ -31,21 +37,21 @@ class HeldNames:
         self._collection = databases.users["deletedusers"]
         self._clock = clock
 
-    def has_username(self, unameview: str, session: ClientSession | None = None) -> bool:
+    def has_username(self, unameview: str, session: Session = None) -> bool:
         """Whether a user name, in the form to compare with, is held."""
         return self._has("unameview", [unameview], session)
 
-    def has_address(self, addrviews: Sequence[str], session: ClientSession | None = None) -> bool:
+    def has_address(self, addrviews: Sequence[str], session: Session = None) -> bool:
         """Whether one of some addresses, in the form to compare with, is held."""
         return self._has("deleteInfo.addresses.addrview", addrviews, session)
 
-    def _has(self, name: str, values: Sequence[str], session: ClientSession | None) -> bool:
+    def _has(self, name: str, values: Sequence[str], session: Session) -> bool:
         wanted = {name: {"$in": list(values)}, "deleteInfo.deleteAfter": {"$gt": self._clock()}}
         return self._collection.find_one(wanted, {"_id": 1}, session=session) is not None
 
 
 _READ_MS = 3000
-_FORWARDED: Document = {"user": None, "targets": {"$exists": True}}
+_FORWARDED: Projection = {"user": None, "targets": {"$exists": True}}
 _ORDER = Order("addrview")
 _LISTED = ("name", "address", "addrview", "user", "targets.value", "forwardedDisabled", "tags")
 _JSON_FIELDS = ("metaData", "internalData")
@@ -188,7 +194,7 @@ class Addresses:
             raise AddressNotFound
         return deleted
 
-    def _one(self, wanted: Document, session: Session = None) -> Address:
+    def _one(self, wanted: Condition, session: Session = None) -> Address:
         found = self._collection.find_one(wanted, max_time_ms=_READ_MS, session=session)
         if not found:
             raise AddressNotFound
@@ -227,7 +233,7 @@ class Addresses:
 
     def owners(self, views: Sequence[str], *, without: ObjectId | None = None) -> dict[str, ObjectId | None]:
         """Those of these addresses that are registered, each with its account; one's own id may be left out."""
-        wanted: Document = {
+        wanted: Condition = {
             "addrview": {"$in": list(views)},
             **({"_id": {"$ne": without}} if without else {}),
         }

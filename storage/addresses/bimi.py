@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from bson import ObjectId
 
-from storage.base.database import Databases, Document
+from storage.addresses.documents import Logo
+from storage.base.database import Databases, holding
 
 _SHOWN = {"type": 1, "url": 1, "content": 1, "vmc.type": 1}
 _READ_MS = 3000
@@ -16,9 +18,9 @@ class Bimi:
     """Repository of the logos. Mallard reads them only."""
 
     def __init__(self, databases: Databases) -> None:
-        self._collection = databases.main["bimi"]
+        self._collection = holding(databases.main["bimi"], Logo)
 
-    def of(self, messages: Iterable[Document]) -> dict[ObjectId, Document]:
+    def of(self, messages: Iterable[Mapping[str, Any]]) -> dict[ObjectId, Logo]:
         """The logos that messages refer to, by their ids, in one query; those that could not be fetched are none."""
         wanted = {found for message in messages if (found := logo_of(message))}
         if not wanted:
@@ -27,7 +29,7 @@ class Bimi:
         return {row["_id"]: row for row in self._collection.find(there, _SHOWN, max_time_ms=_READ_MS)}
 
 
-def logo_of(message: Document) -> ObjectId | None:
+def logo_of(message: Mapping[str, Any]) -> ObjectId | None:
     """The id of the logo of a message's sender."""
     found = (message.get("verificationResults") or {}).get("bimi")
     return found if isinstance(found, ObjectId) else None

@@ -10,7 +10,8 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from problems import DomainNotFound
-from storage.base.database import Databases, Document
+from storage.addresses.documents import DomainRule
+from storage.base.database import Change, Condition, Databases, holding
 
 _READ_MS = 3000
 ALLOW, BLOCK = "allow", "block"
@@ -21,7 +22,7 @@ class DomainAccess:
     """Repository of both lists. A domain stands on one of the two lists of a tag, once."""
 
     def __init__(self, databases: Databases) -> None:
-        self._collection = databases.main["domainaccess"]
+        self._collection = holding(databases.main["domainaccess"], DomainRule)
 
     def put(self, tag: str, domain: str, action: str) -> ObjectId:
         """Put a normalized domain on a list of a tag, taking it off the other; the entry's id.
@@ -40,21 +41,21 @@ class DomainAccess:
         except DuplicateKeyError:
             return self._upsert(wanted, change)
 
-    def _upsert(self, wanted: Document, change: Document) -> ObjectId:
+    def _upsert(self, wanted: Condition, change: Change) -> ObjectId:
         row = self._collection.find_one_and_update(
             wanted, change, {"_id": 1}, upsert=True, return_document=ReturnDocument.AFTER
         )
         assert row is not None
         return ObjectId(row["_id"])
 
-    def listed(self, tag: str, action: str) -> list[Document]:
+    def listed(self, tag: str, action: str) -> list[DomainRule]:
         """The entries of one list of a tag, by domain."""
         wanted = {"tagview": tag.lower(), "action": action}
         return list(
             self._collection.find(wanted, {"domain": 1, "action": 1}, max_time_ms=_READ_MS).sort("domain", 1)
         )
 
-    def decide(self, tags: Sequence[str], domain: str) -> Document | None:
+    def decide(self, tags: Sequence[str], domain: str) -> DomainRule | None:
         """The entry that holds for mail from a normalized domain to an account with these tags, in any case.
 
         Where tags disagree, trust wins: mail that nobody sees does more harm than spam.

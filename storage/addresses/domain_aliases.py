@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import AliasChain, AliasExists, AliasNotFound
-from storage.base.database import Clock, Databases, Document, Transactions
+from storage.addresses.documents import Domain, DomainAlias
+from storage.base.database import (
+    Clock,
+    Condition,
+    Databases,
+    Session,
+    Transactions,
+    holding,
+)
 from storage.base.listing import Named, literal
 from storage.base.paging import Page, Paging
 from storage.events.events import Events
@@ -17,14 +24,16 @@ _LISTED = {"alias": 1, "domain": 1}
 _SHOWN = {**_LISTED, "created": 1}
 
 
-class DomainAliases(Named):
+class DomainAliases(Named[DomainAlias]):
     """Repository of aliases. None leads to another one, so that one look tells where mail goes."""
 
     def __init__(
         self, databases: Databases, clock: Clock, transactions: Transactions, events: Events
     ) -> None:
-        super().__init__(databases.users["domainaliases"], "alias", AliasNotFound, _SHOWN)
-        self._domains = databases.users["domaincache"]
+        super().__init__(
+            holding(databases.users["domainaliases"], DomainAlias), "alias", AliasNotFound, _SHOWN
+        )
+        self._domains = holding(databases.users["domaincache"], Domain)
         self._clock = clock
         self._transactions = transactions
         self._events = events
@@ -32,11 +41,11 @@ class DomainAliases(Named):
     def create(self, alias: str, domain: str) -> ObjectId:
         """Make a normalized domain stand for another. Raises AliasExists or AliasChain."""
         alias_id = ObjectId()
-        document = {"_id": alias_id, "alias": alias, "domain": domain, "created": self._clock()}
+        document: DomainAlias = {"_id": alias_id, "alias": alias, "domain": domain, "created": self._clock()}
         self._transactions.run(lambda session: self._insert(document, session))
         return alias_id
 
-    def _insert(self, document: Document, session: ClientSession | None) -> None:
+    def _insert(self, document: DomainAlias, session: Session) -> None:
         self._refuse(document, session)
         self._claim(document, session)
         try:
@@ -45,13 +54,14 @@ class DomainAliases(Named):
             raise AliasExists from error
         if session is None:
             self._withdraw_from_chain(document)
-        self._tell("domainalias.created", document, session)
+        self._emit("domainalias.created", document, session)
 
-    def _tell(self, kind: str, alias: Document, session: ClientSession | None) -> None:
-        about = {"domainalias": alias["_id"], "alias": alias["alias"], "domain": alias["domain"]}
-        self._events.emit(kind, session=session, **about)
+    def _emit(self, kind: str, alias: DomainAlias, session: Session) -> None:
+        self._events.emit(
+            kind, session=session, domainalias=alias["_id"], alias=alias["alias"], domain=alias["domain"]
+        )
 
-    def _refuse(self, document: Document, session: ClientSession | None) -> None:
+    def _refuse(self, document: DomainAlias, session: Session) -> None:
         """Raises AliasExists, or AliasChain where the domain is an alias or the alias has some itself."""
         joints = [{"alias": {"$in": [document["alias"], document["domain"]]}}, {"domain": document["alias"]}]
         wanted = {"_id": {"$ne": document["_id"]}, "$or": joints}
@@ -59,7 +69,7 @@ class DomainAliases(Named):
         if found:
             raise AliasExists if found["alias"] == document["alias"] else AliasChain
 
-    def _claim(self, document: Document, session: ClientSession | None) -> None:
+    def _claim(self, document: DomainAlias, session: Session) -> None:
         """Note both domains as ones that mail is taken for.
 
         Counting in them makes transactions conflict that touch one domain: two halves of a chain, made at one
@@ -69,7 +79,7 @@ class DomainAliases(Named):
             change = {"$setOnInsert": {"domain": name}, "$inc": {"mallard.aliasChanges": 1}}
             self._domains.update_one({"domain": name}, change, upsert=True, session=session)
 
-    def _withdraw_from_chain(self, document: Document) -> None:
+    def _withdraw_from_chain(self, document: DomainAlias) -> None:
         """Without transactions the other half may have come in between; whoever sees both takes its own back."""
         try:
             self._refuse(document, None)
@@ -77,7 +87,7 @@ class DomainAliases(Named):
             self._collection.delete_one({"_id": document["_id"]})
             raise
 
-    def page(self, text: str, paging: Paging) -> tuple[Page[Document], int]:
+    def page(self, text: str, paging: Paging) -> tuple[Page[DomainAlias], int]:
         """A page by alias of those with `text` in alias or domain, and how many there are."""
         return self._page(_containing(text), _LISTED, paging)
 
@@ -85,11 +95,11 @@ class DomainAliases(Named):
         """Remove an alias. Raises AliasNotFound."""
         self._events.in_transaction(None, lambda session: self._delete(alias, session))
 
-    def _delete(self, alias: ObjectId, session: ClientSession | None) -> None:
+    def _delete(self, alias: ObjectId, session: Session) -> None:
         deleted = self._collection.find_one_and_delete({"_id": alias}, session=session)
         if not deleted:
             raise AliasNotFound
-        self._tell("domainalias.deleted", deleted, session)
+        self._emit("domainalias.deleted", deleted, session)
 
     def rename(self, old: str, new: str) -> int:
         """Make aliases of a domain lead to its new name, and return how many changed.
@@ -101,7 +111,7 @@ class DomainAliases(Named):
         return ended + renamed
 
 
-def _containing(text: str) -> Document:
+def _containing(text: str) -> Condition:
     if not text:
         return {}
     pattern = {"$regex": literal(text)}

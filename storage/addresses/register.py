@@ -10,7 +10,15 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from security.normalize import normalize_address, search_text, view
-from storage.base.database import Clock, Databases, Document, delete_rows_of
+from storage.addresses.documents import KnownAddress
+from storage.base.database import (
+    Change,
+    Clock,
+    Condition,
+    Databases,
+    delete_rows_of,
+    holding,
+)
 from storage.base.listing import literal
 
 _READ_MS = 3000
@@ -21,7 +29,7 @@ class AddressRegister:
     """Repository of the register."""
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
-        self._collection = databases.main["addressregister"]
+        self._collection = holding(databases.main["addressregister"], KnownAddress)
         self._clock = clock
 
     def note(self, user: ObjectId, names: Mapping[str, str]) -> None:
@@ -53,7 +61,7 @@ class AddressRegister:
     def _update(self, user: ObjectId, entry: ObjectId | None, address: str, name: str) -> UpdateOne:
         normal = normalize_address(address)
         addrview = view(normal)
-        changes: Document = {"updated": self._clock(), **({"name": name} if name else {})}
+        changes: Change = {"updated": self._clock(), **({"name": name} if name else {})}
         fresh = {"user": user, "addrview": addrview, "address": normal, "disabled": False}
         return UpdateOne(
             {"_id": entry or entry_id(user, addrview)}, {"$set": changes, "$setOnInsert": fresh}, upsert=True
@@ -63,7 +71,7 @@ class AddressRegister:
         """Delete at most `limit` entries of a deleted account, and return how many there were."""
         return delete_rows_of(self._collection, user, limit)
 
-    def search(self, user: ObjectId, query: str, limit: int) -> list[Document]:
+    def search(self, user: ObjectId, query: str, limit: int) -> list[KnownAddress]:
         """Entries with this text in the address or at the start of the name, the last used first.
 
         Two queries, as the database looks at one field in the index before it reads a document, but not at two.
@@ -75,7 +83,7 @@ class AddressRegister:
         found = {row["_id"]: row for wanted in either for row in self._last_used(user, wanted, limit)}
         return sorted(found.values(), key=itemgetter("updated"), reverse=True)[:limit]
 
-    def _last_used(self, user: ObjectId, wanted: Document, limit: int) -> list[Document]:
+    def _last_used(self, user: ObjectId, wanted: Condition, limit: int) -> list[KnownAddress]:
         rows = self._collection.find(
             {"user": user, "disabled": {"$ne": True}, **wanted},
             {"address": 1, "name": 1, "updated": 1},

@@ -13,13 +13,18 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo.client_session import ClientSession
 
 from problems import AuditNotFound, InvalidInput, UserNotFound
 from storage.accounts.users import Users
 from storage.audits.files import AuditFiles
 from storage.audits.metadata import metadata_of
-from storage.base.database import Clock, Databases, Document, Transactions
+from storage.base.database import (
+    Clock,
+    Databases,
+    Document,
+    Session,
+    Transactions,
+)
 from storage.base.tasks import Tasks
 
 TASK = "audit"
@@ -113,7 +118,7 @@ class Audits:
             for collection, field in self._traces
         )
 
-    def _begin(self, audit: Document, session: ClientSession | None) -> None:
+    def _begin(self, audit: Document, session: Session) -> None:
         """The account first, as messages change it, too. A failure leaves no audit that its maker does not know of."""
         self._users.count_audit(audit["user"], session)
         self._collection.insert_one(audit, session=session)
@@ -141,7 +146,7 @@ class Audits:
         entry = {"$each": [actor.noted(action, self._clock())], "$slice": -_MOST_NOTED}
         self._collection.update_one({"_id": audit}, {"$push": {"mallard.history": entry}})
 
-    def capture(self, message: Document, raw: bytes, session: ClientSession | None) -> list[ObjectId]:
+    def capture(self, message: Document, raw: bytes, session: Session) -> list[ObjectId]:
         """Copy a message that is being stored, as it is stored, into the audits that run; their ids.
 
         Also one that a filter drops: such a message has no `mailbox`. One look into an index where there is no audit.
@@ -161,7 +166,7 @@ class Audits:
         message: Document,
         raw: bytes,
         paths: Mapping[ObjectId, str],
-        session: ClientSession | None,
+        session: Session,
     ) -> bool:
         if not self.count(audit, 1, session=session):
             return False
@@ -174,16 +179,12 @@ class Audits:
             self._files.forget(audit, message)
             self._collection.update_one({"_id": audit}, {"$inc": {"audited": -1}})
 
-    def paths(
-        self, mailboxes: Collection[ObjectId], session: ClientSession | None = None
-    ) -> dict[ObjectId, str]:
+    def paths(self, mailboxes: Collection[ObjectId], session: Session = None) -> dict[ObjectId, str]:
         """The paths of mailboxes that there are."""
         rows = self._mailboxes.find({"_id": {"$in": list(mailboxes)}}, {"path": 1}, session=session)
         return {row["_id"]: row["path"] for row in rows}
 
-    def count(
-        self, audit: ObjectId, copies: int, *, imported: bool = False, session: ClientSession | None = None
-    ) -> bool:
+    def count(self, audit: ObjectId, copies: int, *, imported: bool = False, session: Session = None) -> bool:
         """Count copies; whether the audit still runs. In the step that makes them, so that its end sees all of them."""
         now = self._clock()
         more = {"audited": copies, **({"import.copied": copies} if imported else {})}
@@ -213,7 +214,7 @@ class Audits:
         """Note that the copies of an expired audit are gone; whether they are."""
         return self._transactions.run(lambda session: self._close(audit, session))
 
-    def _close(self, audit: ObjectId, session: ClientSession | None) -> bool:
+    def _close(self, audit: ObjectId, session: Session) -> bool:
         if not self._files.is_empty(audit, session):
             return False
         change = {"$set": {"deleted": True, "deletedTime": self._clock()}}

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from bson import MinKey, ObjectId
-from pymongo.client_session import ClientSession
 from pymongo.errors import ConnectionFailure
 
 from problems import summary
 from storage.audits.metadata import metadata_of
-from storage.base.database import BAD_DOCUMENT, SWEEP_MS, Document
+from storage.base.database import (
+    BAD_DOCUMENT,
+    SWEEP_MS,
+    Document,
+    Session,
+)
 
 if TYPE_CHECKING:
     from storage.store import Store
@@ -130,7 +134,7 @@ class AuditImport:
         if lost := wanted - self._store.attachments.there(wanted):
             raise LookupError(f"{len(lost)} attachments are lost")
 
-    def _write(self, rows: list[Document], paths: dict[ObjectId, str], session: ClientSession | None) -> None:
+    def _write(self, rows: list[Document], paths: dict[ObjectId, str], session: Session) -> None:
         """The count comes last, as deliveries count there, too."""
         for row in rows:
             metadata = metadata_of(self._audit, row, paths, imported=True)

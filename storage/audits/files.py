@@ -12,10 +12,9 @@ from datetime import datetime
 
 import structlog
 from bson import ObjectId
-from pymongo.client_session import ClientSession
 
 from storage.base.chunks import CHUNK_SIZE, read_chunks, write_chunks
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Clock, Condition, Databases, Document, Session
 
 log = structlog.get_logger()
 
@@ -52,7 +51,7 @@ class AuditFiles:
         self._chunks = databases.gridfs["audit.chunks"]
         self._clock = clock
 
-    def write(self, metadata: Document, pieces: Iterable[bytes], session: ClientSession | None) -> None:
+    def write(self, metadata: Document, pieces: Iterable[bytes], session: Session) -> None:
         """Store a copy; `metadata` names its audit and its message.
 
         Without transactions the document comes first, marked as unfinished: so a crash leaves nothing that its
@@ -107,7 +106,7 @@ class AuditFiles:
 
     def export(self, audit: ObjectId) -> Iterator[Copy]:
         """All copies by date. What is held at a time is bounded, however slowly it is read."""
-        own: Document = {"metadata.audit": audit, "metadata.mallard.unfinished": None}
+        own: Condition = {"metadata.audit": audit, "metadata.mallard.unfinished": None}
         wanted = own
         while rows := self._page(wanted):
             for group in _groups(rows):
@@ -116,7 +115,7 @@ class AuditFiles:
             same, later = {"metadata.date": date, "_id": {"$gt": last}}, {"metadata.date": {"$gt": date}}
             wanted = {"$or": [{**own, **same}, {**own, **later}]}
 
-    def _page(self, wanted: Document) -> list[Document]:
+    def _page(self, wanted: Condition) -> list[Document]:
         rows = self._files.find(wanted, _EXPORTED, max_time_ms=_READ_MS).hint("audit_files_export")
         return list(rows.sort([("metadata.date", 1), ("_id", 1)]).limit(_PAGE))
 
@@ -158,7 +157,7 @@ class AuditFiles:
         self._chunks.delete_many({"files_id": {"$in": ids}})
         return self._files.delete_many({"_id": {"$in": ids}}).deleted_count
 
-    def is_empty(self, audit: ObjectId, session: ClientSession | None) -> bool:
+    def is_empty(self, audit: ObjectId, session: Session) -> bool:
         """Whether an audit has no copies."""
         return self._files.find_one({"metadata.audit": audit}, {"_id": 1}, session=session) is None
 

@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 
 from storage.base.counters import NAME
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Clock, Condition, Databases, Stages
 
 _LEASE = timedelta(seconds=60)
 
@@ -77,17 +77,17 @@ class Attempts:
         return int(row["value"]) if row else 0
 
 
-def _value(now: datetime) -> Document:
+def _value(now: datetime) -> Condition:
     return {"$cond": [{"$gt": ["$ends", now]}, "$value", 0]}
 
 
-def _pending(condition: Document) -> Document:
+def _pending(condition: Condition) -> Condition:
     return {"$filter": {"input": {"$ifNull": ["$pending", []]}, "cond": condition}}
 
 
-def _reserving(mark: ObjectId, most: int, now: datetime) -> list[Document]:
+def _reserving(mark: ObjectId, most: int, now: datetime) -> Stages:
     place = {"id": mark, "until": now + _LEASE}
-    taken: Document = {"$add": ["$value", {"$size": "$pending"}]}
+    taken: Condition = {"$add": ["$value", {"$size": "$pending"}]}
     return [
         {"$set": {"value": _value(now), "pending": _pending({"$gt": ["$$this.until", now]})}},
         {"$set": {"granted": {"$lt": [taken, most]}}},
@@ -96,7 +96,7 @@ def _reserving(mark: ObjectId, most: int, now: datetime) -> list[Document]:
     ]
 
 
-def _counting(mark: ObjectId, now: datetime, ends: datetime) -> list[Document]:
+def _counting(mark: ObjectId, now: datetime, ends: datetime) -> Stages:
     """The window begins with the first wrong guess and does not slide."""
     return [
         {

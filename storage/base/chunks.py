@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from bson import Binary, ObjectId
-from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
-from storage.base.database import Document
+from storage.base.database import Document, Session
 
 CHUNK_SIZE = 261_120
 CHUNKS_AT_ONCE = 8
@@ -21,7 +20,7 @@ def write_chunks(
     chunks: Collection[Document],
     file_id: FileId,
     pieces: Iterable[bytes],
-    session: ClientSession | None = None,
+    session: Session = None,
 ) -> int:
     """Store what comes in pieces of any size; how long it is."""
     length = 0

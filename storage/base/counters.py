@@ -10,7 +10,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import ReturnDocument
 
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Clock, Condition, Databases, Stages
 
 DAY = 86_400
 NAME = "counters"
@@ -76,10 +76,10 @@ class Counters:
         return max(int((row["expires"] - self._clock()).total_seconds()), 0) if row else 0
 
 
-def _counting(amount: int, most: int, now: datetime, window: timedelta) -> list[Document]:
+def _counting(amount: int, most: int, now: datetime, window: timedelta) -> Stages:
     """The update that counts `amount` where it fits; `granted` tells whether it did."""
-    runs: Document = {"$gt": ["$expires", now]}
-    total: Document = {"$add": ["$value", amount]}
+    runs: Condition = {"$gt": ["$expires", now]}
+    total: Condition = {"$add": ["$value", amount]}
     return [
         {"$set": {"value": {"$cond": [runs, {"$ifNull": ["$value", 0]}, 0]}}},
         {"$set": {"granted": {"$lte": [total, most]}}},

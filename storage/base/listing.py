@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bson import ObjectId
 from pymongo.collection import Collection
 
 from problems import NotFound
 from security.normalize import tag_list
-from storage.base.database import Condition, Document, Projection
+from storage.base.database import Condition, Projection
 from storage.base.paging import Order, Page, Paging, read_page
 
 _READ_MS = 3000
@@ -66,18 +66,18 @@ def literal(text: str) -> str:
     return re.escape(text).replace("\0", r"\x00")
 
 
-class Named:
+class Named(Generic[Row]):
     """Repository of rows with a name that no other has: read by id, by name and by page."""
 
     def __init__(
-        self, collection: Collection[Document], name: str, missing: type[NotFound], shown: Mapping[str, Any]
+        self, collection: Collection[Row], name: str, missing: type[NotFound], shown: Projection
     ) -> None:
         self._collection = collection
         self._missing = missing
         self._shown = shown
         self._order = Order(name, unique=True)
 
-    def get(self, row_id: ObjectId) -> Document:
+    def get(self, row_id: ObjectId) -> Row:
         """A row as it is shown. Raises the NotFound of its kind."""
         return self._one({"_id": row_id}, self._shown)
 
@@ -85,13 +85,11 @@ class Named:
         """The id of the row with this normalized name. Raises the NotFound of its kind."""
         return ObjectId(self._one({self._order.key: name}, {"_id": 1})["_id"])
 
-    def _one(self, wanted: Document, fields: Mapping[str, Any]) -> Document:
+    def _one(self, wanted: Condition, fields: Mapping[str, Any]) -> Row:
         found = self._collection.find_one(wanted, fields, max_time_ms=_READ_MS)
         if not found:
             raise self._missing
         return found
 
-    def _page(
-        self, wanted: Document, fields: Mapping[str, Any], paging: Paging
-    ) -> tuple[Page[Document], int]:
+    def _page(self, wanted: Condition, fields: Projection, paging: Paging) -> tuple[Page[Row], int]:
         return page_of(self._collection, wanted, fields, paging, self._order)

@@ -15,11 +15,10 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import ReturnDocument
-from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import DeleteInProgress
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Change, Clock, Condition, Databases, Document, Session
 
 LEASE = timedelta(minutes=10)
 MOST_ATTEMPTS = 10
@@ -61,7 +60,7 @@ class Tasks:
         kind: str,
         data: Document,
         due: datetime | None = None,
-        session: ClientSession | None = None,
+        session: Session = None,
         task_id: ObjectId | None = None,
     ) -> ObjectId:
         """Add a task, for now or for later; its id. Only kinds that WildDuck knows may be added here."""
@@ -70,7 +69,7 @@ class Tasks:
         self._collection.insert_one(row, session=session)
         return ObjectId(row["_id"])
 
-    def add_once(self, kind: str, match: Document, data: Document) -> tuple[ObjectId, bool]:
+    def add_once(self, kind: str, match: Condition, data: Document) -> tuple[ObjectId, bool]:
         """Add a task of which a unique index allows one; its id, and whether it was there already."""
         while True:
             try:
@@ -83,10 +82,10 @@ class Tasks:
     def ensure(
         self,
         kind: str,
-        match: Document,
+        match: Condition,
         data: Document,
         due: datetime | None = None,
-        session: ClientSession | None = None,
+        session: Session = None,
     ) -> ObjectId:
         """Add a task unless there is one that `match` finds; its id.
 
@@ -98,11 +97,11 @@ class Tasks:
     def renew(
         self,
         kind: str,
-        match: Document,
+        match: Condition,
         counter: Document,
         task_id: ObjectId,
         due: datetime | None = None,
-        session: ClientSession | None = None,
+        session: Session = None,
     ) -> ObjectId:
         """The same for a task whose data is `match` and a counter, `{name: number}`, that only goes up; its id.
 
@@ -121,9 +120,9 @@ class Tasks:
     def _again(
         self,
         kind: str,
-        match: Document,
+        match: Condition,
         due: datetime | None,
-        session: ClientSession | None,
+        session: Session,
         counter: Document | None = None,
     ) -> ObjectId | None:
         """Ask for a task that is there once more; its id, None where there is none."""
@@ -134,7 +133,7 @@ class Tasks:
         if counter is not None:
             newer = {f"data.{name}": number for name, number in counter.items()}
             known = {"_id": found["_id"]}
-            change: Document = {"$max": newer, "$set": {"updated": self._clock()}}
+            change: Change = {"$max": newer, "$set": {"updated": self._clock()}}
             if not self._collection.update_one(known, change, session=session).matched_count:
                 return None
         idle = {"_id": found["_id"], "$or": [{"runCount": None}, {"status": _FAILED}]}
@@ -142,12 +141,12 @@ class Tasks:
         self._collection.update_one(idle, anew, session=session)
         return ObjectId(found["_id"])
 
-    def _start(self, due: datetime | None) -> Document:
+    def _start(self, due: datetime | None) -> Change:
         if due:
             return {"locked": True, "lockedUntil": due, "status": "delayed"}
         return {"locked": False, "lockedUntil": self._clock(), "status": "waiting"}
 
-    def withdraw(self, kind: str, user: ObjectId, session: ClientSession | None = None) -> ObjectId | None:
+    def withdraw(self, kind: str, user: ObjectId, session: Session = None) -> ObjectId | None:
         """Take back an account's task that has not begun; its id, None where there is none.
 
         Raises DeleteInProgress where it has begun.
@@ -161,7 +160,7 @@ class Tasks:
             raise DeleteInProgress
         return None
 
-    def drop_waiting(self, kind: str, match: Document, session: ClientSession | None = None) -> None:
+    def drop_waiting(self, kind: str, match: Condition, session: Session = None) -> None:
         """Remove what has not begun of the tasks that `match` finds."""
         self._collection.delete_many({"task": kind, **match, "runCount": None}, session=session)
 
@@ -254,12 +253,12 @@ class Tasks:
         ended = {"locked": True, "lockedUntil": _NEVER, "status": _FAILED, "error": error}
         self._change(task, {"$set": {**ended, "failed": self._clock()}})
 
-    def _change(self, task: Task, change: Document) -> bool:
+    def _change(self, task: Task, change: Change) -> bool:
         return self._collection.update_one({"_id": task.id, "locked": task.lock}, change).matched_count > 0
 
     def retry(self, task_id: ObjectId) -> bool:
         """Start one again that was given up, where it stood; whether there was one."""
-        change: Document = {
+        change: Change = {
             "$set": {**self._start(None), "attempts": 0},
             "$unset": {"error": "", "failed": ""},
         }

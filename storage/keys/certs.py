@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
 from pymongo import ReturnDocument
-from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from problems import CertNotFound
 from security.certificates import candidates
 from security.normalize import normalize_domain
 from security.secrets import KeyRing
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Change, Clock, Condition, Databases, Projection, Session, holding
 from storage.base.listing import Named, literal
 from storage.base.paging import Page, Paging
 from storage.base.tasks import Tasks
+from storage.keys.documents import Certificate
 from storage.keys.sealed import Place
 
 _READ_MS = 3000
 _TASK = "acme"
 _MOST_MATCHES = 100
-_HAS_BOTH: Document = {"privateKey": {"$gt": ""}, "cert": {"$gt": ""}}
-_SHOWN: Document = {
+_HAS_BOTH: Projection = {"privateKey": {"$gt": ""}, "cert": {"$gt": ""}}
+_SHOWN: Projection = {
     **dict.fromkeys(
         (
             "servername",
@@ -72,7 +72,7 @@ class Halves:
     key: str = field(default="", repr=False)
 
 
-class Certs(Named):
+class Certs(Named[Certificate]):
     """Repository of certificates, by host name; `hasCert` is added.
 
     Only what serves TLS, or checks one half against the other, reads the key.
@@ -80,7 +80,7 @@ class Certs(Named):
 
     def __init__(self, databases: Databases, clock: Clock, tasks: Tasks, keys: KeyRing) -> None:
         self.keys = keys
-        super().__init__(databases.main["certs"], "servername", CertNotFound, _SHOWN)
+        super().__init__(holding(databases.main["certs"], Certificate), "servername", CertNotFound, _SHOWN)
         self._clock = clock
         self._tasks = tasks
 
@@ -96,7 +96,7 @@ class Certs(Named):
         rows = self._collection.find(wanted, fields, limit=_MOST_MATCHES, max_time_ms=_READ_MS)
         now = self._clock()
 
-        def rank(row: Document) -> tuple[bool, bool, datetime]:
+        def rank(row: Certificate) -> tuple[bool, bool, datetime]:
             expires = row.get("expires")
             return not expires or expires > now, row["servername"] == name, expires or _LONG_AGO
 
@@ -114,13 +114,16 @@ class Certs(Named):
     def halves(self, servername: str) -> Halves:
         """What is stored for a normalized name."""
         fields = {"cert": 1, "ca": 1, "privateKey": 1}
-        found = self._collection.find_one({"servername": servername}, fields, max_time_ms=_READ_MS) or {}
+        found = (
+            self._collection.find_one({"servername": servername}, fields, max_time_ms=_READ_MS)
+            or Certificate()
+        )
         ca = tuple(found.get("ca") or ())
         return Halves(found.get("cert") or "", ca, found.get("privateKey") or "")
 
     def put(
-        self, servername: str, fields: Document, *, acme: bool, session: ClientSession | None = None
-    ) -> tuple[Document, bool]:
+        self, servername: str, fields: Mapping[str, Any], *, acme: bool, session: Session = None
+    ) -> tuple[Certificate, bool]:
         """Set what is given of a normalized name's entry; the entry as shown, and whether it is new.
 
         A field that is None is removed. With `acme` a task is there for the program that obtains it. It comes first,
@@ -137,10 +140,10 @@ class Certs(Named):
                     raise
 
     def _upsert(
-        self, servername: str, fields: Document, acme: bool, session: ClientSession | None
-    ) -> tuple[Document, bool]:
+        self, servername: str, fields: Mapping[str, Any], acme: bool, session: Session
+    ) -> tuple[Certificate, bool]:
         fresh = ObjectId()
-        document: Document = self._collection.find_one_and_update(  # type: ignore[assignment]
+        document: Certificate = self._collection.find_one_and_update(  # type: ignore[assignment]
             {"servername": servername},
             self._change(fields, acme, fresh),
             _SHOWN,
@@ -150,7 +153,7 @@ class Certs(Named):
         )
         return document, document["_id"] == fresh
 
-    def _change(self, fields: Document, acme: bool, fresh: ObjectId) -> Document:
+    def _change(self, fields: Mapping[str, Any], acme: bool, fresh: ObjectId) -> Change:
         now = self._clock()
         given = {name: value for name, value in fields.items() if value is not None}
         removed = [name for name, value in fields.items() if value is None]
@@ -168,11 +171,11 @@ class Certs(Named):
         """Where the private keys stand, for the rotation of the keys that encrypt them."""
         return Place("TLS keys", self._collection, ("privateKey",), self.keys)
 
-    def page(self, text: str, paging: Paging, *, in_names: bool) -> tuple[Page[Document], int]:
+    def page(self, text: str, paging: Paging, *, in_names: bool) -> tuple[Page[Certificate], int]:
         """A page by name of the entries with `text` in it, or in their other names, and how many there are."""
         return self._page(_containing(text, in_names), _SHOWN, paging)
 
-    def delete(self, cert: ObjectId, session: ClientSession | None = None) -> Document:
+    def delete(self, cert: ObjectId, session: Session = None) -> Certificate:
         """Remove an entry, and the task that waits to obtain it; what it was. Raises CertNotFound."""
         found = self._collection.find_one({"_id": cert}, _SHOWN, session=session)
         if not found:
@@ -183,7 +186,7 @@ class Certs(Named):
         return found
 
 
-def _containing(text: str, in_names: bool) -> Document:
+def _containing(text: str, in_names: bool) -> Condition:
     if not text:
         return {}
     pattern = {"$regex": literal(text)}

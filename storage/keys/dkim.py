@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import structlog
 from bson import ObjectId
 from pymongo import ReturnDocument
-from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from mail.dkim import PrivateKey, SigningKey, parse_key
@@ -15,9 +15,10 @@ from problems import DkimNotFound
 from security.dkim_keys import KeyPair
 from security.normalize import ascii_domain, normalize_domain
 from security.secrets import KeyRing
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Clock, Condition, Databases, Session, holding
 from storage.base.listing import Named, literal
 from storage.base.paging import Page, Paging
+from storage.keys.documents import DkimKey
 from storage.keys.sealed import Place
 
 log = structlog.get_logger()
@@ -29,12 +30,12 @@ _LISTED = dict.fromkeys(("domain", "selector", "description", "fingerprint", "cr
 _SHOWN = {**_LISTED, "publicKey": 1}
 
 
-class Dkim(Named):
+class Dkim(Named[DkimKey]):
     """Repository of DKIM keys, by domain. Only what signs reads the private half."""
 
     def __init__(self, databases: Databases, clock: Clock, keys: KeyRing) -> None:
         self.keys = keys
-        super().__init__(databases.main["dkim"], "domain", DkimNotFound, _SHOWN)
+        super().__init__(holding(databases.main["dkim"], DkimKey), "domain", DkimNotFound, _SHOWN)
         self._clock = clock
         self._parsed = lru_cache(_PARSED_KEYS)(self._parse)
 
@@ -63,10 +64,10 @@ class Dkim(Named):
         pair: KeyPair,
         private: str,
         description: str,
-        session: ClientSession | None = None,
+        session: Session = None,
     ) -> tuple[ObjectId, bool]:
         """Set the key of a normalized domain, `private` being its half at rest; its id, and whether it is the first."""
-        fields = {
+        fields: DkimKey = {
             "selector": selector,
             "privateKey": private,
             "publicKey": pair.public,
@@ -83,9 +84,12 @@ class Dkim(Named):
                 if session:
                     raise
 
-    def _replace(self, domain: str, fields: Document, session: ClientSession | None) -> tuple[ObjectId, bool]:
+    def _replace(self, domain: str, fields: DkimKey, session: Session) -> tuple[ObjectId, bool]:
         fresh = ObjectId()
-        change: Document = {"$set": fields, "$setOnInsert": {"_id": fresh, "created": fields["updated"]}}
+        change: dict[str, Any] = {
+            "$set": fields,
+            "$setOnInsert": {"_id": fresh, "created": fields["updated"]},
+        }
         if "description" not in fields:
             change["$unset"] = {"description": ""}
         before = self._collection.find_one_and_update(
@@ -113,12 +117,12 @@ class Dkim(Named):
         """Where the private halves stand, for the rotation of the keys that encrypt them."""
         return Place("DKIM keys", self._collection, ("privateKey",), self.keys)
 
-    def page(self, text: str, paging: Paging) -> tuple[Page[Document], int]:
+    def page(self, text: str, paging: Paging) -> tuple[Page[DkimKey], int]:
         """A page by domain of the keys with `text` in their domain, and how many there are."""
-        wanted: Document = {"domain": {"$regex": literal(text)}} if text else {}
+        wanted: Condition = {"domain": {"$regex": literal(text)}} if text else {}
         return self._page(wanted, _LISTED, paging)
 
-    def delete(self, key: ObjectId, session: ClientSession | None = None) -> Document:
+    def delete(self, key: ObjectId, session: Session = None) -> DkimKey:
         """Remove a key; what it was. Raises DkimNotFound."""
         found = self._collection.find_one_and_delete({"_id": key}, _LISTED, session=session)
         if not found:

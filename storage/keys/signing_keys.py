@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from storage.base.database import Databases, Document
+from storage.base.database import Databases, holding
+from storage.keys.documents import OwnKey
 
 
 class SigningKeys:
     """Repository of own keys by their purpose."""
 
     def __init__(self, databases: Databases) -> None:
-        self._collection = databases.main["signingkeys"]
+        self._collection = holding(databases.main["signingkeys"], OwnKey)
 
-    def find(self, purpose: str) -> Document | None:
+    def find(self, purpose: str) -> OwnKey | None:
         """`{key, certificate}` in PEM, None where none was made yet."""
         return self._collection.find_one({"_id": purpose})
 
-    def put(self, purpose: str, key: bytes, certificate: bytes, instead_of: Document | None) -> Document:
+    def put(self, purpose: str, key: bytes, certificate: bytes, instead_of: OwnKey | None) -> OwnKey:
         """Keep a new key in place of the one that was found; the first caller's stays if there are several."""
         seen = instead_of["certificate"] if instead_of else None
         fresh = {"key": key, "certificate": certificate}

@@ -14,7 +14,7 @@ from datetime import datetime
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from storage.base.database import Clock, Databases, Document, Session
+from storage.base.database import Clock, Databases, Document, Session, Stages
 from storage.mailboxes.documents import Mailbox
 from storage.mailboxes.retention import milliseconds
 
@@ -59,7 +59,7 @@ class MailboxCounts:
 
     def sizes(self, mailboxes: Iterable[ObjectId]) -> dict[ObjectId, int]:
         """Bytes of the messages of each mailbox, read from an index."""
-        pipeline: list[Document] = [
+        pipeline: Stages = [
             {"$match": {"mailbox": {"$in": list(mailboxes)}}},
             {"$group": {"_id": "$mailbox", "size": {"$sum": "$size"}}},
         ]
@@ -79,7 +79,7 @@ def _follows(mailbox: Mailbox) -> bool:
     return "since" in counted and counted.get("modseq") == mailbox["modifyIndex"]
 
 
-def _counting(mailboxes: list[ObjectId]) -> list[Document]:
+def _counting(mailboxes: list[ObjectId]) -> Stages:
     """The pipeline that counts the messages of mailboxes, `total` and `unseen`."""
     return [
         {"$match": {"mailbox": {"$in": mailboxes}}},

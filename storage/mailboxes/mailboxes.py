@@ -12,7 +12,16 @@ from pymongo.errors import DuplicateKeyError
 
 from problems import MailboxExists, MailboxNotFound, MailboxProtected, Problem
 from storage.accounts.filters import Filters
-from storage.base.database import Clock, Databases, Document, Session, delete_rows_of, holding
+from storage.base.database import (
+    Change,
+    Clock,
+    Condition,
+    Databases,
+    Document,
+    Session,
+    delete_rows_of,
+    holding,
+)
 from storage.events.documents import JournalEntry
 from storage.events.events import Events
 from storage.events.journal import Journal
@@ -77,7 +86,7 @@ class Mailboxes:
         """The mailbox with a special use such as `\\Sent`. Raises MailboxNotFound."""
         return self._one({"user": user, "specialUse": use})
 
-    def _one(self, wanted: Document) -> Mailbox:
+    def _one(self, wanted: Condition) -> Mailbox:
         found = self._collection.find_one(wanted, max_time_ms=_READ_MS)
         if not found:
             raise MailboxNotFound
@@ -145,7 +154,7 @@ class Mailboxes:
             mailbox["user"], lambda session: self._change(mailbox, changes, session)
         )
 
-    def _change(self, mailbox: Mailbox, changes: Document, session: Session) -> int | None:
+    def _change(self, mailbox: Mailbox, changes: Change, session: Session) -> int | None:
         change: Document = {"$set": changes}
         if dates := changes_retention(mailbox, changes):
             change["$inc"] = {"retentionCounter": 1}
@@ -158,7 +167,7 @@ class Mailboxes:
             self._events.emit("mailbox.renamed", user=user, session=session, **about)
         return int(after["retentionCounter"]) if dates else None
 
-    def _write(self, mailbox: Mailbox, change: Document, session: Session) -> Mailbox:
+    def _write(self, mailbox: Mailbox, change: Change, session: Session) -> Mailbox:
         wanted = {"_id": mailbox["_id"], "user": mailbox["user"]}
         shown = {"modifyIndex": 1, "retentionCounter": 1}
         try:

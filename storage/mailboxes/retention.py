@@ -8,9 +8,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo.client_session import ClientSession
-
-from storage.base.database import Clock, Document, Transactions
+from storage.base.database import (
+    Clock,
+    Document,
+    Session,
+    Transactions,
+)
 from storage.base.tasks import Tasks
 from storage.mailboxes.documents import Mailbox, MailboxSettings
 from storage.mailboxes.mailboxes import Mailboxes, changes_retention
@@ -62,7 +65,7 @@ class RetentionChanges:
         """
         next_counter = (mailbox.get("retentionCounter") or 0) + 1
 
-        def steps(session: ClientSession | None) -> None:
+        def steps(session: Session) -> None:
             if session is None and changes_retention(mailbox, fields):
                 self._ask(mailbox, next_counter, self._clock() + _AFTER_A_CRASH, None)
             if counter := self._mailboxes.update(mailbox, path, fields, session):
@@ -70,9 +73,7 @@ class RetentionChanges:
 
         self._transactions.run(steps)
 
-    def _ask(
-        self, mailbox: Mailbox, counter: int, due: datetime | None, session: ClientSession | None
-    ) -> None:
+    def _ask(self, mailbox: Mailbox, counter: int, due: datetime | None, session: Session) -> None:
         """There is one task for a mailbox, under the mailbox's own id."""
         match = {"user": mailbox["user"], "mailbox": mailbox["_id"]}
         self._tasks.renew(TASK, match, {"retentionCounter": counter}, mailbox["_id"], due, session)

@@ -13,6 +13,7 @@ from security.secrets import KeyRing, KeyRings, SecretUnreadable
 from storage.base.database import utc_now
 from storage.base.paging import Paging
 from storage.keys.certs import Certs, Match
+from storage.keys.documents import Certificate
 from storage.store import Store
 from tests.storage.conftest import together
 from tests.storage.plans import examined, indexes, plans
@@ -134,7 +135,7 @@ def opened(certs: Certs, match: Match) -> str:
 def test_one_entry_a_name_whoever_comes_together(store: Store, lone_store: Store, kind: str) -> None:
     one = store if kind == "replica set" else lone_store
 
-    def put(number: int) -> tuple[dict[str, Any], bool]:
+    def put(number: int) -> tuple[Certificate, bool]:
         fields = {"cert": str(number)}
         return one.transactions.run(lambda session: one.certs.put(HOST, fields, acme=True, session=session))
 
