@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from bson import ObjectId
 
-from jobs.progress import Progress, Stopped
+from jobs.progress import Progress, Stopped, TaskData
 from storage.audits.copying import PLACES, AuditImport, AuditOver, next_after
 from storage.base.database import Document
 from storage.base.tasks import LeaseLost
 from storage.store import Store
 
 
-def copy_existing(store: Store, data: Document, progress: Progress) -> None:
+def copy_existing(store: Store, data: TaskData, progress: Progress) -> None:
     """Step by step; what is copied is not copied again. Ends quietly when the audit is over."""
     audit = store.audits.running(ObjectId(data["audit"]))
     if not audit:

@@ -1,4 +1,4 @@
-"""A turn at periodic work: one process at a time has it, for a while."""
+"""Leader election for periodic work: the process that holds the lease does it, one at a time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _HELD = timedelta(minutes=18)
 _BUDGET_SECONDS = 12 * 60
 
 
-class Turn:
-    """The turn of the process that got the lock."""
+class LeaderLease:
+    """The lease of the process that was elected leader for a piece of work."""
 
     def __init__(self, leases: Leases, name: str, owner: str, stopping: Callable[[], bool]) -> None:
         self._leases = leases
@@ -23,32 +23,32 @@ class Turn:
         self._stopping = stopping
         self._until = time.monotonic() + _BUDGET_SECONDS
 
-    def goes_on(self) -> bool:
-        """Asked before each batch: who lost the lock must not go on beside the next one."""
+    def renew(self) -> bool:
+        """Renew the lease before each batch; return whether to go on. Who lost it must stop, for another may lead."""
         if self._stopping() or time.monotonic() > self._until:
             return False
         return self._leases.renew(self._name, self._owner, _HELD)
 
 
 @contextmanager
-def turn(leases: Leases, name: str, stopping: Callable[[], bool]) -> Iterator[Turn | None]:
-    """Take a turn at what `name` stands for; None where another process has it."""
+def leader_lease(leases: Leases, name: str, stopping: Callable[[], bool]) -> Iterator[LeaderLease | None]:
+    """Hold the lease of a piece of work; None where another process is its leader."""
     owner = leases.take(name, _HELD)
     if not owner:
         yield None
         return
     try:
-        yield Turn(leases, name, owner, stopping)
+        yield LeaderLease(leases, name, owner, stopping)
     finally:
         leases.release(name, owner)
 
 
-def in_batches(
+def run_in_batches(
     leases: Leases, name: str, batch: Callable[[], int], stopping: Callable[[], bool] = lambda: False
 ) -> int:
-    """Do a batch after the other until one does nothing or the turn is over; how much all of them did."""
+    """Run batch after batch until one does nothing or the lease is over; return the sum of what they did."""
     done = 0
-    with turn(leases, name, stopping) as mine:
-        while mine and mine.goes_on() and (some := batch()):
+    with leader_lease(leases, name, stopping) as lease:
+        while lease and lease.renew() and (some := batch()):
             done += some
     return done

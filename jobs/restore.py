@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bson import ObjectId
 
-from jobs.progress import Progress
+from jobs.progress import Progress, Resume, TaskData
 from problems import MailboxExists, MailboxNotFound, MailboxProtected
-from storage.base.database import Document
 from storage.messages.archive import Position
 from storage.store import Store
 
@@ -14,7 +13,7 @@ _AT_ONCE = 50
 _RESTORED = {"et": "Taastatud"}
 
 
-def restore_deleted(store: Store, data: Document, progress: Progress) -> None:
+def restore_deleted(store: Store, data: TaskData, progress: Progress) -> None:
     """Batch by batch, in the order of deletion; what cannot be restored stays in the archive and is passed over.
 
     All goes into the mailbox of the day that the job began on, however often it is taken up again.
@@ -32,7 +31,7 @@ def restore_deleted(store: Store, data: Document, progress: Progress) -> None:
         progress.step(dict(state), state["done"])
 
 
-def _position(state: Document) -> Position | None:
+def _position(state: Resume) -> Position | None:
     return (state["after"][0], state["after"][1]) if state["after"] else None
 
 

@@ -9,11 +9,13 @@ from typing import TypeVar
 
 import structlog
 
-from jobs.progress import Progress, Stopped
-from jobs.queue_leftovers import sweep_queue
-from jobs.registry import JOBS, Job
-from jobs.search_tokens import fill_tokens
-from jobs.sweep import Sweep
+from jobs.accounts import delete_user, recount_all
+from jobs.audit import copy_existing
+from jobs.mailboxes import clear_mailbox, date_by_retention
+from jobs.progress import Progress, Stopped, TaskData
+from jobs.restore import restore_deleted
+from jobs.search_apply import apply_to_found
+from jobs.sweep import Sweep, fill_search_tokens, sweep_queue
 from storage.base.tasks import LeaseLost, Task
 from storage.store import Store
 
@@ -22,8 +24,21 @@ Result = TypeVar("Result")
 log = structlog.get_logger()
 
 _PAUSE_SECONDS = 2.0
-_FIRST_TURN_SECONDS, _TURN_SECONDS = 60.0, 15 * 60.0
+_FIRST_PERIOD_SECONDS, _PERIOD_SECONDS = 60.0, 15 * 60.0
 _ERROR_LENGTH = 500
+
+Job = Callable[[Store, TaskData, Progress], None]
+
+JOBS: Mapping[str, Job] = {
+    "audit": copy_existing,
+    "clear-folder": clear_mailbox,
+    "mailbox-retention": date_by_retention,
+    "quota": recount_all,
+    "restore": restore_deleted,
+    "search-apply": apply_to_found,
+    "user-delete": delete_user,
+}
+"""Which function does which kind of task. Kinds that are not here are left to WildDuck's runners."""
 
 
 def ignore(kind: str, result: str, seconds: float) -> None:
@@ -49,7 +64,7 @@ class Runner:
         self._on_end = on_end
         self._stop = threading.Event()
         self._sweeps = sweeps
-        loops = [*[self._work] * threads, self._take_turns]
+        loops = [*[self._work] * threads, self._run_periodic_work]
         self._threads = [threading.Thread(target=loop, name=f"job-{n}") for n, loop in enumerate(loops)]
 
     def start(self) -> None:
@@ -67,7 +82,7 @@ class Runner:
             thread.join()
 
     def run_one(self) -> bool:
-        """Run the task that has been due the longest; whether there was one."""
+        """Run the task that has been due the longest; return whether there was one."""
         task = self._store.tasks.claim(self._jobs.keys())
         if task:
             started = time.monotonic()
@@ -106,16 +121,16 @@ class Runner:
             if not self._guarded(self.run_one):
                 self._stop.wait(self._pause)
 
-    def _take_turns(self) -> None:
-        wait = _FIRST_TURN_SECONDS
+    def _run_periodic_work(self) -> None:
+        wait = _FIRST_PERIOD_SECONDS
         while not self._stop.wait(wait):
             if self._sweeps:
                 self._sweep()
             if left := self._guarded(lambda: sweep_queue(self._store, self._stop.is_set)):
                 log.info("unfinished messages were removed from the queue", messages=left)
-            if filled := self._guarded(lambda: fill_tokens(self._store, self._stop.is_set)):
+            if filled := self._guarded(lambda: fill_search_tokens(self._store, self._stop.is_set)):
                 log.info("messages got search tokens", messages=filled)
-            wait = _TURN_SECONDS
+            wait = _PERIOD_SECONDS
 
     def _sweep(self) -> None:
         gone = self._guarded(Sweep(self._store, self._stop.is_set).run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from bson import ObjectId
 
-from jobs.progress import Progress
+from jobs.progress import Progress, TaskData
 from problems import Problem
 from storage.base.database import Document
 from storage.messages.uid_set import UidSet
@@ -18,7 +18,7 @@ _AT_ONCE = 100
 _IDS = ("mailbox", "thread")
 
 
-def apply_to_found(store: Store, data: Document, progress: Progress) -> None:
+def apply_to_found(store: Store, data: TaskData, progress: Progress) -> None:
     """Go up the ids of what was there at the beginning; they stay in a move, so nothing is met twice."""
     user = ObjectId(data["user"])
     fields = {name: ObjectId(value) if name in _IDS and value else value for name, value in data.items()}
@@ -32,8 +32,8 @@ def apply_to_found(store: Store, data: Document, progress: Progress) -> None:
         progress.step(dict(state), state["done"])
 
 
-def _apply(store: Store, user: ObjectId, row: Document, action: Document) -> bool:
-    """Whether it could be done; a message that is gone or elsewhere meanwhile keeps none of the others."""
+def _apply(store: Store, user: ObjectId, row: Document, action: TaskData) -> bool:
+    """Return whether it could be done; a message that was removed or moved meanwhile does not hold up the others."""
     mailbox, uids = row["mailbox"], UidSet((row["uid"],))
     changes = {name: action[name] for name in ("seen", "flagged") if action.get(name) is not None}
     target = ObjectId(action["moveTo"]) if action.get("moveTo") else mailbox

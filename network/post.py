@@ -1,6 +1,6 @@
-"""A POST to a URL that a stranger chose.
+"""A POST to a URL that a stranger chose, guarded against SSRF (`network.ssrf_guard`).
 
-The address that is connected to is the very one that was looked at: a name that resolves to another address a moment
+The address that is connected to is the very one that was checked: a name that resolves to another address a moment
 later gains nothing. Redirects are not followed, settings for proxies are not read, and nothing outlasts the deadline,
 however slowly the other side sends. The last is why no library does it: theirs bound each read, and keep the socket
 to themselves until the answer has begun.
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from network.addresses import Find, public_addresses
+from network.ssrf_guard import Find, public_addresses
 
 _CONNECT_SECONDS, _TOTAL_SECONDS = 10.0, 30.0
 _PORTS = {"http": 80, "https": 443}

@@ -16,8 +16,8 @@ from itertools import groupby
 import idna
 
 from delivery.relay.replies import permanent, temporary
-from network.addresses import addresses_of
 from network.dns import Dns, DnsFault
+from network.ssrf_guard import addresses_of
 from security.targets import is_public
 
 Resolve = Callable[[str], list[str]]

@@ -10,8 +10,8 @@ import structlog
 
 from jobs.runner import Runner, ignore
 from jobs.webhooks.loop import Webhooks
-from network.addresses import addresses_of, public_addresses
 from network.post import Poster
+from network.ssrf_guard import addresses_of, public_addresses
 from server.processes.store import open_part
 from server.settings.table import Settings
 from storage.store import Store

@@ -158,14 +158,14 @@ def test_a_job_that_dies_after_any_step_is_carried_to_the_end(
     client: Any, store: Store, ada: str, mongo: MongoClient[dict[str, Any]], kind: str
 ) -> None:
     """The process dies after each write to the database in turn, until the job gets through."""
-    from jobs import user_delete
+    from jobs import accounts as jobs_of_accounts
 
     furnish(client, store, ada)
     moment = datetime.now(UTC)
     working = Store(mongo, store.databases.names, lambda: moment)
     working.transactions.available = kind == "replica set"
     client.delete(f"/users/{ada}")
-    crashes, whole = 0, user_delete._remove
+    crashes, whole = 0, jobs_of_accounts._remove
 
     class Crash(BaseException):
         pass
@@ -179,7 +179,7 @@ def test_a_job_that_dies_after_any_step_is_carried_to_the_end(
                 raise Crash
         return removed
 
-    user_delete._remove = dying  # type: ignore[assignment]
+    jobs_of_accounts._remove = dying  # type: ignore[assignment]
     try:
         for _ in range(20):
             moment += timedelta(minutes=11)
@@ -189,7 +189,7 @@ def test_a_job_that_dies_after_any_step_is_carried_to_the_end(
             except Crash:
                 assert client.post(f"/users/{ada}/restore").json["code"] == "DeleteInProgress"
     finally:
-        user_delete._remove = whole
+        jobs_of_accounts._remove = whole
     assert crashes >= 8
     assert everything(store).keys() == {"messages", "archived", "attachments.files", "attachments.chunks"}
 

@@ -10,8 +10,8 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from jobs import mailbox_retention
-from jobs.progress import Progress
+from jobs import mailboxes
+from jobs.progress import Progress, TaskData
 from jobs.runner import Runner
 from storage.base.database import DatabaseNames
 from storage.base.tasks import LEASE
@@ -139,8 +139,8 @@ def test_a_change_between_the_last_look_and_the_end_is_not_lost(
 ) -> None:
     change(each_store, user, HOUR)
 
-    def late(store: Store, data: dict[str, Any], progress: Progress) -> None:
-        mailbox_retention.date_anew(store, data, progress)
+    def late(store: Store, data: TaskData, progress: Progress) -> None:
+        mailboxes.date_by_retention(store, data, progress)
         clock.move(seconds=1)
         change(store, user, 2 * HOUR)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from jobs.progress import Progress
+from jobs.progress import Progress, TaskData
 from jobs.runner import Runner
 from storage.base.tasks import LEASE
 from storage.messages.intake import NewMessage
@@ -25,7 +25,7 @@ def counting(upto: int, seen: list[int], crash_at: int = -1) -> Any:
     """A job that counts; it dies once, after the step `crash_at` was done and before that was noted."""
     crashes = [crash_at]
 
-    def job(store: Store, data: dict[str, Any], progress: Progress) -> None:
+    def job(store: Store, data: TaskData, progress: Progress) -> None:
         for number in range(progress.resume.get("next", 0), upto):
             seen.append(number)
             if number in crashes:
@@ -57,7 +57,7 @@ def test_a_crashed_job_is_continued_once_its_lease_is_over(store: Store, clock: 
 def test_a_job_that_raises_is_tried_again_from_its_last_step(store: Store, clock: HandClock) -> None:
     seen: list[int] = []
 
-    def job(store: Store, data: dict[str, Any], progress: Progress) -> None:
+    def job(store: Store, data: TaskData, progress: Progress) -> None:
         seen.append(progress.resume.get("next", 0))
         if len(seen) == 1:
             progress.step({"next": 7})
@@ -76,7 +76,7 @@ def test_a_job_that_raises_is_tried_again_from_its_last_step(store: Store, clock
 def test_a_runner_that_lost_its_lease_stops(store: Store, clock: HandClock) -> None:
     seen: list[int] = []
 
-    def slow(store: Store, data: dict[str, Any], progress: Progress) -> None:
+    def slow(store: Store, data: TaskData, progress: Progress) -> None:
         clock.now += LEASE
         assert Runner(store, {"quota": counting(2, seen)}).run_one(), "taken over"
         progress.step({"next": 1})
@@ -91,7 +91,7 @@ def test_a_runner_that_lost_its_lease_stops(store: Store, clock: HandClock) -> N
 def test_a_stopped_runner_gives_its_job_back(store: Store) -> None:
     began = threading.Event()
 
-    def endless(store: Store, data: dict[str, Any], progress: Progress) -> None:
+    def endless(store: Store, data: TaskData, progress: Progress) -> None:
         number = progress.resume.get("next", 0)
         while True:
             number += 1
@@ -114,7 +114,7 @@ def test_no_job_runs_twice_at_once(store: Store) -> None:
     """Four runners of two threads each; a job notes who is in it."""
     lock, inside, overlaps, done = threading.Lock(), set[Any](), list[Any](), list[Any]()
 
-    def job(store: Store, data: dict[str, Any], progress: Progress) -> None:
+    def job(store: Store, data: TaskData, progress: Progress) -> None:
         with lock:
             overlaps.extend(inside & {data["n"]})
             inside.add(data["n"])
@@ -165,9 +165,9 @@ def test_a_loop_outlives_a_database_that_is_away(store: Store, monkeypatch: pyte
 def test_all_quotas_are_put_right_and_a_crash_costs_nothing(
     store: Store, make_user: Make, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jobs import quota
+    from jobs import accounts as jobs_of_accounts
 
-    monkeypatch.setattr(quota, "_USERS_AT_ONCE", 2)
+    monkeypatch.setattr(jobs_of_accounts, "_USERS_AT_ONCE", 2)
     users = [make_user(f"user{number}") for number in range(5)]
     accounts = store.databases.users["users"]
     for number, user in enumerate(users):

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from network.addresses import Find, addresses_of, public_addresses
 from network.post import Poster, PostFailed
+from network.ssrf_guard import Find, addresses_of, public_addresses
 from tests.authority import ROOT, issue
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

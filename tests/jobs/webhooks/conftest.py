@@ -14,8 +14,8 @@ import pytest
 from bson import ObjectId
 
 from jobs.webhooks.delivery import Delivery
-from network.addresses import addresses_of
 from network.post import Poster
+from network.ssrf_guard import addresses_of
 from storage.store import Store
 from tests.rows import Row
 

@@ -13,8 +13,8 @@ from bson import ObjectId
 from jobs.runner import Runner
 from jobs.webhooks.attempt import KEPT_TRYING, LONGEST_WAIT, Outcome, pause, result_of
 from jobs.webhooks.delivery import Delivery
-from network.addresses import addresses_of
 from network.post import Poster, PostFailed
+from network.ssrf_guard import addresses_of
 from security.webhooks import hook_secret
 from storage.events.webhook_queue import LEASE
 from storage.store import Store

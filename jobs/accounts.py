@@ -1,4 +1,4 @@
-"""`user-delete`: what a deleted account leaves goes, in steps that can be repeated."""
+"""`user-delete` removes what a deleted account leaves; `quota` recounts what every account uses."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from datetime import timedelta
 
 from bson import ObjectId
 
-from jobs.progress import Progress
+from jobs.progress import Progress, TaskData
 from jobs.webhooks.delivery import end_hooks_of
-from storage.base.database import Document
 from storage.mailboxes.retention import milliseconds
 from storage.store import Store
 
 _AT_ONCE = 500
 _FILES_AT_ONCE = 20
+_USERS_AT_ONCE = 100
 _KEPT = timedelta(days=14)
-_TOLD = ("mailboxes", "asps", "filters", "autoreplies", "addressregister", "messages")
+_REPORTED = ("mailboxes", "asps", "filters", "autoreplies", "addressregister", "messages")
 
 
-def delete_user(store: Store, data: Document, progress: Progress) -> None:
+def delete_user(store: Store, data: TaskData, progress: Progress) -> None:
     """Remove what belongs to an account; its messages are left to the expiry job, which gives attachments back.
 
     An account that is there again was restored: then nothing is touched. The entry of the deleted account goes
@@ -38,8 +38,8 @@ def delete_user(store: Store, data: Document, progress: Progress) -> None:
             progress.step({"step": number, "gone": gone}, number, len(steps))
         progress.step({"step": number + 1, "gone": gone}, number + 1, len(steps))
     store.tokens.clear(user)
-    told = {kind: {"deleted": gone.get(kind, 0)} for kind in _TOLD}
-    store.deleted_users.remove(user, {**told, "task": progress.task})
+    removed = {kind: {"deleted": gone.get(kind, 0)} for kind in _REPORTED}
+    store.deleted_users.remove(user, {**removed, "task": progress.task})
     end_hooks_of(store, user)
 
 
@@ -52,3 +52,13 @@ def _remove(store: Store, kind: str, user: ObjectId) -> int:
     if kind in special:
         return special[kind]()
     return store.belongings.delete_some(kind, user, _AT_ONCE)
+
+
+def recount_all(store: Store, data: TaskData, progress: Progress) -> None:
+    """Go through the accounts by id, some at a time."""
+    after, done = progress.resume.get("after"), progress.resume.get("done", 0)
+    while users := store.quota.page(after, _USERS_AT_ONCE):
+        store.quota.recount(users)
+        after, done = users[-1], done + len(users)
+        total = max(store.quota.count_users(), done)
+        progress.step({"after": after, "done": done}, done, total)

@@ -1,16 +1,30 @@
-"""`clear-folder`: all messages of a mailbox go, the newest first."""
+"""`clear-folder` removes all messages of a mailbox; `mailbox-retention` dates them anew after its retention changed."""
 
 from __future__ import annotations
 
 from bson import ObjectId
 
-from jobs.progress import Progress
+from jobs.progress import Progress, TaskData
 from problems import MailboxNotFound
-from storage.base.database import Document
 from storage.store import Store
 
 
-def clear_mailbox(store: Store, data: Document, progress: Progress) -> None:
+def date_by_retention(store: Store, data: TaskData, progress: Progress) -> None:
+    """Go up the UIDs, each batch by what the mailbox says then; from the start where that has changed meanwhile.
+
+    Ends quietly when the mailbox is gone.
+    """
+    user, mailbox = ObjectId(data["user"]), ObjectId(data["mailbox"])
+    while setting := store.mailboxes.retention(user, mailbox):
+        counter, retention = setting
+        resume = progress.resume if progress.resume.get("counter") == counter else {}
+        last = store.expiry.date_by_retention(mailbox, resume.get("after", 0), retention)
+        if not last:
+            return
+        progress.step({"counter": counter, "after": last})
+
+
+def clear_mailbox(store: Store, data: TaskData, progress: Progress) -> None:
     """Batch by batch down the UIDs, from where the last one ended. Ends quietly when the mailbox is gone."""
     user, mailbox = ObjectId(data["user"]), ObjectId(data["mailbox"])
     skip_archive = bool(data.get("skipArchive"))

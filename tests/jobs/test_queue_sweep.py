@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.queue_leftovers import LOCK, sweep_queue
+from jobs.sweep import QUEUE_LOCK, sweep_queue
 from storage.base.chunks import CHUNK_SIZE
 from storage.queue.outbound_queue import Delivery, new_queue_id
 from storage.store import Store
@@ -56,7 +56,7 @@ def test_leftovers_of_a_day_go(store: Store, clock: HandClock) -> None:
 
 
 def test_more_of_them_than_one_batch(store: Store, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.queue_leftovers._AT_ONCE", 2)
+    monkeypatch.setattr("jobs.sweep._QUEUED_AT_ONCE", 2)
     for _ in range(5):
         broken_off(store)
     clock.move(days=2)
@@ -67,8 +67,8 @@ def test_more_of_them_than_one_batch(store: Store, clock: HandClock, monkeypatch
 def test_one_process_at_a_time(store: Store, clock: HandClock) -> None:
     broken_off(store)
     clock.move(days=2)
-    held = store.leases.take(LOCK, timedelta(minutes=1))
+    held = store.leases.take(QUEUE_LOCK, timedelta(minutes=1))
     assert held
     assert sweep_queue(store) == 0
-    store.leases.release(LOCK, held)
+    store.leases.release(QUEUE_LOCK, held)
     assert sweep_queue(store) == 1

@@ -1,4 +1,7 @@
-"""Names → addresses that may be connected to."""
+"""SSRF guard: which addresses may be connected to for a URL or host that a stranger chose.
+
+Callers connect to the very addresses that were checked, so that a name cannot resolve to a private one afterwards.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ Find = Callable[[str], Sequence[str]]
 
 
 def addresses_of(host: str) -> list[str]:
-    """The addresses of a host as this machine knows it, by hosts file and DNS. Raises OSError."""
+    """Return the addresses of a host as this machine knows it, by hosts file and DNS. Raises OSError."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def public_addresses(host: str, find: Find = addresses_of) -> list[str]:
-    """Those that are not of this machine or of a private network. Raises OSError, also where there is none."""
+    """Return the addresses that are not of this machine or a private network. Raises OSError, also if there is none."""
     found = list(filter(is_public, find(host)))
     if not found:
         raise PermissionError(f"{host} has no public address, and nothing is sent to a private one")
