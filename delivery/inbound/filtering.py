@@ -175,7 +175,7 @@ def decide(
             spam_is_later=by > named_by,
         ),
         mailbox=mailbox or None,
-        targets=tuple(_united(matching)),
+        targets=tuple(each_once(_targets(matching))),
     )
 
 
@@ -205,13 +205,16 @@ def _place(
     return Place.JUNK if spam else Place.INBOX
 
 
-def _united(matching: Sequence[Filter]) -> Iterable[Target]:
-    """Each target once, in the order of the filters."""
-    targets: dict[str, Target] = {}
-    for found in matching:
-        for target in (found.get("action") or {}).get("targets") or ():
-            targets.setdefault(same_target(target["value"]), target)
-    return targets.values()
+def _targets(matching: Sequence[Filter]) -> Iterable[Target]:
+    return (target for row in matching for target in (row.get("action") or {}).get("targets") or ())
+
+
+def each_once(targets: Iterable[Target]) -> list[Target]:
+    """Each target once, in the order given; several spellings of one address are one target."""
+    unique: dict[str, Target] = {}
+    for target in targets:
+        unique.setdefault(same_target(target["value"]), target)
+    return list(unique.values())
 
 
 def plain(text: str) -> str:

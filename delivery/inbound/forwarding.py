@@ -12,20 +12,19 @@ import orjson
 from bson import ObjectId
 
 from delivery.inbound.arrival import Arrival
+from delivery.inbound.filtering import each_once
 from delivery.inbound.recipients import Recipient
 from delivery.inbound.replies import FORWARD_LIMIT, FORWARD_LOOP, Refused
 from delivery.sending.enqueue import Queued, Submission, deliveries_to, enqueueing
-from delivery.sending.policy import counted_forwards
+from delivery.sending.policy import MOST_HOPS, counted_forwards
 from mail.compose import ascii_address
 from problems import RateLimited
 from security.encryption import encrypt_for_owner, has_key
-from security.targets import same_target
 from storage.addresses.documents import Owner, Target
 from storage.addresses.targets import own_targets
 from storage.queue.outbound_queue import Delivery
 from storage.store import Store
 
-_MOST_HOPS = 30
 _SEEN = "X-WildDuck-Seen"
 _SALT_DIGITS = 12
 _MOST_SIGNATURES = 100
@@ -36,10 +35,7 @@ Fact = Mapping[str, object]
 
 def united_targets(store: Store, user: ObjectId, *groups: Sequence[Target]) -> list[Target]:
     """Each target once, without those that would come back to the account."""
-    found: dict[str, Target] = {}
-    for target in (target for group in groups for target in group):
-        found.setdefault(same_target(target["value"]), target)
-    targets = list(found.values())
+    targets = each_once(target for group in groups for target in group)
     back = set(own_targets(store.addresses, user, [t["value"] for t in targets])) if targets else set()
     return [target for place, target in enumerate(targets) if place not in back]
 
@@ -91,7 +87,7 @@ class Forwarding:
         """The field that says that the message was sent to these targets. Raises Refused where it says so already."""
         text = orjson.dumps(facts)
         earlier = arrival.values(_SEEN.lower())[:_MOST_SIGNATURES]
-        if arrival.hops >= _MOST_HOPS or any(self._is_ours(signature.strip(), text) for signature in earlier):
+        if arrival.hops >= MOST_HOPS or any(self._is_ours(signature.strip(), text) for signature in earlier):
             raise Refused(FORWARD_LOOP)
         salt = secrets.token_hex(_SALT_DIGITS // 2)
         return f"{_SEEN}: {salt}{self._digest(salt, text)}\r\n".encode()

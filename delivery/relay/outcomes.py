@@ -16,7 +16,7 @@ from delivery.relay.replies import Reply
 from delivery.relay.schedule import Schedule, pauses
 from delivery.sending.enqueue import enqueueing
 from problems import summary
-from storage.base.database import DatabaseError
+from storage.base.database import DatabaseError, Session
 from storage.queue.claims import Entry, QueueClaims
 from storage.queue.documents import QueueEnvelope
 from storage.store import Store
@@ -136,9 +136,9 @@ class Outcomes:
         """The recipient leaves the queue as the report enters it."""
         with enqueueing(self._store, report) as queued:
 
-            def steps(session: object) -> None:
+            def steps(session: Session) -> None:
                 queued.release(session)
-                if not self._store.queue_claims.finish(entry, self._lease.owner, session):  # type: ignore[arg-type]
+                if not self._store.queue_claims.finish(entry, self._lease.owner, session):
                     raise ClaimLost
 
             self._store.transactions.run(steps)

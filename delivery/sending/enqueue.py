@@ -22,7 +22,7 @@ from mail.headers import flat_addresses, read_date
 from mail.mime_tree import header_fields, header_lines, parsed_header
 from mail.rewrite import split, without
 from storage.addresses.documents import Owner, Target
-from storage.base.database import may_be_committed
+from storage.base.database import Session, may_be_committed
 from storage.queue.documents import EntryOptions, ParsedEnvelope, QueueEnvelope, RelayLogin, relay_fields
 from storage.queue.outbound_queue import Delivery, new_queue_id, relay_options
 from storage.store import Store
@@ -85,7 +85,7 @@ class Queued:
         self._send_at = send_at
         self._is_out = False
 
-    def release(self, session: Any = None) -> None:
+    def release(self, session: Session = None) -> None:
         """Send it: within the transaction of `session`, where the server has transactions.
 
         Without one a second call does nothing, so that whoever cannot go on may send it all the same.

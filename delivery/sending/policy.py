@@ -19,6 +19,8 @@ from storage.store import Store
 
 _MOST_AUTHORS = 10  # each is looked up
 _LONGEST_FROM = 4096  # of a field beyond all measure, not all is read
+MOST_HOPS = 30
+"""A message that came through as many servers is in a loop: it is not forwarded."""
 _LATEST = timedelta(days=3 * 365)
 
 

@@ -25,7 +25,7 @@ from delivery.sending.compose import (
     referred,
 )
 from delivery.sending.enqueue import Submission, enqueueing
-from delivery.sending.policy import counted_forwards, counted_recipients, sending_time
+from delivery.sending.policy import MOST_HOPS, counted_forwards, counted_recipients, sending_time
 from problems import MailLoop, NoRecipients, NotFound, OverQuota
 from storage.accounts.documents import User
 from storage.base.database import Document, Session
@@ -38,7 +38,6 @@ from storage.store import Store
 log = structlog.get_logger()
 
 _FLAGS_OF = {"reply": ["\\Answered"], "replyAll": ["\\Answered"], "forward": ["\\Answered", "$Forwarded"]}
-_MOST_HOPS = 30
 _LOCAL = "127.0.0.1"
 
 
@@ -111,7 +110,7 @@ class Outbox:
         """Send a stored message on as it came, and return its queue id. Raises MailLoop and RateLimited."""
         store, meta = self._store, message.get("meta") or {}
         raw = b"".join(store.messages.source(message))
-        if _hops(message) >= _MOST_HOPS:
+        if _hops(message) >= MOST_HOPS:
             raise MailLoop
         submission = Submission(
             user=account,
