@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal, TypedDict
 
 from mail.attachment import Buffer, decode, decode_exactly
 from mail.charsets import decode as decode_charset
@@ -50,13 +50,36 @@ class Body:
     line_length: int | None
 
 
+class AttachmentInfo(TypedDict):
+    """An attachment as a stored message lists it."""
+
+    id: str  # `ATT00001`
+    filename: str
+    contentType: str
+    disposition: str | Literal[False]  # False without a Content-Disposition
+    transferEncoding: str
+    cid: str | None  # the Content-ID
+    related: bool  # within a multipart/related, so a picture of the text
+    sizeKb: int  # decoded
+    size: int  # encoded, in bytes
+
+
+class TextFields(TypedDict, total=False):
+    """The text of a message as it is stored; empty fields are left out."""
+
+    text: str  # what the text index reads
+    textFooter: str  # what follows it
+    html: list[str]
+    intro: str  # the first words, for listings
+
+
 @dataclass(slots=True)
 class Content:
     """What `extract` finds."""
 
     text: str = ""
     html: list[str] = field(default_factory=list)
-    attachments: list[dict[str, Any]] = field(default_factory=list)
+    attachments: list[AttachmentInfo] = field(default_factory=list)
     bodies: list[Body] = field(default_factory=list)
 
 
@@ -138,7 +161,7 @@ class _Walk:
 
     def _read_text(self, node: Node, kind: str, alternative: bool) -> None:
         params = node["parsedHeader"]["content-type"]["params"]
-        encoded = bytes(node["body"][:_MOST_READ])
+        encoded = bytes((node["body"] or b"")[:_MOST_READ])
         text = decode_charset(decode(encoded, encoding_of(node)), str(params.get("charset", "")))
         text = text.replace("\0", "\ufffd")
         if str(params.get("format", "")).lower() == "flowed":
@@ -153,7 +176,9 @@ class _Walk:
             self.html.append(text_to_html(text[:_MOST_HTML]))
 
     def _move_out(self, node: Node, kind: str) -> Body:
-        body = stored_apart(f"ATT{len(self.content.bodies) + 1:05d}", node["body"], kind, encoding_of(node))
+        body = stored_apart(
+            f"ATT{len(self.content.bodies) + 1:05d}", node["body"] or b"", kind, encoding_of(node)
+        )
         self.content.bodies.append(body)
         node["body"] = False
         node["attachmentId"] = body.id
@@ -175,7 +200,7 @@ def encoding_of(node: Node) -> str:
     return str(node["parsedHeader"].get("content-transfer-encoding", "")).strip().lower() or "7bit"
 
 
-def _attachment(node: Node, body: Body, related: bool) -> dict[str, Any]:
+def _attachment(node: Node, body: Body, related: bool) -> AttachmentInfo:
     parsed = node["parsedHeader"]
     kind = body.content_type
     name = file_name(parsed.get("content-disposition"), parsed["content-type"])
@@ -207,9 +232,9 @@ def _with_links(text: str, links: dict[str, str]) -> str:
     return _CID.sub(lambda m: f"attachment:{links[m[1]]}" if m[1] in links else m[0], text)
 
 
-def text_fields(content: Content) -> dict[str, Any]:
+def text_fields(content: Content) -> TextFields:
     """`text`, `textFooter`, `html` and `intro` as they are stored, those that are empty left out."""
-    fields: dict[str, Any] = {}
+    fields: TextFields = {}
     if content.text:
         fields["text"] = content.text[:_TEXT_INDEXED]
         if footer := content.text[_TEXT_INDEXED : _TEXT_INDEXED + _TEXT_FOOTER]:

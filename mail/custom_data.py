@@ -28,6 +28,6 @@ def _from_javascript(stored: str) -> Any:
         return stored
 
 
-def named_data(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def named_data(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, object]:
     """Return the fields of a caller's own that are set in `row`, of those that are asked for."""
     return {name: custom_data(row[name]) for name in names if row.get(name)}

@@ -10,7 +10,7 @@ from typing import Any
 
 from mail.custom_data import custom_data
 from mail.encrypted import is_encrypted
-from mail.headers import addresses, decoded_addresses
+from mail.headers import HeaderAddress, addresses, decoded_addresses
 from mail.listing import (
     attachments_of,
     content_type_of,
@@ -117,11 +117,11 @@ def _last(value: Any) -> str:
     return str((value[-1] if isinstance(value, list) else value) or "")
 
 
-def _first(value: Any) -> dict[str, Any] | None:
+def _first(value: Any) -> HeaderAddress | None:
     return next(iter(_urls(value)), None)
 
 
-def _urls(value: Any) -> list[dict[str, Any]]:
+def _urls(value: Any) -> list[HeaderAddress]:
     """What stands in angles; a URI may stand there bare, whose scheme would be read as the name of a group."""
     if not value:
         return []

@@ -9,13 +9,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from quopri import decodestring
-from typing import Any
+from typing import Any, Required, TypeAlias, TypedDict
 
 import idna
 
 from mail.charsets import decode
-
-Address = dict[str, Any]
 
 ADDRESS_HEADERS = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
 _INDEXED = frozenset(
@@ -57,6 +55,19 @@ _ZONES = {
     "IST": 5.5, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13, "Z": 0,
 }  # fmt: skip
 _ZONE = re.compile(r"\b([A-Z]{1,4}T?)\s*(?:\([^)]*\))?\s*$")
+
+
+class HeaderAddress(TypedDict, total=False):
+    """An address of a header, or a group of them (RFC 5322 §3.4): that has `group` in place of `address`."""
+
+    name: Required[str]
+    address: str
+    group: list[HeaderAddress]
+
+
+# The fields of a header by name in lower case: a text, a list of texts where a field is repeated, HeaderAddresses
+# for the fields in ADDRESS_HEADERS, and a `mail.parameters.ContentField` for Content-Type and Content-Disposition.
+ParsedHeader: TypeAlias = Mapping[str, Any]
 
 
 def unfold(value: str) -> str:
@@ -108,10 +119,10 @@ def _clean(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
-def addresses(text: str, most: int = MOST_ADDRESSES) -> list[Address]:
+def addresses(text: str, most: int = MOST_ADDRESSES) -> list[HeaderAddress]:
     """The first addresses of a header as `{name, address}`, groups as `{name, group}`; names are not decoded."""
-    found: list[Address] = []
-    members: list[Address] | None = None
+    found: list[HeaderAddress] = []
+    members: list[HeaderAddress] | None = None
     for mark, entry in islice(_entries(unfold(text[: LONGEST_VALUE * 4])), max(min(most, MOST_ADDRESSES), 0)):
         if mark == ":" and members is None:
             members = []
@@ -128,7 +139,7 @@ def count(entries: Iterable[Mapping[str, Any]]) -> int:
     return sum(1 + len(entry.get("group", ())) for entry in entries)
 
 
-def _entries(text: str) -> Iterator[tuple[str, Address]]:
+def _entries(text: str) -> Iterator[tuple[str, HeaderAddress]]:
     """Each address with the mark that ends it: a comma, a colon, a semicolon, or nothing."""
     words: list[str] = []
     comments: list[str] = []
@@ -149,7 +160,7 @@ def _entries(text: str) -> Iterator[tuple[str, Address]]:
     yield "", _entry(words, comments, angle)
 
 
-def _entry(words: list[str], comments: list[str], angle: str | None) -> Address:
+def _entry(words: list[str], comments: list[str], angle: str | None) -> HeaderAddress:
     text = _SPACES.sub(" ", "".join(words)).strip()
     comment = " ".join(comments).strip()
     if angle is not None:
@@ -162,25 +173,25 @@ def _entry(words: list[str], comments: list[str], angle: str | None) -> Address:
     return {"name": text or comment, "address": ""}
 
 
-def decoded_addresses(entries: Iterable[Mapping[str, Any]]) -> list[Address]:
+def decoded_addresses(entries: Iterable[Mapping[str, Any]]) -> list[HeaderAddress]:
     """The same with names decoded and domains in Unicode; groups stay groups."""
     return [_decoded(entry) for entry in entries]
 
 
-def _decoded(entry: Mapping[str, Any]) -> Address:
+def _decoded(entry: Mapping[str, Any]) -> HeaderAddress:
     name = decode_words(str(entry.get("name") or ""))
     if "group" in entry:
         return {"name": name, "group": decoded_addresses(entry["group"])}
     return {"name": name, "address": unicode_domain(str(entry.get("address") or ""))}
 
 
-def flat_addresses(entries: Iterable[Mapping[str, Any]] | None) -> Iterator[Address]:
+def flat_addresses(entries: Iterable[Mapping[str, Any]] | None) -> Iterator[HeaderAddress]:
     """The addresses themselves, members of groups included."""
     for entry in entries or ():
         if "group" in entry:
             yield from flat_addresses(entry["group"])
         elif entry.get("address"):
-            yield dict(entry)
+            yield {"name": str(entry.get("name") or ""), "address": entry["address"]}
 
 
 def unicode_domain(address: str) -> str:

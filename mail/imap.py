@@ -110,7 +110,7 @@ def _extension(node: Node) -> list[Any]:
     parsed = node["parsedHeader"]
     disposition = parsed.get("content-disposition")
     kind = _ascii(str(disposition["value"]).upper()) if disposition else None
-    shown = [kind, _parameters(disposition)] if kind else None
+    shown = [kind, _parameters(disposition)] if kind and disposition else None
     language = str(parsed.get("content-language") or "").replace(",", " ").split()
     words = [word for part in language if (word := _ascii(part.upper()))]
     return [shown, words or None, _ascii(parsed.get("content-location"))]

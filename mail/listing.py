@@ -7,7 +7,7 @@ from typing import Any
 
 from mail.custom_data import custom_data
 from mail.encrypted import is_encrypted
-from mail.headers import decoded_addresses
+from mail.headers import HeaderAddress, ParsedHeader, decoded_addresses
 
 EVENT_FIELDS = dict.fromkeys(
     (
@@ -72,7 +72,7 @@ def flags_of(message: Mapping[str, Any]) -> dict[str, bool]:
     }
 
 
-def sender_of(message: Mapping[str, Any]) -> dict[str, Any] | None:
+def sender_of(message: Mapping[str, Any]) -> HeaderAddress | None:
     """The first From, else the first Sender, else the envelope's; None where From holds no address."""
     headers = message["mimeTree"].get("parsedHeader") or {}
     given = headers.get("from") if "from" in headers else headers.get("sender")
@@ -82,7 +82,7 @@ def sender_of(message: Mapping[str, Any]) -> dict[str, Any] | None:
     return next((item for item in found if "group" not in item), None)
 
 
-def attachments_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+def attachments_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The attachments, each with the hash of its encoded body."""
     files = message["mimeTree"].get("attachmentMap") or {}
     return [
@@ -94,20 +94,20 @@ def attachments_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def references_of(headers: Mapping[str, Any]) -> list[str]:
+def references_of(headers: ParsedHeader) -> list[str]:
     """The Message-IDs of the last References header."""
     value = headers.get("references")
     last = value[-1] if isinstance(value, list) and value else value
     return str(last or "").split()
 
 
-def content_type_of(headers: Mapping[str, Any]) -> dict[str, Any]:
+def content_type_of(headers: ParsedHeader) -> dict[str, Any]:
     """`{value, params}`."""
     kind = headers.get("content-type") or {}
     return {"value": kind.get("value") or "text/plain", "params": kind.get("params") or {}}
 
 
-def _chosen(headers: Mapping[str, Any], wanted: bool | frozenset[str]) -> dict[str, Any]:
+def _chosen(headers: ParsedHeader, wanted: bool | frozenset[str]) -> ParsedHeader:
     names = headers if wanted is True else [name for name in headers if name in (wanted or ())]
     return {name: headers[name] for name in names}
 

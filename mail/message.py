@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Required
 
 from mail import source
 from mail.attachment import cut, is_made_of
-from mail.content import Body, encoding_of, extract, stored_apart, text_fields
+from mail.content import AttachmentInfo, Body, TextFields, encoding_of, extract, stored_apart, text_fields
 from mail.headers import indexed, read_date, subject_text
 from mail.imap import bodystructure, envelope
 from mail.mime_tree import Node, Parsed, normalize, parse
@@ -23,14 +23,29 @@ _LARGEST_LAYOUT = 512 * 1024
 _LONGEST_SUBJECT = 16_384
 
 
+class IndexedFields(TextFields, total=False):
+    """The fields of a stored message that follow from its bytes alone."""
+
+    envelope: Required[list[Any]]  # ENVELOPE of IMAP
+    bodystructure: Required[list[Any]]  # BODYSTRUCTURE of IMAP
+    mimeTree: Required[Node]
+    size: Required[int]  # as IMAP counts it
+    hdate: Required[datetime]  # of the header, else when it came
+    msgid: Required[str]  # with its angle brackets
+    subject: Required[str]
+    headers: Required[list[dict[str, str]]]  # `{key, value}`, those that searches look at
+    ha: Required[bool]  # whether it has attachments beside pictures of its text
+    attachments: list[AttachmentInfo]
+
+
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """`document` has the fields of a stored message that follow from its bytes alone.
+    """What is stored of a message.
 
     `layout` is None where the tree alone gives the source back, see `mail.source`.
     """
 
-    document: dict[str, Any]
+    document: IndexedFields
     bodies: tuple[Body, ...]
     thread_subject: str
     thread_ids: list[str]
@@ -44,13 +59,14 @@ def index(raw: bytes, received: datetime, *, sparing: bool = False) -> Indexed:
     """
     parsed = parse(raw, sparing_budget() if sparing else None)
     tree = parsed.root
-    fields = {"envelope": envelope(tree["parsedHeader"]), "bodystructure": bodystructure(tree)}
+    imap_envelope, structure = envelope(tree["parsedHeader"]), bodystructure(tree)
     content = extract(tree)
     layout = _layout(parsed, content.bodies)
     tree["attachmentMap"] = {body.id: body.hash for body in content.bodies}
     subject = _subject(parsed)
-    document: dict[str, Any] = {
-        **fields,
+    document: IndexedFields = {
+        "envelope": imap_envelope,
+        "bodystructure": structure,
         "mimeTree": tree,
         "size": source.size(tree),
         "hdate": _date(parsed, received),
@@ -58,9 +74,10 @@ def index(raw: bytes, received: datetime, *, sparing: bool = False) -> Indexed:
         "subject": subject,
         "headers": indexed(parsed.fields),
         "ha": any(not attachment["related"] for attachment in content.attachments),
-        **({"attachments": content.attachments} if content.attachments else {}),
-        **text_fields(content),
     }
+    if content.attachments:
+        document["attachments"] = content.attachments
+    document = {**document, **text_fields(content)}
     return Indexed(
         document, tuple(content.bodies), normalize_subject(subject), thread_ids(tree["parsedHeader"]), layout
     )
@@ -93,7 +110,7 @@ def kept_whole(indexed: Indexed, raw: bytes) -> Indexed:
     """The same, its source kept as one body beside its parts."""
     document = indexed.document
     body = _whole(normalize(raw), document["mimeTree"])
-    tree = {
+    tree: Node = {
         **document["mimeTree"],
         "attachmentMap": {**document["mimeTree"]["attachmentMap"], body.id: body.hash},
     }

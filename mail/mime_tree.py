@@ -9,12 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypedDict
 
-from mail.headers import ADDRESS_HEADERS, LONGEST_VALUE, MOST_ADDRESSES, addresses, count, unfold
+from mail.headers import (
+    ADDRESS_HEADERS,
+    LONGEST_VALUE,
+    MOST_ADDRESSES,
+    ParsedHeader,
+    addresses,
+    count,
+    unfold,
+)
 from mail.parameters import parse as parse_parameters
-
-Node = dict[str, Any]
 
 DEEPEST = 25
 LARGEST_OUTSIDE = 64 * 1024
@@ -38,6 +44,23 @@ _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 def normalize(raw: bytes) -> bytes:
     """The bytes with each bare LF as CRLF: what a message's source is from here on."""
     return raw if raw.count(b"\n") == raw.count(b"\r\n") else _BARE_LF.sub(b"\r\n", raw)
+
+
+class Node(TypedDict, total=False):
+    """A part of a message as it is stored, or the whole message."""
+
+    header: list[str]  # the lines as they came, folds included, bytes as latin-1
+    parsedHeader: ParsedHeader
+    # A leaf's encoded content, a multipart's preamble and epilogue; False where it is stored apart
+    body: bytes | memoryview | Literal[False]
+    multipart: str | Literal[False]  # the subtype of a multipart
+    boundary: str | Literal[False]
+    lineCount: int
+    size: int  # of the body, in bytes
+    childNodes: list[Node]
+    message: Node  # of a message/rfc822
+    attachmentId: str  # of a body that is stored apart
+    attachmentMap: dict[str, bytes]  # of the root: the hash of the encoded body for each attachmentId
 
 
 @dataclass(slots=True)
@@ -102,15 +125,16 @@ class _Parser:
         }
         ranges, preamble_end, epilogue = self._parts(boundary, body, end) if is_multipart else ([], end, end)
         if not ranges:
-            node.update(multipart=False, boundary=False)
+            node["multipart"] = node["boundary"] = False
             self._leaf(node, body, end, depth)
             return node
         most = min(LARGEST_OUTSIDE, self._budget.outside)
         outside = self._source[body : min(preamble_end, body + most)]
         outside = (outside + self._source[epilogue : min(end, epilogue + most)])[:most]
         self._budget.outside -= len(outside)
-        node["body"] = outside + b"\r\n" if outside and not outside.endswith(b"\n") else outside
-        node.update(lineCount=node["body"].count(b"\n"), size=len(node["body"]))
+        outside += b"\r\n" if outside and not outside.endswith(b"\n") else b""
+        node["body"] = outside
+        node["lineCount"], node["size"] = outside.count(b"\n"), len(outside)
         node["childNodes"] = [self.node(*part, depth + 1) for part in ranges]
         return node
 
@@ -152,7 +176,7 @@ class _Parser:
     def _leaf(self, node: Node, start: int, end: int, depth: int) -> None:
         is_large = end - start > LARGEST_COPY
         node["body"] = memoryview(self._source)[start:end] if is_large else self._source[start:end]
-        node.update(lineCount=self._source.count(b"\n", start, end), size=end - start)
+        node["lineCount"], node["size"] = self._source.count(b"\n", start, end), end - start
         self._leaves.append((node, start, end))
         kind, parsed = node["parsedHeader"]["content-type"], node["parsedHeader"]
         encoding = str(parsed.get("content-transfer-encoding", "")).strip().lower()
@@ -179,13 +203,13 @@ def header_fields(header: list[str]) -> Iterator[tuple[str, str]]:
         yield name.strip().lower(), value.encode("latin-1").decode("utf-8", "replace").strip()
 
 
-def parsed_header(header: list[str], most_addresses: int = MOST_ADDRESSES) -> dict[str, Any]:
+def parsed_header(header: list[str], most_addresses: int = MOST_ADDRESSES) -> ParsedHeader:
     """The fields by name: text, a list of texts where a field is repeated, addresses, or type with parameters."""
     values: dict[str, list[str]] = {}
     for name, value in header_fields(header):
         if _KEY.fullmatch(name) or not name:
             values.setdefault(name, []).append(value[:LONGEST_VALUE])
-    parsed = {
+    parsed: dict[str, Any] = {
         name: _value(name, given, most_addresses) for name, given in values.items() if name not in _STRUCTURED
     }
     parsed["content-type"] = parse_parameters(_last(values, "content-type") or "text/plain")

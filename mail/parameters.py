@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import mimetypes
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Required, TypedDict
 from urllib.parse import quote, unquote_to_bytes
 
 from mail.charsets import decode
@@ -28,13 +29,23 @@ _PASSIVE = frozenset({"text/plain", "application/pdf"})
 _PASSIVE_KINDS = ("image/", "audio/", "video/")
 
 
-def parse(text: str) -> dict[str, Any]:
+class ContentField(TypedDict, total=False):
+    """A parsed Content-Type or Content-Disposition: `text/plain; charset=utf-8`."""
+
+    value: Required[str]  # as it was given, without parameters
+    type: Required[str]  # what stands before the slash, in lower case
+    subtype: Required[str]
+    params: Required[dict[str, str]]  # by name in lower case
+    hasParams: bool  # left out without parameters
+
+
+def parse(text: str) -> ContentField:
     """`{value, type, subtype, params}`, and `hasParams` where there are some; names in lower case."""
     text = unfold(text)[:_LONGEST]
     value = text.partition(";")[0].strip()
     kind, _, subtype = value.partition("/")
     params = _joined(_raw_parameters(text))
-    parsed: dict[str, Any] = {"value": value, "type": kind.lower(), "subtype": subtype, "params": params}
+    parsed: ContentField = {"value": value, "type": kind.lower(), "subtype": subtype, "params": params}
     if params:
         parsed["hasParams"] = True
     return parsed
@@ -78,7 +89,7 @@ def _extended(parts: list[tuple[int, bool, str]]) -> str:
     return decode(data, charset)
 
 
-def file_name(parsed_disposition: dict[str, Any] | None, parsed_type: dict[str, Any]) -> str:
+def file_name(parsed_disposition: Mapping[str, Any] | None, parsed_type: Mapping[str, Any]) -> str:
     """The name of an attachment, decoded, empty where there is none."""
     name = (
         ((parsed_disposition or {}).get("params") or {}).get("filename")

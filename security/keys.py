@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import gnupg
@@ -49,7 +50,7 @@ def pgp_key_info(armored: str) -> dict[str, str]:
     return _info(key)
 
 
-def _info(key: dict[str, Any]) -> dict[str, str]:
+def _info(key: Mapping[str, Any]) -> dict[str, str]:
     user_id = next((uid for uid in key["uids"] if uid), "")
     match = _USER_ID.match(user_id)
     name, address = (match[1], match[2]) if match else ("", user_id if "@" in user_id else "")

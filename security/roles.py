@@ -84,7 +84,7 @@ def speaks_for_others(role: str) -> bool:
     return role in _FOR_OTHERS
 
 
-def filter_attributes(attributes: Attributes | None, document: Mapping[str, Any]) -> dict[str, Any]:
+def filter_attributes(attributes: Attributes | None, document: Mapping[str, Any]) -> dict[str, object]:
     """The top-level fields of `document` that the attributes keep."""
     if attributes is None or attributes == _ALL:
         return dict(document)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from mail.compose import Mailbox, mailbox_field
-from mail.headers import decoded_addresses, flat_addresses
+from mail.headers import HeaderAddress, decoded_addresses, flat_addresses
 from mail.mime_tree import header_lines, parsed_header
 from mail.rewrite import fields_of, with_field
 from problems import InvalidInput, RateLimited, TooManyItems
@@ -46,7 +46,7 @@ def under_own_name(store: Store, user: Owner, header: bytes) -> tuple[bytes, str
     """
     parsed = parsed_header([line.decode("latin-1") for line in header_lines(header)])
     people = list(flat_addresses(decoded_addresses(parsed.get("from") or ())))
-    first = people[0] if people else {}
+    first: HeaderAddress = people[0] if people else {"name": "", "address": ""}
     allowed = permitted_sender(store, user, str(first.get("address") or ""))
     fields = fields_of(header, "From")
     is_plain = len(fields) == 1 and len(fields[0]) < _LONGEST_FROM and 0 < len(people) <= _MOST_AUTHORS

@@ -20,7 +20,7 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from mail.content import Body
-from mail.headers import decoded_addresses, flat_addresses
+from mail.headers import HeaderAddress, ParsedHeader, decoded_addresses, flat_addresses
 from mail.message import WHOLE, Indexed, index, kept_whole
 from mail.threads import normalize_subject
 from problems import MessageTooLarge, OverQuota, summary
@@ -277,7 +277,7 @@ def _indexed(new: NewMessage, stored: bytes, received: datetime, offload: Offloa
     return to_fit(indexed, stored, received)
 
 
-def _plain_addresses(headers: Mapping[str, Any], name: str) -> list[Document]:
+def _plain_addresses(headers: ParsedHeader, name: str) -> list[HeaderAddress]:
     """Members of groups are left out."""
     entries = [entry for entry in headers.get(name) or () if "group" not in entry]
     return list(flat_addresses(decoded_addresses(entries)))
