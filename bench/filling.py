@@ -15,7 +15,7 @@ from mail.message import Indexed, index
 from storage.base.database import Document
 from storage.mailboxes.documents import Mailbox
 from storage.mailboxes.retention import retention_fields
-from storage.messages.documents import flag_fields, own_fields, without_none
+from storage.messages.documents import flag_fields, own_fields
 from storage.store import Store
 
 RARE = 20
@@ -64,7 +64,7 @@ def _documents(user: ObjectId, inbox: Mailbox, count: int) -> Iterator[Document]
             "modseq": uid + 1, "idate": date, "thread": thread, "meta": {"source": "API", "from": "", "time": date},
             "userDeleted": False, "copied": False, "filters": [], "magic": uid % 65536,
             **flag_fields([] if uid % _UNSEEN == 0 else ["\\Seen"]),
-            **without_none(retention_fields(inbox, date)),
+            **retention_fields(inbox, date),
             **indexed.document,
             "mallard": own_fields(indexed),
         }  # fmt: skip

@@ -16,8 +16,8 @@ from mail.encodings import from_base64, from_hex
 from problems import InvalidInput, OverQuota, Problem, RequestTooLarge
 from storage.accounts.documents import User
 from storage.accounts.user_fields import require_active
-from storage.base.database import Document
 from storage.base.paging import Paging
+from storage.messages.documents import KeptFile
 from storage.messages.files import MOST_FILES
 
 LARGEST = 67_108_864
@@ -39,7 +39,7 @@ def get_files(call: Call, user: ObjectId, paging: Paging, query: str | None = No
     return page.answer(map(_listed, page.rows), total=total, **({"query": query} if query else {}))
 
 
-def _listed(file: Document) -> Answer:
+def _listed(file: KeptFile) -> Answer:
     optional = {"cid": file.get("metadata", {}).get("cid"), "md5": file.get("md5")}
     return {
         "id": file["_id"],

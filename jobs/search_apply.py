@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from jobs.progress import Progress, TaskData
 from problems import Problem
-from storage.base.database import Document
+from storage.messages.documents import Message
 from storage.messages.uid_set import UidSet
 from storage.search.condition import condition
 from storage.store import Store
@@ -32,7 +32,7 @@ def apply_to_found(store: Store, data: TaskData, progress: Progress) -> None:
         progress.step(dict(state), state["done"])
 
 
-def _apply(store: Store, user: ObjectId, row: Document, action: TaskData) -> bool:
+def _apply(store: Store, user: ObjectId, row: Message, action: TaskData) -> bool:
     """Return whether it could be done; a message that was removed or moved meanwhile does not hold up the others."""
     mailbox, uids = row["mailbox"], UidSet((row["uid"],))
     changes = {name: action[name] for name in ("seen", "flagged") if action.get(name) is not None}

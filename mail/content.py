@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from mail.attachment import Buffer, decode, decode_exactly
 from mail.charsets import decode as decode_charset
@@ -62,6 +62,7 @@ class AttachmentInfo(TypedDict):
     related: bool  # within a multipart/related, so a picture of the text
     sizeKb: int  # decoded
     size: int  # encoded, in bytes
+    fileContentHash: NotRequired[str]  # base64 of SHA-256 of the stored content, where it is known
 
 
 class TextFields(TypedDict, total=False):

@@ -27,8 +27,9 @@ from mail.rewrite import split
 from problems import MessageNotEncrypted, Problem
 from security.encryption import EncryptionFailed, encrypt_for_owner
 from storage.addresses.documents import Target
-from storage.base.database import Document, Session
+from storage.base.database import Session
 from storage.mailboxes.documents import Mailbox
+from storage.messages.documents import Message
 from storage.messages.encrypting import wants_encryption
 from storage.messages.intake import NewMessage
 from storage.queue.received import Key, Known, Repeated
@@ -50,7 +51,7 @@ class Outcome:
 
     what: str
     id: ObjectId
-    message: Document | None = field(default=None, compare=False, repr=False)
+    message: Message | None = field(default=None, compare=False, repr=False)
 
     @property
     def reply(self) -> str:
@@ -150,7 +151,7 @@ class Inbound:
     def _drop(self, case: _Case, leaving: Leaving) -> None:
         """Copy what is kept nowhere else into the audits that run."""
         store, raw, came = self._store, case.decision.raw, case.arrival.envelope.time
-        message: Document = {
+        message: dict[str, object] = {
             **(case.decision.known or index(raw, came)).document,
             "_id": leaving.message_id,
             "user": case.recipient.user["_id"],
@@ -166,10 +167,10 @@ class Inbound:
         store.transactions.run(steps)
         self._finish(case.keys, leaving)
 
-    def _keep(self, case: _Case, mailbox: Mailbox, targets: Sequence[Target], leaving: Leaving) -> Document:
+    def _keep(self, case: _Case, mailbox: Mailbox, targets: Sequence[Target], leaving: Leaving) -> Message:
         store, new = self._store, _new_message(case, mailbox, targets, leaving)
 
-        def steps(session: Session) -> Document:
+        def steps(session: Session) -> Message:
             self._record(case.keys, leaving, session)
             return store.intake.insert(prepared, session)
 

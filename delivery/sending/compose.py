@@ -21,6 +21,7 @@ from mail.compose import (
     ascii_address,
     compose,
 )
+from mail.content import AttachmentInfo
 from mail.encodings import decode_content
 from mail.headers import flat_addresses
 from mail.pictures import extract_data_images
@@ -28,8 +29,8 @@ from mail.reply import Reference, refer
 from mail.rewrite import split, with_field
 from problems import AttachmentNotFound, InvalidInput
 from storage.accounts.documents import User
-from storage.base.database import Document
 from storage.base.offload import Offload
+from storage.messages.documents import KeptFile, Message
 from storage.store import Store
 
 _OF_REFERENCE = {"mimeTree": 1, "attachments": 1, "subject": 1, "thread": 1, "mailbox": 1, "uid": 1}
@@ -62,7 +63,7 @@ class StoredFile(TypedDict):
 class Referred:
     """The message that a draft answers or forwards, and what follows from it."""
 
-    message: Document
+    message: Message
     action: str
     reference: Reference
 
@@ -173,7 +174,7 @@ def _author_and_sender(store: Store, account: User, fields: Fields) -> tuple[Mai
     return Mailbox(author.name, allowed), permitted_sender(store, account, envelope.address)
 
 
-def compose_draft(store: Store, account: User, draft: Document, date: datetime) -> Composed:
+def compose_draft(store: Store, account: User, draft: Message, date: datetime) -> Composed:
     """A stored draft with the date of its sending and a sender that the account may use, and whom it goes to."""
     envelope = (draft.get("meta") or {}).get("envelope") or {}
     header, body = split(b"".join(store.messages.source(draft)))
@@ -262,18 +263,18 @@ def _of_source(
     return [_copied(store, source.message, attachment) for attachment in chosen]
 
 
-def _copied(store: Store, message: Document, attachment: Document) -> Attachment:
+def _copied(store: Store, message: Message, attachment: AttachmentInfo) -> Attachment:
     kind, _, chunks = store.messages.attachment(message, attachment["id"])
     cid = str(attachment.get("cid") or "").strip("<>")
     return Attachment(b"".join(chunks), attachment["filename"], kind, cid)
 
 
-def _kept(store: Store, file: Document) -> Attachment:
+def _kept(store: Store, file: KeptFile) -> Attachment:
     cid = str((file.get("metadata") or {}).get("cid") or "")
     return Attachment(store.files.content(file), file["filename"], str(file.get("contentType") or ""), cid)
 
 
-def _remembered(file: Document) -> StoredFile:
+def _remembered(file: KeptFile) -> StoredFile:
     return {
         "id": str(file["_id"]),
         "filename": file["filename"],

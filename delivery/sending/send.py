@@ -28,9 +28,10 @@ from delivery.sending.enqueue import Submission, enqueueing
 from delivery.sending.policy import MOST_HOPS, counted_forwards, counted_recipients, sending_time
 from problems import MailLoop, NoRecipients, NotFound, OverQuota
 from storage.accounts.documents import User
-from storage.base.database import Document, Session
+from storage.base.database import Session
 from storage.base.offload import Offload, run_here
 from storage.mailboxes.documents import Mailbox
+from storage.messages.documents import Message
 from storage.messages.intake import NewMessage
 from storage.queue.outbound_queue import Delivery
 from storage.store import Store
@@ -50,7 +51,7 @@ class Sent:
     """
 
     mailbox: Mailbox
-    copy: Document | None
+    copy: Message | None
     queue_id: str = ""
 
 
@@ -82,7 +83,7 @@ class Outbox:
         return sent
 
     def send_draft(
-        self, account: User, draft: Document, send_time: datetime | None, *, delete_files: bool
+        self, account: User, draft: Message, send_time: datetime | None, *, delete_files: bool
     ) -> Sent:
         """Send a stored draft: it is enqueued, gone, and in Sent, all in one step, so that it is not sent twice.
 
@@ -106,7 +107,7 @@ class Outbox:
         self._note_draft_sent(account["_id"], draft, composed.recipients, delete_files=delete_files)
         return sent
 
-    def forward(self, account: User, message: Document, deliveries: Sequence[Delivery]) -> str:
+    def forward(self, account: User, message: Message, deliveries: Sequence[Delivery]) -> str:
         """Send a stored message on as it came, and return its queue id. Raises MailLoop and RateLimited."""
         store, meta = self._store, message.get("meta") or {}
         raw = b"".join(store.messages.source(message))
@@ -169,13 +170,13 @@ class Outbox:
             **({"envelope": envelope} if fields.get("isDraft") else {}),
         }
 
-    def _keep(self, copy: NewMessage) -> Document | None:
+    def _keep(self, copy: NewMessage) -> Message | None:
         with suppress(OverQuota):
             return self._store.intake.add(copy, self._offload)
         return None
 
     def _send(
-        self, copy: NewMessage, composed: Composed, send_at: datetime, draft: Document | None = None
+        self, copy: NewMessage, composed: Composed, send_at: datetime, draft: Message | None = None
     ) -> Sent:
         """Enqueue a message and keep its copy, in place of the draft that it was: neither is there alone.
 
@@ -192,7 +193,7 @@ class Outbox:
             origin=self._ip,
         )
 
-        def steps(session: Session) -> Document:
+        def steps(session: Session) -> Message:
             queued.release(session)
             if draft:
                 store.removal.take_draft(draft, session)
@@ -222,7 +223,7 @@ class Outbox:
                 self._flag_source(account["_id"], source.message, source.action)
 
     def _note_draft_sent(
-        self, user: ObjectId, draft: Document, recipients: Iterable[str], *, delete_files: bool
+        self, user: ObjectId, draft: Message, recipients: Iterable[str], *, delete_files: bool
     ) -> None:
         """What is remembered of the draft may be another program's, and anything."""
         store, meta = self._store, draft.get("meta") or {}
@@ -236,7 +237,7 @@ class Outbox:
             if delete_files:
                 store.files.delete_all(user, [ObjectId(file["id"]) for file in meta.get("files") or ()])
 
-    def _flag_source(self, user: ObjectId, message: Document, action: str) -> None:
+    def _flag_source(self, user: ObjectId, message: Message, action: str) -> None:
         """Flag the message that was answered or forwarded."""
         self._store.message_changes.add_flags(user, message, _FLAGS_OF[action])
 
@@ -258,6 +259,6 @@ def _logged(event: str, **facts: str) -> Iterator[None]:
         log.exception(event, **facts)
 
 
-def _hops(message: Document) -> int:
+def _hops(message: Message) -> int:
     received = message["mimeTree"]["parsedHeader"].get("received") or []
     return len(received) if isinstance(received, list) else 1

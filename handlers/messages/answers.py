@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from mail.listing import entry
 from mail.parameters import safe_disposition, safe_type
 from mail.sanitize import sanitize
 from storage.addresses.bimi import logo_of
-from storage.base.database import Document
+from storage.messages.documents import Message
 
 _LARGE_HTML = 32 * 1024
 
@@ -48,7 +48,7 @@ class Rows:
         return frozenset(name.strip().lower() for name in str(self.headers).split(","))
 
 
-def rows(call: Call, user: ObjectId, messages: list[Document], options: Rows) -> list[Answer]:
+def rows(call: Call, user: ObjectId, messages: Sequence[Message], options: Rows) -> list[Answer]:
     """The rows of messages; what lies outside of them is read in one query for all rows."""
     answers = [
         entry(message, with_meta_data=options.meta_data, with_headers=options.header_names)
@@ -65,7 +65,7 @@ def rows(call: Call, user: ObjectId, messages: list[Document], options: Rows) ->
     return answers
 
 
-def add_logos(call: Call, messages: list[Document], answers: list[Answer]) -> None:
+def add_logos(call: Call, messages: Sequence[Message], answers: list[Answer]) -> None:
     """Add `bimi` to the rows of messages whose senders have a logo."""
     logos = call.store.bimi.of(messages)
     for message, row in zip(messages, answers, strict=True):
@@ -90,7 +90,7 @@ def safe_html(call: Call, parts: list[str]) -> list[str]:
     return [call.offload(sanitize, part) for part in parts]
 
 
-def attachment_stream(call: Call, message: Document, attachment: str, *, as_text: bool) -> Stream:
+def attachment_stream(call: Call, message: Message, attachment: str, *, as_text: bool) -> Stream:
     """The content of an attachment; with `as_text` a text is converted to UTF-8."""
     declared, disposition, chunks = call.store.messages.attachment(message, attachment)
     kind = safe_type(declared)

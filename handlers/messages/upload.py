@@ -141,7 +141,7 @@ def _meta(
 
 def _previous(
     call: Call, user: ObjectId, mailbox: ObjectId, given: Mapping[str, Any] | None
-) -> Document | None:
+) -> Mapping[str, Any] | None:
     """The message to be replaced; empty where there is none any more.
 
     It is looked up before the new one is stored: a UID that is still to come could be the new message itself.
@@ -154,7 +154,7 @@ def _previous(
         return {}
 
 
-def _replace(call: Call, user: ObjectId, previous: Document) -> Answer:
+def _replace(call: Call, user: ObjectId, previous: Mapping[str, Any]) -> Answer:
     """The new message is stored by now; that the old one is gone already does not undo it."""
     if not previous:
         return {"previousDeleteError": MessageNotFound().text}

@@ -146,7 +146,7 @@ class Audits:
         entry = {"$each": [actor.noted(action, self._clock())], "$slice": -_MOST_NOTED}
         self._collection.update_one({"_id": audit}, {"$push": {"mallard.history": entry}})
 
-    def capture(self, message: Document, raw: bytes, session: Session) -> list[ObjectId]:
+    def capture(self, message: Mapping[str, Any], raw: bytes, session: Session) -> list[ObjectId]:
         """Copy a message that is being stored, as it is stored, into the audits that run; their ids.
 
         Also one that a filter drops: such a message has no `mailbox`. One look into an index where there is no audit.
@@ -163,7 +163,7 @@ class Audits:
     def _copy(
         self,
         audit: ObjectId,
-        message: Document,
+        message: Mapping[str, Any],
         raw: bytes,
         paths: Mapping[ObjectId, str],
         session: Session,

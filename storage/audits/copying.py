@@ -131,7 +131,7 @@ class AuditImport:
         maps = [row["mimeTree"].get("attachmentMap") or {} for row in rows]
         ids = {file_id for files in maps for file_id in files.values()}
         wanted = {file_id if isinstance(file_id, ObjectId) else bytes(file_id) for file_id in ids}
-        if lost := wanted - self._store.attachments.there(wanted):
+        if lost := wanted - self._store.attachments.existing(wanted):
             raise LookupError(f"{len(lost)} attachments are lost")
 
     def _write(self, rows: list[Document], paths: dict[ObjectId, str], session: Session) -> None:

@@ -15,7 +15,7 @@ _ADDRESS_FIELDS = ("from", "to", "cc", "bcc")
 
 
 def metadata_of(
-    audit: ObjectId, message: Document, paths: Mapping[ObjectId, str], *, imported: bool = False
+    audit: ObjectId, message: Mapping[str, Any], paths: Mapping[ObjectId, str], *, imported: bool = False
 ) -> Document:
     """`message` is a document of `messages` or `archived`; without `mailbox` it is one that a filter dropped."""
     header = message["mimeTree"]["parsedHeader"]
@@ -39,7 +39,7 @@ def metadata_of(
     return fields
 
 
-def _info(message: Document) -> Document:
+def _info(message: Mapping[str, Any]) -> Document:
     """What it was queued as when it was sent, too: what the MTA reports of it is found by that."""
     info: Document = dict(message.get("meta") or {})
     queued = message.get("outbound")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 from bson import Binary, ObjectId
 from pymongo.collection import Collection
@@ -47,7 +48,7 @@ def _resized(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(waiting)
 
 
-def read_chunks(chunks: Collection[Document], file_id: FileId) -> Iterator[bytes]:
+def read_chunks(chunks: Collection[Any], file_id: FileId) -> Iterator[bytes]:
     """The bytes of a file, a few chunks of them in memory."""
     rows = chunks.find({"files_id": file_id}, {"_id": 0, "data": 1}).sort("n", 1)
     for row in rows.batch_size(CHUNKS_AT_ONCE):

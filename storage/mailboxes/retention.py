@@ -6,11 +6,10 @@ Where a mailbox's retention changes, a task dates its messages anew.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Literal, TypedDict
 
 from storage.base.database import (
     Clock,
-    Document,
     Session,
     Transactions,
 )
@@ -24,7 +23,16 @@ def milliseconds(date: datetime) -> int:
     return round(date.timestamp() * 1000)
 
 
-def retention_fields(mailbox: Mailbox, joined: datetime) -> Document:
+class RetentionFields(TypedDict, total=False):
+    """When a message expires, and why. Times are milliseconds since 1970."""
+
+    retention: float | None  # that of the mailbox, in milliseconds; none where the date was set by hand
+    retentionTime: int  # when it joined the mailbox
+    exp: bool  # whether it expires
+    rdate: int | None  # when it does
+
+
+def retention_fields(mailbox: Mailbox, joined: datetime) -> RetentionFields:
     """The fields of a message that joins a mailbox; `rdate` is None where it does not expire."""
     retention = mailbox.get("retention") or 0
     base = milliseconds(joined)
@@ -36,7 +44,7 @@ def retention_fields(mailbox: Mailbox, joined: datetime) -> Document:
     }
 
 
-def expiry_fields(expires: Any) -> Document:
+def expiry_fields(expires: datetime | Literal[False]) -> RetentionFields:
     """The fields of a message whose expiry was set by hand, or lifted with False."""
     if isinstance(expires, datetime):
         return {"exp": True, "rdate": milliseconds(expires), "retention": None}

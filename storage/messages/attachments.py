@@ -10,10 +10,9 @@ import hashlib
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
 
 from bson import Binary, ObjectId
 from pymongo import UpdateOne
@@ -23,7 +22,8 @@ from mail.attachment import decoded_pieces, encoded_pieces
 from mail.content import Body
 from problems import FileNotFound
 from storage.base.chunks import CHUNK_SIZE, CHUNKS_AT_ONCE, read_chunks
-from storage.base.database import SWEEP_MS, Clock, Databases, Document, Session, is_duplicate
+from storage.base.database import SWEEP_MS, Clock, Condition, Databases, Session, holding, is_duplicate
+from storage.messages.documents import AttachmentFile, Chunk, FileId, FileMetadata
 
 _TRIES = 70
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.5
@@ -35,8 +35,8 @@ class Attachments:
     """Repository of attachment bodies."""
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
-        self._files = databases.gridfs["attachments.files"]
-        self._chunks = databases.gridfs["attachments.chunks"]
+        self._files = holding(databases.gridfs["attachments.files"], AttachmentFile)
+        self._chunks = holding(databases.gridfs["attachments.chunks"], Chunk)
         self._clock = clock
 
     def store(self, bodies: Sequence[Body], magic: int) -> dict[bytes, str | None]:
@@ -71,7 +71,7 @@ class Attachments:
             wait = min(wait * 1.5, _LONGEST_WAIT)
         raise TimeoutError("another process has been storing the same attachment for too long")
 
-    def _refer(self, file_id: bytes, magic: int) -> Document | None:
+    def _refer(self, file_id: bytes, magic: int) -> AttachmentFile | None:
         """Count one more reference; the file's document, None where there is no such file."""
         change = {"$inc": {"metadata.c": 1, "metadata.m": magic}, "$set": {"metadata.cu": self._clock()}}
         return self._files.find_one_and_update(
@@ -121,12 +121,12 @@ class Attachments:
         if updates:
             self._files.bulk_write(updates, ordered=False, session=session)
 
-    def orphans(self, most: int) -> list[bytes]:
+    def orphans(self, limit: int) -> list[bytes]:
         """Files that nothing has referred to for a day."""
-        rows = self._files.find(self._orphaned(), {"_id": 1}, max_time_ms=SWEEP_MS).limit(most)
-        return [bytes(row["_id"]) for row in rows]
+        rows = self._files.find(self._orphaned(), {"_id": 1}, max_time_ms=SWEEP_MS).limit(limit)
+        return [_hash(row) for row in rows]
 
-    def _orphaned(self) -> Document:
+    def _orphaned(self) -> Condition:
         long_ago = self._clock() - _UNUSED
         return {
             "metadata.c": 0,
@@ -135,7 +135,7 @@ class Attachments:
         }
 
     def remove_orphan(self, file_id: bytes, session: Session = None) -> bool:
-        """Remove a file that still nothing refers to; whether it was removed.
+        """Remove a file that still nothing refers to; and return whether it was removed.
 
         Only its old chunks go: somebody may be storing the same content anew by now.
         """
@@ -147,19 +147,19 @@ class Attachments:
         self._chunks.delete_many({"files_id": Binary(file_id), "_id": {"$lt": newest}}, session=session)
         return True
 
-    def there(self, file_ids: Iterable[bytes | ObjectId]) -> set[bytes | ObjectId]:
-        """Those of the files that there are."""
-        wanted = {"_id": {"$in": [_key(file_id) for file_id in file_ids]}}
-        return {row["_id"] for row in self._files.find(wanted, {"_id": 1})}
+    def existing(self, file_ids: Iterable[FileId]) -> set[FileId]:
+        """Return those of the files that exist."""
+        condition = {"_id": {"$in": [_key(file_id) for file_id in file_ids]}}
+        return {row["_id"] for row in self._files.find(condition, {"_id": 1})}
 
-    def file(self, file_id: bytes | ObjectId) -> Document:
+    def file(self, file_id: FileId) -> AttachmentFile:
         """The document of a file. Raises FileNotFound."""
         found = self._files.find_one({"_id": _key(file_id)})
         if not found:
             raise FileNotFound
         return found
 
-    def encoded(self, file_id: bytes | ObjectId) -> Iterator[bytes]:
+    def encoded(self, file_id: FileId) -> Iterator[bytes]:
         """The body as it stands in the message. A body that is lost gives nothing.
 
         WildDuck decodes base64 also where line breaks follow it; their number is known from the encoded size.
@@ -167,7 +167,7 @@ class Attachments:
         found = self._files.find_one({"_id": _key(file_id)})
         if not found:
             return
-        metadata: Mapping[str, Any] = found["metadata"]
+        metadata = found["metadata"]
         if not metadata.get("decoded"):
             yield from self._read(found)
             return
@@ -179,7 +179,7 @@ class Attachments:
             yield missing
 
     def alters(self, bodies: Sequence[Body]) -> bool:
-        """Whether a file that was there already gives one of these bodies back with other line breaks.
+        """Return whether a file that was there already gives one of these bodies back with other line breaks.
 
         WildDuck decodes base64 whose lines are nearly of one length, and cannot tell where the odd ones were.
         """
@@ -187,21 +187,21 @@ class Attachments:
         if not uneven:
             return False
         rows = self._files.find({"_id": {"$in": uneven}, "metadata.decoded": True}, {"_id": 1})
-        return any(_digest(self.encoded(row["_id"])) != bytes(row["_id"]) for row in rows)
+        return any(_digest(self.encoded(row["_id"])) != _hash(row) for row in rows)
 
-    def decoded(self, file: Document) -> Iterator[bytes]:
+    def decoded(self, file: AttachmentFile) -> Iterator[bytes]:
         """The content of a file document."""
         metadata = file["metadata"]
         encoding = "" if metadata.get("decoded") else metadata.get("transferEncoding") or ""
         return decoded_pieces(self._read(file), encoding)
 
-    def _read(self, file: Document) -> Iterator[bytes]:
-        return read_chunks(self._chunks, file["_id"])
+    def _read(self, file: AttachmentFile) -> Iterator[bytes]:
+        return read_chunks(self._chunks, _key(file["_id"]))
 
 
-def _file_document(body: Body, magic: int, now: datetime) -> Document:
+def _file_document(body: Body, magic: int, now: datetime) -> AttachmentFile:
     """The file of a body, with its first reference."""
-    metadata: Document = {
+    metadata: FileMetadata = {
         "m": magic,
         "c": 1,
         "cu": now,
@@ -210,7 +210,7 @@ def _file_document(body: Body, magic: int, now: datetime) -> Document:
         "fileContentHash": b64encode(body.content_hash).decode(),
     }
     if body.line_length:
-        metadata.update(decoded=True, lineLen=body.line_length)
+        metadata["decoded"], metadata["lineLen"] = True, body.line_length
     return {
         "_id": Binary(body.hash),
         "length": len(body.content),
@@ -222,7 +222,7 @@ def _file_document(body: Body, magic: int, now: datetime) -> Document:
     }
 
 
-def _chunk_documents(body: Body) -> Iterator[Document]:
+def _chunk_documents(body: Body) -> Iterator[Chunk]:
     """Its chunks in order."""
     for number, start in enumerate(range(0, len(body.content), CHUNK_SIZE)):
         data = Binary(body.content[start : start + CHUNK_SIZE])
@@ -236,6 +236,12 @@ def _digest(pieces: Iterable[bytes]) -> bytes:
     return digest.digest()
 
 
-def _key(file_id: bytes | ObjectId) -> Binary | ObjectId:
+def _hash(file: AttachmentFile) -> bytes:
+    """The id of a file that is a hash."""
+    assert not isinstance(file["_id"], ObjectId)
+    return bytes(file["_id"])
+
+
+def _key(file_id: FileId) -> Binary | ObjectId:
     """Files of old messages have ids of their own; those of others are hashes."""
     return Binary(file_id) if isinstance(file_id, bytes) else file_id

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import orjson
 from bson import ObjectId
 from pymongo import ReturnDocument, UpdateOne
 
 from problems import MessageNotFound, NoUpdates
-from storage.base.database import SWEEP_MS, Clock, Databases, Document, Session, Transactions
+from storage.base.database import (
+    SWEEP_MS,
+    Change,
+    Clock,
+    Condition,
+    Databases,
+    Session,
+    Stages,
+    Transactions,
+    holding,
+)
 from storage.events.events import Events
 from storage.events.journal import Journal, exists, expunge, fetch
 from storage.mailboxes.counts import MailboxCounts
 from storage.mailboxes.documents import Mailbox
 from storage.mailboxes.mailboxes import Mailboxes
 from storage.mailboxes.retention import expiry_fields, retention_fields
+from storage.messages.documents import Message
 from storage.messages.encrypting import EncryptionAtRest
 from storage.messages.message_events import MessageEvents
 from storage.messages.uid_set import UidSet
@@ -23,6 +35,10 @@ from storage.messages.uid_set import UidSet
 _BATCH = 500
 _FLAGS = {"seen": "\\Seen", "deleted": "\\Deleted", "flagged": "\\Flagged", "draft": "\\Draft"}
 _CHANGED = dict.fromkeys(("uid", "thread", "unseen", "flags", "idate", "modseq", "junk"), 1)
+
+
+MessageUpdate: TypeAlias = Mapping[str, Any]
+"""What is to change, by the API's names: `seen`, `deleted`, `flagged`, `draft`, `expires`, `metaData`, `markHam`."""
 
 
 class MessageChanges:
@@ -41,7 +57,7 @@ class MessageChanges:
         message_events: MessageEvents,
         encryption: EncryptionAtRest,
     ) -> None:
-        self._collection = databases.main["messages"]
+        self._collection = holding(databases.main["messages"], Message)
         self._clock = clock
         self._transactions = transactions
         self._mailboxes = mailboxes
@@ -51,7 +67,7 @@ class MessageChanges:
         self._message_events = message_events
         self._encryption = encryption
 
-    def update(self, user: ObjectId, mailbox: ObjectId, uids: UidSet, changes: Document) -> int:
+    def update(self, user: ObjectId, mailbox: ObjectId, uids: UidSet, changes: MessageUpdate) -> int:
         """Set flags, expiry or metadata of messages; how many there were.
 
         `changes` has the API's names. Raises Problem: NoUpdates, MailboxNotFound, MessageNotFound.
@@ -74,8 +90,8 @@ class MessageChanges:
         Raises MailboxNotFound or MessageNotFound.
         """
         self._mailboxes.get(user, mailbox)
-        wanted = {"mailbox": mailbox, "user": user, **uids.condition()}
-        if not (total := self._collection.count_documents(wanted, maxTimeMS=SWEEP_MS)):
+        condition = {"mailbox": mailbox, "user": user, **uids.condition()}
+        if not (total := self._collection.count_documents(condition, maxTimeMS=SWEEP_MS)):
             raise MessageNotFound
         if self._events.has_listeners("marked.ham", user):
             for ids in self._batches(user, mailbox, uids):
@@ -83,8 +99,8 @@ class MessageChanges:
         return total
 
     def _batches(self, user: ObjectId, mailbox: ObjectId, uids: UidSet) -> Iterator[list[ObjectId]]:
-        wanted = {"mailbox": mailbox, "user": user, **uids.condition()}
-        rows = self._collection.find(wanted, {"_id": 1}, max_time_ms=SWEEP_MS).sort("uid", 1)
+        condition = {"mailbox": mailbox, "user": user, **uids.condition()}
+        rows = self._collection.find(condition, {"_id": 1}, max_time_ms=SWEEP_MS).sort("uid", 1)
         ids = [row["_id"] for row in rows]
         yield from (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
 
@@ -93,18 +109,18 @@ class MessageChanges:
         user: ObjectId,
         mailbox: ObjectId,
         ids: list[ObjectId],
-        changes: Document,
+        changes: MessageUpdate,
         session: Session,
     ) -> int:
-        wanted = {"_id": {"$in": ids}, "mailbox": mailbox}
-        before = list(self._collection.find(wanted, _CHANGED, session=session))
+        condition = {"_id": {"$in": ids}, "mailbox": mailbox}
+        before = list(self._collection.find(condition, _CHANGED, session=session))
         if not before:
             return 0
         unseen = sum(_unseen_after(row, changes) - int(row["unseen"]) for row in before)
         modseq = self._mailboxes.allocate(mailbox, unseen=unseen, session=session)["modifyIndex"] + 1
         stages = _update_stages(changes, {"$max": ["$modseq", modseq]})
-        self._collection.update_many(wanted, stages, session=session)
-        after = self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1)
+        self._collection.update_many(condition, stages, session=session)
+        after = self._collection.find(condition, _CHANGED, session=session).sort("uid", 1)
         counted = bool("seen" in changes or unseen)
         entries = [fetch({**row, "modseq": modseq}, unseen_change=counted) for row in after]
         self._journal.append(user, mailbox, entries, session=session)
@@ -113,16 +129,16 @@ class MessageChanges:
         self._mailbox_counts.settle(mailbox, session)
         return len(entries)
 
-    def add_flags(self, user: ObjectId, message: Document, flags: Sequence[str]) -> None:
+    def add_flags(self, user: ObjectId, message: Message, flags: Sequence[str]) -> None:
         """Add flags such as `\\Answered` to one message."""
         mailbox = message["mailbox"]
 
         def steps(session: Session) -> None:
             modseq = self._mailboxes.allocate(mailbox, session=session)["modifyIndex"] + 1
             change = {"$addToSet": {"flags": {"$each": list(flags)}}, "$max": {"modseq": modseq}}
-            wanted = {"_id": message["_id"], "mailbox": mailbox}
-            self._collection.update_one(wanted, change, session=session)
-            if after := self._collection.find_one(wanted, _CHANGED, session=session):
+            condition = {"_id": message["_id"], "mailbox": mailbox}
+            self._collection.update_one(condition, change, session=session)
+            if after := self._collection.find_one(condition, _CHANGED, session=session):
                 entry = fetch({**after, "modseq": modseq}, unseen_change=False)
                 self._journal.append(user, mailbox, [entry], session=session)
 
@@ -130,11 +146,11 @@ class MessageChanges:
 
     def note_outbound(self, message: ObjectId, queue_id: str, session: Session = None) -> None:
         """Remember on a stored message that it was queued. WildDuck has null where nothing was."""
-        queued: Document = {"$concatArrays": [{"$ifNull": ["$outbound", []]}, [{"$literal": queue_id}]]}
+        queued: Change = {"$concatArrays": [{"$ifNull": ["$outbound", []]}, [{"$literal": queue_id}]]}
         self._collection.update_one({"_id": message}, [{"$set": {"outbound": queued}}], session=session)
 
     def move(
-        self, user: ObjectId, source: ObjectId, target: ObjectId, uids: UidSet, changes: Document
+        self, user: ObjectId, source: ObjectId, target: ObjectId, uids: UidSet, changes: MessageUpdate
     ) -> list[tuple[int, int]]:
         """Move messages, changing them on the way; pairs of old and new UID in the order of the old ones.
 
@@ -159,11 +175,11 @@ class MessageChanges:
         source: ObjectId,
         target: Mailbox,
         ids: list[ObjectId],
-        changes: Document,
+        changes: MessageUpdate,
         session: Session,
     ) -> list[tuple[int, int]]:
-        wanted = {"_id": {"$in": ids}, "mailbox": source}
-        before = list(self._collection.find(wanted, _CHANGED, session=session).sort("uid", 1))
+        condition = {"_id": {"$in": ids}, "mailbox": source}
+        before = list(self._collection.find(condition, _CHANGED, session=session).sort("uid", 1))
         if not before:
             return []
         mailboxes = self._mailboxes
@@ -192,32 +208,32 @@ class MessageChanges:
 
     def _carry(
         self,
-        place: Document,
-        before: list[Document],
-        updates: dict[ObjectId, list[Document]],
+        place: Condition,
+        before: list[Message],
+        updates: dict[ObjectId, Stages],
         session: Session,
-    ) -> list[Document]:
+    ) -> list[Message]:
         """Those that were still there, as this update has left them.
 
         Without transactions another may be faster with some, or change some again at once: one by one each tells.
         """
-        wanted = {row["_id"]: {"_id": row["_id"], "uid": row["uid"], **place} for row in before}
+        conditions = {row["_id"]: {"_id": row["_id"], "uid": row["uid"], **place} for row in before}
         if session is None:
-            after = (self._after(wanted[message], stages) for message, stages in updates.items())
+            after = (self._after(conditions[message], stages) for message, stages in updates.items())
             return [row for row in after if row]
-        changes = [UpdateOne(wanted[message], stages) for message, stages in updates.items()]
+        changes = [UpdateOne(conditions[message], stages) for message, stages in updates.items()]
         self._collection.bulk_write(changes, session=session)
         found = self._collection.find({"_id": {"$in": list(updates)}}, _CHANGED, session=session)
         return list(found.sort("uid", 1))
 
-    def _after(self, wanted: Document, stages: list[Document]) -> Document | None:
+    def _after(self, condition: Condition, stages: Stages) -> Message | None:
         return self._collection.find_one_and_update(
-            wanted, stages, _CHANGED, return_document=ReturnDocument.AFTER
+            condition, stages, _CHANGED, return_document=ReturnDocument.AFTER
         )
 
     def _move_stages(
-        self, row: Document, target: Mailbox, uid: int, modseq: int, changes: Document
-    ) -> list[Document]:
+        self, row: Message, target: Mailbox, uid: int, modseq: int, changes: MessageUpdate
+    ) -> Stages:
         """The sequence is the target's own; that of the source may be far ahead and would stop later changes."""
         place = {"mailbox": target["_id"], "uid": uid, **retention_fields(target, self._clock())}
         use = target.get("specialUse")
@@ -231,9 +247,9 @@ class MessageChanges:
         self,
         user: ObjectId,
         target: Mailbox,
-        before: list[Document],
-        arrived: list[Document],
-        changes: Document,
+        before: list[Message],
+        arrived: list[Message],
+        changes: MessageUpdate,
         session: Session,
     ) -> None:
         ham = says_ham(changes)
@@ -249,29 +265,27 @@ class MessageChanges:
         self._message_events.emit_for("marked.ham", user, target["_id"], no_spam, session)
 
 
-def says_ham(changes: Document) -> bool:
-    """Flagging a message says that it is no spam, as `markHam` does."""
+def says_ham(changes: MessageUpdate) -> bool:
+    """Return whether a message is said to be no spam: flagging it says that it is no spam, as `markHam` does."""
     return bool(changes.get("markHam") or changes.get("flagged"))
 
 
-def _unseen_after(row: Document, changes: Document) -> int:
+def _unseen_after(row: Message, changes: MessageUpdate) -> int:
     """By its flags: the boolean that WildDuck left behind is put right by any change."""
     return int(not changes["seen"] if "seen" in changes else "\\Seen" not in row["flags"])
 
 
-def _literal(fields: Document) -> Document:
+def _literal(fields: Mapping[str, Any]) -> Change:
     """Fields for a stage; None removes one, and texts are no paths."""
     return {name: "$$REMOVE" if value is None else {"$literal": value} for name, value in fields.items()}
 
 
-def _update_stages(changes: Document, modseq: int | Document) -> list[Document]:
+def _update_stages(changes: MessageUpdate, modseq: int | Change) -> Stages:
     """The changes as stages of an update, so that flags, mirrors and sequence move in one step."""
     added = [flag for name, flag in _FLAGS.items() if changes.get(name)]
     removed = [flag for name, flag in _FLAGS.items() if changes.get(name) is False]
-    kept: Document = {
-        "$filter": {"input": "$flags", "cond": {"$not": [{"$in": ["$$this", added + removed]}]}}
-    }
-    fields: Document = {"modseq": modseq, **_other_fields(changes)}
+    kept: Change = {"$filter": {"input": "$flags", "cond": {"$not": [{"$in": ["$$this", added + removed]}]}}}
+    fields: Change = {"modseq": modseq, **_other_fields(changes)}
     mirrors = {
         "unseen": {"$not": [{"$in": ["\\Seen", "$flags"]}]},
         "undeleted": {"$not": [{"$in": ["\\Deleted", "$flags"]}]},
@@ -282,8 +296,8 @@ def _update_stages(changes: Document, modseq: int | Document) -> list[Document]:
     return [{"$set": {**fields, "flags": {"$concatArrays": [kept, added]}}}, {"$set": mirrors}]
 
 
-def _other_fields(changes: Document) -> Document:
-    fields: Document = {}
+def _other_fields(changes: MessageUpdate) -> Change:
+    fields: dict[str, object] = {}
     if "expires" in changes:
         fields.update(_literal(expiry_fields(changes["expires"])))
     if "metaData" in changes:

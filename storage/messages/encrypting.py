@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import structlog
 from bson import ObjectId
 
@@ -11,11 +13,11 @@ from problems import MessageNotEncrypted, summary
 from security.encryption import EncryptionFailed, encrypt_for_owner, has_key
 from storage.accounts.documents import User
 from storage.accounts.users import Users
-from storage.base.database import Databases, Document, Session, Transactions, may_be_committed
+from storage.base.database import Databases, Session, Transactions, holding, may_be_committed
 from storage.base.offload import Offload, run_here
 from storage.mailboxes.documents import Mailbox
 from storage.messages.attachments import Attachments
-from storage.messages.documents import own_fields, to_fit
+from storage.messages.documents import Message, own_fields, to_fit
 from storage.messages.messages import Messages
 
 log = structlog.get_logger()
@@ -36,7 +38,7 @@ class EncryptionAtRest:
         attachments: Attachments,
         messages: Messages,
     ) -> None:
-        self._collection = databases.main["messages"]
+        self._collection = holding(databases.main["messages"], Message)
         self._transactions = transactions
         self._users = users
         self._attachments = attachments
@@ -56,7 +58,7 @@ class EncryptionAtRest:
             if not is_encrypted(message["mimeTree"]["parsedHeader"]):
                 self._encrypt_one(user, place, message)
 
-    def _encrypt_one(self, user: User, place: Mailbox, message: Document) -> None:
+    def _encrypt_one(self, user: User, place: Mailbox, message: Message) -> None:
         """Replace a message by its encrypted form; its references to attachments move with it, once each."""
         magic = message["magic"]
         raw = b"".join(self._messages.source(message))
@@ -75,12 +77,16 @@ class EncryptionAtRest:
             raise
         self._attachments.release(stale if replaced else fresh, magic)
 
-    def _replace(self, user: ObjectId, message: Document, indexed: Indexed, session: Session) -> bool:
-        fields = {**indexed.document, "msgid": message["msgid"], "mallard": own_fields(indexed)}
+    def _replace(self, user: ObjectId, message: Message, indexed: Indexed, session: Session) -> bool:
+        fields: Message = {
+            **cast("Message", indexed.document),  # it has some of a message's fields, and no others
+            "msgid": message["msgid"],
+            "mallard": own_fields(indexed),
+        }
         gone = [name for name in _RENEWED if name not in fields]
-        wanted = {"_id": message["_id"], "mailbox": message["mailbox"], "size": message["size"]}
+        condition = {"_id": message["_id"], "mailbox": message["mailbox"], "size": message["size"]}
         change = {"$set": fields, "$unset": dict.fromkeys(gone, "")}
-        if not self._collection.update_one(wanted, change, session=session).modified_count:
+        if not self._collection.update_one(condition, change, session=session).modified_count:
             return False
         self._users.release_storage(user, message["size"] - fields["size"], session=session)
         return True

@@ -11,9 +11,20 @@ from bson import ObjectId
 from pymongo.errors import ConnectionFailure
 
 from problems import summary
-from storage.base.database import BAD_DOCUMENT, SWEEP_MS, Clock, Databases, Document, Session, Transactions
+from storage.base.database import (
+    BAD_DOCUMENT,
+    SWEEP_MS,
+    Change,
+    Clock,
+    Condition,
+    Databases,
+    Session,
+    Transactions,
+    holding,
+)
 from storage.mailboxes.retention import milliseconds
 from storage.messages.archive import Archive
+from storage.messages.documents import Message
 from storage.messages.messages import Messages
 from storage.messages.removal import Removal, RemovalRule
 
@@ -36,7 +47,7 @@ class Expiry:
         messages: Messages,
         removal: Removal,
     ) -> None:
-        self._collection = databases.main["messages"]
+        self._collection = holding(databases.main["messages"], Message)
         self._clock = clock
         self._transactions = transactions
         self._archive = archive
@@ -46,7 +57,7 @@ class Expiry:
     def expire_all(self, mailbox: ObjectId) -> None:
         """Have the expiry job take all messages of a mailbox first, and searches pass them over."""
         now = milliseconds(self._clock())
-        change: Document = {"$set": {"exp": True, "rdate": now - _DAY_MS}, "$unset": {"searchable": ""}}
+        change: Change = {"$set": {"exp": True, "rdate": now - _DAY_MS}, "$unset": {"searchable": ""}}
         self._collection.update_many({"mailbox": mailbox}, change)
 
     def expire_user(self, user: ObjectId, by: int) -> int:
@@ -54,7 +65,7 @@ class Expiry:
 
         How many there were, without those that are archived or were marked before.
         """
-        change: Document = {
+        change: Change = {
             "$set": {"exp": True, "rdate": by, "userDeleted": True},
             "$unset": {"searchable": ""},
         }
@@ -62,32 +73,32 @@ class Expiry:
         self._archive.hasten(user, by)
         return marked.modified_count
 
-    def delete_expired(self, most: int, but: Collection[ObjectId]) -> tuple[int, list[ObjectId]]:
-        """Delete messages whose date is over, of at most `most`; how many were looked at, and which cannot be deleted.
+    def delete_expired(self, limit: int, excluding: Collection[ObjectId]) -> tuple[int, list[ObjectId]]:
+        """Delete messages whose date is over, of at most `limit`; how many were looked at, and which cannot be deleted.
 
-        They go to the archive, but for copies and those of deleted accounts. `but` are passed over.
+        They go to the archive, but for copies and those of deleted accounts. `excluding` are passed over.
         """
         over = {"exp": True, "rdate": {"$lte": milliseconds(self._clock())}}
-        wanted = {**over, "_id": {"$nin": list(but)}}
-        found = self._collection.find(wanted, {"user": 1, "mailbox": 1}, max_time_ms=SWEEP_MS).hint(
+        condition = {**over, "_id": {"$nin": list(excluding)}}
+        found = self._collection.find(condition, {"user": 1, "mailbox": 1}, max_time_ms=SWEEP_MS).hint(
             "retention_time"
         )
         place = itemgetter("user", "mailbox")
-        rows = sorted(found.limit(most), key=place)
+        rows = sorted(found.limit(limit), key=place)
         rule = RemovalRule(lambda row: not (row.get("userDeleted") or row.get("copied")), over)
         failed: list[ObjectId] = []
         for (user, mailbox), group in groupby(rows, key=place):
             ids = [row["_id"] for row in group]
             _, errors = self._removal.remove_batch(user, mailbox, ids, rule)
-            failed += self._there(ids, over) if errors else []
+            failed += self._still_expired(ids, over) if errors else []
         return len(rows), failed
 
-    def _there(self, ids: list[ObjectId], over: Document) -> list[ObjectId]:
+    def _still_expired(self, ids: list[ObjectId], over: Condition) -> list[ObjectId]:
         return [row["_id"] for row in self._collection.find({"_id": {"$in": ids}, **over}, {"_id": 1})]
 
-    def purge_archived(self, most: int, but: Collection[ObjectId]) -> tuple[int, list[ObjectId]]:
+    def purge_archived(self, limit: int, excluding: Collection[ObjectId]) -> tuple[int, list[ObjectId]]:
         """The same of archived messages, which give their attachments back."""
-        ids = self._archive.expired(most, but)
+        ids = self._archive.expired(limit, excluding)
         return len(ids), [copy for copy in ids if not self._purged(copy)]
 
     def _purged(self, copy: ObjectId) -> bool:
@@ -113,21 +124,25 @@ class Expiry:
         """
         last = self._end_of_batch(mailbox, after)
         if last:
-            wanted = {"mailbox": mailbox, "uid": {"$gt": after, "$lte": last}, "retention": {"$exists": True}}
-            self._collection.update_many(wanted, [{"$set": _dated(retention)}])
+            condition = {
+                "mailbox": mailbox,
+                "uid": {"$gt": after, "$lte": last},
+                "retention": {"$exists": True},
+            }
+            self._collection.update_many(condition, [{"$set": _dated(retention)}])
         return last
 
     def _end_of_batch(self, mailbox: ObjectId, after: int) -> int:
         """The last UID of the next batch, 0 where there is none."""
-        wanted = {"mailbox": mailbox, "uid": {"$gt": after}}
-        rows = self._collection.find(wanted, {"uid": 1, "_id": 0}, max_time_ms=SWEEP_MS).sort("uid", 1)
+        condition = {"mailbox": mailbox, "uid": {"$gt": after}}
+        rows = self._collection.find(condition, {"uid": 1, "_id": 0}, max_time_ms=SWEEP_MS).sort("uid", 1)
         uids = [row["uid"] for row in rows.limit(_BATCH)]
         return uids[-1] if uids else 0
 
 
-def _dated(retention: int) -> Document:
+def _dated(retention: int) -> Change:
     """Fields of a message by when it joined the mailbox; older documents tell that by their id."""
-    joined: Document = {"$ifNull": ["$retentionTime", {"$toLong": {"$toDate": "$_id"}}]}
+    joined: Change = {"$ifNull": ["$retentionTime", {"$toLong": {"$toDate": "$_id"}}]}
     return {
         "retention": retention,
         "retentionTime": joined,

@@ -12,9 +12,10 @@ from bson import ObjectId
 
 from problems import FileNotFound
 from storage.base.chunks import CHUNK_SIZE, read_chunks, write_chunks
-from storage.base.database import Clock, Databases, Document
+from storage.base.database import Clock, Databases, Stages, holding
 from storage.base.listing import literal, page_of
 from storage.base.paging import Order, Page, Paging
+from storage.messages.documents import KeptFile
 
 MOST_FILES = 10_000
 _READ_MS = 10_000
@@ -26,24 +27,25 @@ class Files:
     """Repository of kept files. Every look-up goes by the owner as well."""
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
-        self._files = databases.gridfs["storage.files"]
+        self._files = holding(databases.gridfs["storage.files"], KeptFile)
+        self._sums = databases.gridfs["storage.files"]
         self._chunks = databases.gridfs["storage.chunks"]
         self._clock = clock
 
-    def page(self, user: ObjectId, query: str | None, paging: Paging) -> tuple[Page[Document], int]:
+    def page(self, user: ObjectId, query: str | None, paging: Paging) -> tuple[Page[KeptFile], int]:
         """A page of an account's files by name, those whose name contains `query`, and how many there are."""
-        wanted: Document = {"metadata.user": user}
+        condition: dict[str, object] = {"metadata.user": user}
         if query:
-            wanted["filename"] = {"$regex": literal(query)}
-        return page_of(self._files, wanted, _LISTED, paging, _BY_NAME, hint="user_files_paging")
+            condition["filename"] = {"$regex": literal(query)}
+        return page_of(self._files, condition, _LISTED, paging, _BY_NAME, hint="user_files_paging")
 
     def usage(self, user: ObjectId) -> tuple[int, int]:
         """(bytes, files) that an account keeps, read from an index."""
-        pipeline: list[Document] = [
+        pipeline: Stages = [
             {"$match": {"metadata.user": user}},
             {"$group": {"_id": None, "bytes": {"$sum": "$length"}, "files": {"$sum": 1}}},
         ]
-        for row in self._files.aggregate(pipeline, hint="user_file_sizes", maxTimeMS=_READ_MS):
+        for row in self._sums.aggregate(pipeline, hint="user_file_sizes", maxTimeMS=_READ_MS):
             return int(row["bytes"]), int(row["files"])
         return 0, 0
 
@@ -54,7 +56,7 @@ class Files:
         file_id = ObjectId()
         try:
             length = write_chunks(self._chunks, file_id, pieces)
-            document = {
+            document: KeptFile = {
                 "_id": file_id,
                 "length": length,
                 "chunkSize": CHUNK_SIZE,
@@ -69,7 +71,7 @@ class Files:
             raise
         return file_id
 
-    def get(self, user: ObjectId, file_id: ObjectId) -> Document:
+    def get(self, user: ObjectId, file_id: ObjectId) -> KeptFile:
         """The document of a file. Raises FileNotFound."""
         found = self._files.find_one({"_id": file_id, "metadata.user": user}, max_time_ms=_READ_MS)
         if not found:
@@ -82,7 +84,7 @@ class Files:
             raise FileNotFound
         self._chunks.delete_many({"files_id": file_id})
 
-    def of_user(self, user: ObjectId, ids: Sequence[ObjectId]) -> list[Document]:
+    def of_user(self, user: ObjectId, ids: Sequence[ObjectId]) -> list[KeptFile]:
         """The documents of files, in the order of the ids. Raises FileNotFound if one is not there."""
         rows = {
             row["_id"]: row for row in self._files.find({"_id": {"$in": list(ids)}, "metadata.user": user})
@@ -99,16 +101,16 @@ class Files:
         self._chunks.delete_many({"files_id": {"$in": own}})
         return len(own)
 
-    def content(self, file: Document) -> bytes:
+    def content(self, file: KeptFile) -> bytes:
         """The bytes of a file."""
         return b"".join(self.pieces(file))
 
-    def pieces(self, file: Document) -> Iterator[bytes]:
+    def pieces(self, file: KeptFile) -> Iterator[bytes]:
         """The bytes of a file, chunk by chunk."""
         return read_chunks(self._chunks, file["_id"])
 
-    def delete_some(self, user: ObjectId, most: int) -> int:
-        """Delete at most `most` of an account's files; how many there were."""
-        ids = [row["_id"] for row in self._files.find({"metadata.user": user}, {"_id": 1}).limit(most)]
+    def delete_some(self, user: ObjectId, limit: int) -> int:
+        """Delete at most `limit` of an account's files; how many there were."""
+        ids = [row["_id"] for row in self._files.find({"metadata.user": user}, {"_id": 1}).limit(limit)]
         self._chunks.delete_many({"files_id": {"$in": ids}})
         return self._files.delete_many({"_id": {"$in": ids}}).deleted_count

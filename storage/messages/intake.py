@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from bson import ObjectId
@@ -29,7 +29,7 @@ from storage.accounts.users import Users
 from storage.addresses.documents import Target
 from storage.addresses.register import AddressRegister
 from storage.audits.audits import Audits
-from storage.base.database import Clock, Databases, Document, Session, Transactions, may_be_committed
+from storage.base.database import Clock, Databases, Session, Transactions, holding, may_be_committed
 from storage.base.offload import Offload, run_here
 from storage.base.settings import Settings
 from storage.events.journal import Journal, exists
@@ -38,7 +38,7 @@ from storage.mailboxes.documents import Mailbox
 from storage.mailboxes.mailboxes import Mailboxes
 from storage.mailboxes.retention import retention_fields
 from storage.messages.attachments import Attachments
-from storage.messages.documents import flag_fields, own_fields, to_fit, without_none
+from storage.messages.documents import Message, Meta, flag_fields, own_fields, to_fit
 from storage.messages.encrypting import encrypted_at_rest
 from storage.messages.message_events import MessageEvents
 from storage.messages.threads import Threads
@@ -61,7 +61,7 @@ class NewMessage:
     """The mailbox that it goes to."""
     raw: bytes
     """The message as it came."""
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    meta: Meta = field(default_factory=dict)
     """How it came: source, envelope, transport, and what the caller wants remembered."""
     flags: Sequence[str] = ()
     """IMAP flags and labels. A draft (`\\Draft`) is never encrypted."""
@@ -69,7 +69,7 @@ class NewMessage:
     """When it was received; now without one."""
     outbound: Sequence[str] = ()
     """The ids under which it was queued."""
-    thread_of: Mapping[str, Any] | None = None
+    thread_of: Message | None = None
     """The stored message that it answers: it joins that one's thread if the subject is the same."""
     verification_results: Mapping[str, Any] | None = None
     """What SPF, DKIM, DMARC and BIMI said when it came in."""
@@ -89,7 +89,7 @@ class NewMessage:
 class PreparedMessage:
     """A message that is encrypted and indexed, with its attachments stored; ready to be inserted."""
 
-    document: Document
+    document: Message
     """The document but for `uid`, `modseq` and retention, which the mailbox decides."""
     stored: bytes
     """Its bytes as they are kept."""
@@ -116,7 +116,7 @@ class Intake:
         message_events: MessageEvents,
         address_register: AddressRegister,
     ) -> None:
-        self._collection = databases.main["messages"]
+        self._collection = holding(databases.main["messages"], Message)
         self._clock = clock
         self._transactions = transactions
         self._settings = settings
@@ -130,7 +130,7 @@ class Intake:
         self._message_events = message_events
         self._address_register = address_register
 
-    def add(self, new: NewMessage, offload: Offload = run_here) -> Document:
+    def add(self, new: NewMessage, offload: Offload = run_here) -> Message:
         """Store a message for a caller without further steps, and return its document. Raises what the steps raise."""
         with self.prepare(new, offload) as prepared:
             return self._transactions.run(lambda session: self.insert(prepared, session))
@@ -163,7 +163,7 @@ class Intake:
             raise
         self._note_addresses(new.user["_id"], new.mailbox, document)
 
-    def insert(self, prepared: PreparedMessage, session: Session) -> Document:
+    def insert(self, prepared: PreparedMessage, session: Session) -> Message:
         """Store a prepared message: quota, copies for audits, UID, document, journal entry and event; its document.
 
         One step of a transaction, and may run several times with the same message. Without transactions an error
@@ -189,13 +189,19 @@ class Intake:
             self._message_events.emit_for(prepared.event, user, mailbox, [row["_id"]], session)
         return row
 
-    def _place(self, document: Document, session: Session) -> Document:
+    def _place(self, document: Message, session: Session) -> Message:
         """Insert with the UID, the modification sequence and the retention that the mailbox has at this moment."""
         before = self._mailboxes.allocate(
             document["mailbox"], uids=1, total=1, unseen=int(document["unseen"]), session=session
         )
-        retention = without_none(retention_fields(before, self._clock()))
-        row = {**document, **retention, "uid": before["uidNext"], "modseq": before["modifyIndex"] + 1}
+        row: Message = {
+            **document,
+            **retention_fields(before, self._clock()),
+            "uid": before["uidNext"],
+            "modseq": before["modifyIndex"] + 1,
+        }
+        if row["rdate"] is None:
+            del row["rdate"]
         self._collection.insert_one(row, session=session)
         return row
 
@@ -215,9 +221,9 @@ class Intake:
     def _default_quota(self) -> int:
         return int(self._settings.get("const:max:storage"))
 
-    def _document(self, new: NewMessage, indexed: Indexed, received: datetime, magic: int) -> Document:
+    def _document(self, new: NewMessage, indexed: Indexed, received: datetime, magic: int) -> Message:
         message_id = new.message_id or ObjectId()
-        return {
+        document: Message = {
             "_id": message_id,
             "root": message_id,
             "v": "1.0",
@@ -227,22 +233,30 @@ class Intake:
             **flag_fields(new.flags),
             "userDeleted": False,
             "copied": False,
-            **indexed.document,
-            **({"junk": True} if new.mailbox.get("specialUse") == "\\Junk" else {}),
+            **cast("Message", indexed.document),  # it has some of a message's fields, and no others
             "mallard": own_fields(indexed),
             "meta": new.meta,
             "magic": magic,
             "thread": self._thread(new.user["_id"], indexed, new.thread_of),
-            **_delivery(new),
+            "filters": list(new.filters),
         }
+        if new.mailbox.get("specialUse") == "\\Junk":
+            document["junk"] = True
+        if new.verification_results is not None:
+            document["verificationResults"] = new.verification_results
+        if new.outbound:
+            document["outbound"] = list(new.outbound)
+        if new.forward_targets:
+            document["forwardTargets"] = list(new.forward_targets)
+        return document
 
-    def _thread(self, user: ObjectId, indexed: Indexed, thread_of: Mapping[str, Any] | None) -> ObjectId:
+    def _thread(self, user: ObjectId, indexed: Indexed, thread_of: Message | None) -> ObjectId:
         threads = self._threads
         if thread_of and normalize_subject(thread_of.get("subject") or "") == indexed.thread_subject:
             return threads.join_that(thread_of["thread"], user, indexed.thread_subject, indexed.thread_ids)
         return threads.join(user, indexed.thread_subject, indexed.thread_ids)
 
-    def _note_addresses(self, user: ObjectId, mailbox: Mailbox, document: Document) -> None:
+    def _note_addresses(self, user: ObjectId, mailbox: Mailbox, document: Message) -> None:
         """Note whom the account exchanges mail with; not spam, drafts, lists or machines.
 
         The message is stored already, so a failure here must not tell the caller that it is not.
@@ -283,17 +297,7 @@ def _plain_addresses(headers: ParsedHeader, name: str) -> list[HeaderAddress]:
     return list(flat_addresses(decoded_addresses(entries)))
 
 
-def _delivery(new: NewMessage) -> Document:
-    """What is known of how a message came and where it went on to."""
-    optional = {
-        "verificationResults": new.verification_results,
-        "outbound": list(new.outbound) or None,
-        "forwardTargets": list(new.forward_targets) or None,
-    }
-    return {"filters": list(new.filters), **without_none(optional)}
-
-
-def _note_hashes(document: Document, bodies: Sequence[Body], hashes: Mapping[bytes, str | None]) -> None:
+def _note_hashes(document: Message, bodies: Sequence[Body], hashes: Mapping[bytes, str | None]) -> None:
     by_id = {body.id: hashes.get(body.hash) for body in bodies}
     for attachment in document.get("attachments", ()):
         if content_hash := by_id[attachment["id"]]:

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from mail import source
 from mail.headers import unfold
-from mail.mime_tree import header_fields
+from mail.mime_tree import Node, header_fields
 from problems import AttachmentNotFound, MailboxNotFound, MessageNotFound
 from storage.base.database import (
     NAIVE_DATES,
@@ -18,14 +18,16 @@ from storage.base.database import (
     Clock,
     Condition,
     Databases,
-    Document,
+    Projection,
     Session,
+    Stages,
     holding,
 )
 from storage.base.paging import Order, Page, Paging, read_page
 from storage.mailboxes.counts import MailboxCounts, has_counts
 from storage.mailboxes.documents import Mailbox
 from storage.messages.attachments import Attachments
+from storage.messages.documents import FileId, Message
 from storage.messages.threads import thread_counts, thread_stages
 
 LISTED = dict.fromkeys(
@@ -72,7 +74,7 @@ class Listing:
 class MailboxWithRow(Mailbox, total=False):
     """A mailbox beside one of its messages, if there is one."""
 
-    row: dict[str, Any]
+    row: Message
 
 
 class Messages:
@@ -81,15 +83,16 @@ class Messages:
     def __init__(
         self, databases: Databases, clock: Clock, mailbox_counts: MailboxCounts, attachments: Attachments
     ) -> None:
-        self._collection = databases.main["messages"]
+        self._collection = holding(databases.main["messages"], Message)
+        self._sums = databases.main["messages"]
         self._mailboxes = holding(databases.main.get_collection("mailboxes", NAIVE_DATES), MailboxWithRow)
         self._clock = clock
         self._mailbox_counts = mailbox_counts
         self._attachments = attachments
 
     def find(
-        self, user: ObjectId, mailbox: ObjectId, uid: int, projection: Mapping[str, Any] | None = None
-    ) -> Document:
+        self, user: ObjectId, mailbox: ObjectId, uid: int, projection: Projection | None = None
+    ) -> Message:
         """One message by its UID. Raises MessageNotFound."""
         wanted = {"mailbox": mailbox, "uid": uid, "user": user}
         found = self._collection.find_one(wanted, projection, max_time_ms=SWEEP_MS)
@@ -97,19 +100,17 @@ class Messages:
             raise MessageNotFound
         return found
 
-    def page(
-        self, user: ObjectId, mailbox: ObjectId, listing: Listing
-    ) -> tuple[Mailbox, Page[Document], int]:
+    def page(self, user: ObjectId, mailbox: ObjectId, listing: Listing) -> tuple[Mailbox, Page[Message], int]:
         """The mailbox, a page of its messages, and how many match, in one query as long as the counts are right.
 
         Raises MailboxNotFound.
         """
-        wanted: Document = {"mailbox": mailbox}
+        wanted: dict[str, object] = {"mailbox": mailbox}
         if listing.unseen is not None:
             wanted["unseen"] = listing.unseen
         found: list[MailboxWithRow] = []
 
-        def read(condition: Condition, sort: dict[str, int], limit: int) -> list[Document]:
+        def read(condition: Condition, sort: dict[str, int], limit: int) -> list[Message]:
             rows = self._rows(user, mailbox, _row_stages(wanted, condition, sort, limit, listing))
             found.append(rows[0])
             return [row["row"] for row in rows if "row" in row]
@@ -117,9 +118,9 @@ class Messages:
         page = read_page(read, listing.paging, Order("idate", listing.direction))
         return found[0], page, self._total(found[0], wanted, listing)
 
-    def _rows(self, user: ObjectId, mailbox: ObjectId, stages: list[Document]) -> list[MailboxWithRow]:
+    def _rows(self, user: ObjectId, mailbox: ObjectId, stages: Stages) -> list[MailboxWithRow]:
         """Each row beside its mailbox: that way the answer streams and has no size limit."""
-        pipeline: list[Document] = [
+        pipeline: Stages = [
             {"$match": {"_id": mailbox, "user": user}},
             {"$project": {"specialUse": 1, "modifyIndex": 1, "counted": 1}},
             {"$lookup": {"from": "messages", "pipeline": stages, "as": "row"}},
@@ -130,7 +131,7 @@ class Messages:
             raise MailboxNotFound
         return rows
 
-    def _total(self, mailbox: Mailbox, wanted: Document, listing: Listing) -> int:
+    def _total(self, mailbox: Mailbox, wanted: Condition, listing: Listing) -> int:
         if listing.collapse_threads:
             return self._count_threads(wanted)
         if has_counts(mailbox, self._clock()):
@@ -140,27 +141,29 @@ class Messages:
             total, unseen = self._mailbox_counts.of([mailbox])[mailbox["_id"]]
         return total if listing.unseen is None else unseen if listing.unseen else total - unseen
 
-    def _count_threads(self, wanted: Document) -> int:
-        stages: list[Document] = [{"$match": wanted}, {"$group": {"_id": "$thread"}}, {"$count": "n"}]
-        return next((int(row["n"]) for row in self._collection.aggregate(stages, maxTimeMS=SWEEP_MS)), 0)
+    def _count_threads(self, wanted: Condition) -> int:
+        stages: Stages = [{"$match": wanted}, {"$group": {"_id": "$thread"}}, {"$count": "n"}]
+        return next((int(row["n"]) for row in self._sums.aggregate(stages, maxTimeMS=SWEEP_MS)), 0)
 
     def thread_counts(self, user: ObjectId, threads: Sequence[ObjectId]) -> dict[ObjectId, int]:
         """How many messages each thread has in all mailboxes."""
         return thread_counts(self._collection, user, threads)
 
-    def drafts_of(self, user: ObjectId, threads: Sequence[ObjectId]) -> list[Document]:
+    def drafts_of(self, user: ObjectId, threads: Sequence[ObjectId]) -> list[Message]:
         """The drafts of threads, each with `thread` and the Message-ID that it answers."""
         wanted = {"user": user, "thread": {"$in": list(threads)}, "draft": True}
         projection = {"thread": 1, "mimeTree.parsedHeader.in-reply-to": 1}
         return list(self._collection.find(wanted, projection, max_time_ms=SWEEP_MS))
 
-    def source(self, message: Document) -> Iterator[bytes]:
+    def source(self, message: Mapping[str, Any]) -> Iterator[bytes]:
         """The message as it came in, in pieces; the document needs what OF_SOURCE names."""
         tree = message["mimeTree"]
         fetch = _fetcher(tree, self._attachments.encoded)
         return source.stream(tree, (message.get("mallard") or {}).get("layout"), fetch)
 
-    def attachment(self, message: Document, attachment_id: str) -> tuple[str, str | None, Iterator[bytes]]:
+    def attachment(
+        self, message: Mapping[str, Any], attachment_id: str
+    ) -> tuple[str, str | None, Iterator[bytes]]:
         """Content type, Content-Disposition of the part if it has one, and content.
 
         Raises AttachmentNotFound or FileNotFound.
@@ -178,48 +181,45 @@ class Messages:
         """Return whether there is a message with this id, in whatever mailbox."""
         return self._collection.find_one({"_id": message}, {"_id": 1}, session=session) is not None
 
-    def each(self, user: ObjectId, mailbox: ObjectId) -> Iterator[Document]:
+    def each(self, user: ObjectId, mailbox: ObjectId) -> Iterator[Message]:
         """All messages of a mailbox by UID, with what `source` needs; a few at a time, however long it takes."""
         last = 0
         while rows := self._rows_behind(user, mailbox, last):
             yield from rows
             last = rows[-1]["uid"]
 
-    def _rows_behind(self, user: ObjectId, mailbox: ObjectId, uid: int) -> list[Document]:
+    def _rows_behind(self, user: ObjectId, mailbox: ObjectId, uid: int) -> list[Message]:
         wanted = {"mailbox": mailbox, "uid": {"$gt": uid}, "user": user}
         found = self._collection.find(wanted, _OF_EXPORT, max_time_ms=SWEEP_MS)
         return list(found.sort("uid", 1).limit(_AT_ONCE))
 
     def has_any(self, user: ObjectId, ids: Sequence[ObjectId]) -> bool:
-        """Whether one of some ids is a message of the account."""
+        """Return whether one of some ids is a message of the account."""
         wanted = {"_id": {"$in": list(ids)}, "user": user}
         return self._collection.find_one(wanted, {"_id": 1}, max_time_ms=SWEEP_MS) is not None
 
     def has_same(self, mailbox: ObjectId, raw: bytes, message_id: str) -> bool:
-        """Whether a mailbox has a message of the very same bytes with this Message-ID."""
+        """Return whether a mailbox has a message of the very same bytes with this Message-ID."""
         wanted = {"mailbox": mailbox, "size": len(raw), "msgid": message_id}
         alike = self._collection.find(wanted, {"mimeTree": 1, "mallard": 1}, max_time_ms=SWEEP_MS)
         return any(b"".join(self.source(message)) == raw for message in alike.limit(_MOST_ALIKE))
 
 
-FileId = bytes | ObjectId
-
-
-def _file_id(tree: Document, attachment_id: str) -> FileId | None:
+def _file_id(tree: Node, attachment_id: str) -> FileId | None:
     """Old documents have no map; there the id of the part is the id of the file."""
     files: Mapping[str, FileId] = tree.get("attachmentMap") or {}
-    own = (part["attachmentId"] for part in _nodes(tree) if part.get("attachmentId"))
+    own: Iterator[object] = (part["attachmentId"] for part in _nodes(tree) if part.get("attachmentId"))
     return files.get(attachment_id) or next(
         (file_id for file_id in own if isinstance(file_id, ObjectId) and str(file_id) == attachment_id), None
     )
 
 
-def _fetcher(tree: Document, read: Callable[[FileId], Iterator[bytes]]) -> Callable[[Any], Iterator[bytes]]:
+def _fetcher(tree: Node, read: Callable[[FileId], Iterator[bytes]]) -> Callable[[Any], Iterator[bytes]]:
     files = tree.get("attachmentMap") or {}
     return lambda attachment_id: read(files.get(attachment_id, attachment_id))
 
 
-def _disposition(node: Document, attachment_id: str) -> str | None:
+def _disposition(node: Node, attachment_id: str) -> str | None:
     """The part's own header field, unfolded."""
     for part in _nodes(node):
         if str(part.get("attachmentId")) == attachment_id:
@@ -230,15 +230,15 @@ def _disposition(node: Document, attachment_id: str) -> str | None:
     return None
 
 
-def _nodes(node: Document) -> Iterator[Document]:
+def _nodes(node: Node) -> Iterator[Node]:
     yield node
     for child in (*node.get("childNodes", ()), *((node["message"],) if node.get("message") else ())):
         yield from _nodes(child)
 
 
 def _row_stages(
-    wanted: Document, condition: Condition, sort: dict[str, int], limit: int, listing: Listing
-) -> list[Document]:
+    wanted: Condition, condition: Condition, sort: dict[str, int], limit: int, listing: Listing
+) -> Stages:
     if not listing.collapse_threads:
         return [
             {"$match": {"$and": [wanted, condition]} if condition else wanted},

@@ -11,12 +11,13 @@ from pymongo.errors import ConnectionFailure
 
 from problems import MailboxNotFound, MessageNotFound, summary
 from storage.accounts.users import Users
-from storage.base.database import BAD_DOCUMENT, SWEEP_MS, Databases, Document, Session, Transactions
+from storage.base.database import BAD_DOCUMENT, SWEEP_MS, Condition, Databases, Session, Transactions, holding
 from storage.events.journal import Journal, expunge
 from storage.mailboxes.counts import MailboxCounts
 from storage.mailboxes.mailboxes import Mailboxes
 from storage.messages.archive import Archive
 from storage.messages.attachments import Attachments
+from storage.messages.documents import Message
 
 log = structlog.get_logger()
 
@@ -31,8 +32,8 @@ _OF_REMOVAL = dict.fromkeys(
 class RemovalRule:
     """Which of the messages go to the archive, and what must still hold of a message for it to be deleted."""
 
-    archives: Callable[[Document], bool]
-    only: Document = field(default_factory=dict)
+    archives: Callable[[Message], bool]
+    only: Condition = field(default_factory=dict)
 
 
 BUT_DRAFTS = RemovalRule(lambda row: "\\Draft" not in row["flags"])
@@ -54,7 +55,7 @@ class Removal:
         attachments: Attachments,
         journal: Journal,
     ) -> None:
-        self._collection = databases.main["messages"]
+        self._collection = holding(databases.main["messages"], Message)
         self._transactions = transactions
         self._users = users
         self._mailboxes = mailboxes
@@ -71,7 +72,7 @@ class Removal:
         if not self._delete(user, mailbox, [found["_id"]], BUT_DRAFTS):
             raise MessageNotFound
 
-    def take_draft(self, draft: Document, session: Session) -> None:
+    def take_draft(self, draft: Message, session: Session) -> None:
         """Remove a draft for good as one step of sending it. Raises MessageNotFound if it is none any more.
 
         Its references to attachments are given back with `release_files`, once all steps are done.
@@ -80,7 +81,7 @@ class Removal:
         if not gone or "\\Draft" not in gone[0]["flags"]:
             raise MessageNotFound
 
-    def release_files(self, message: Document, session: Session = None) -> None:
+    def release_files(self, message: Message, session: Session = None) -> None:
         """Give back the references to attachments of a message that is gone, one for each time it used them."""
         files = (message["mimeTree"].get("attachmentMap") or {}).values()
         self._attachments.release(files, message["magic"], session=session)
@@ -104,8 +105,8 @@ class Removal:
 
         The last is 0 where there was none.
         """
-        wanted = {"mailbox": mailbox, "user": user, "uid": {"$lt": below}}
-        rows = self._collection.find(wanted, {"uid": 1}, max_time_ms=SWEEP_MS).sort("uid", -1)
+        condition = {"mailbox": mailbox, "user": user, "uid": {"$lt": below}}
+        rows = self._collection.find(condition, {"uid": 1}, max_time_ms=SWEEP_MS).sort("uid", -1)
         batch = list(rows.limit(_BATCH))
         if not batch:
             return 0, 0, 0
@@ -147,7 +148,7 @@ class Removal:
         ids: list[ObjectId],
         rule: RemovalRule,
         session: Session,
-    ) -> list[Document]:
+    ) -> list[Message]:
         place = {"mailbox": mailbox, "user": user, **rule.only}
         rows = list(self._collection.find({"_id": {"$in": ids}, **place}, _OF_REMOVAL, session=session))
         kept = [row["_id"] for row in rows if rule.archives(row)]
@@ -159,16 +160,16 @@ class Removal:
             self._account(user, mailbox, gone, session)
         return gone
 
-    def _remove(self, wanted: Document, session: Session) -> bool:
-        return self._collection.delete_one(wanted, session=session).deleted_count > 0
+    def _remove(self, condition: Condition, session: Session) -> bool:
+        return self._collection.delete_one(condition, session=session).deleted_count > 0
 
-    def _keep_the_living(self, copies: Sequence[ObjectId], gone: list[Document], session: Session) -> None:
+    def _keep_the_living(self, copies: Sequence[ObjectId], gone: list[Message], session: Session) -> None:
         """Without transactions a message can move away after it was copied; then it must not be archived too."""
         doubtful = set(copies) - {row["_id"] for row in gone}
         alive = self._collection.find({"_id": {"$in": list(doubtful)}}, {"_id": 1}, session=session)
         self._archive.discard([row["_id"] for row in alive], session=session)
 
-    def _account(self, user: ObjectId, mailbox: ObjectId, gone: list[Document], session: Session) -> None:
+    def _account(self, user: ObjectId, mailbox: ObjectId, gone: list[Message], session: Session) -> None:
         """Quota, counts and journal. A mailbox that is gone has no counts; event streams hear of it all the same."""
         self._users.release_storage(user, sum(row["size"] for row in gone), session=session)
         unseen = sum(int(row["unseen"]) for row in gone)
@@ -184,7 +185,7 @@ class Removal:
         self,
         user: ObjectId,
         mailbox: ObjectId,
-        gone: list[Document],
+        gone: list[Message],
         modseq: int,
         session: Session,
     ) -> None:

@@ -10,7 +10,7 @@ from pymongo.errors import ConnectionFailure
 
 from problems import MailboxNotFound, MessageNotFound, OverQuota, Problem, summary
 from storage.accounts.users import Users
-from storage.base.database import BAD_DOCUMENT, Clock, Databases, Document, Session, Transactions
+from storage.base.database import BAD_DOCUMENT, Clock, Databases, Session, Transactions, holding
 from storage.base.settings import Settings
 from storage.events.journal import Journal, exists
 from storage.mailboxes.counts import MailboxCounts
@@ -18,12 +18,11 @@ from storage.mailboxes.documents import Mailbox
 from storage.mailboxes.mailboxes import Mailboxes
 from storage.mailboxes.retention import retention_fields
 from storage.messages.archive import Archive
+from storage.messages.documents import ArchivedMessage, Message
 from storage.messages.message_events import MessageEvents
 from storage.messages.messages import Messages
 
 log = structlog.get_logger()
-
-_OF_ARCHIVE = ("archived", "exp", "rdate", "junk")
 
 
 class Restoring:
@@ -44,7 +43,7 @@ class Restoring:
         messages: Messages,
         message_events: MessageEvents,
     ) -> None:
-        self._collection = databases.main["messages"]
+        self._collection = holding(databases.main["messages"], Message)
         self._clock = clock
         self._transactions = transactions
         self._settings = settings
@@ -70,15 +69,15 @@ class Restoring:
         row = self._transactions.run(lambda session: self._put_back(archived, place, session))
         return place, int(row["uid"])
 
-    def _target(self, user: ObjectId, wanted: ObjectId | None, original: ObjectId) -> Mailbox:
+    def _target(self, user: ObjectId, chosen: ObjectId | None, original: ObjectId) -> Mailbox:
         mailboxes = {m["_id"]: m for m in self._mailboxes.of_user(user)}
         inbox = next((m for m in mailboxes.values() if m["path"] == "INBOX"), None)
-        place = mailboxes.get(wanted or original) or inbox
+        place = mailboxes.get(chosen or original) or inbox
         if not place:
             raise MailboxNotFound
         return place
 
-    def _put_back(self, archived: Document, place: Mailbox, session: Session) -> Document:
+    def _put_back(self, archived: ArchivedMessage, place: Mailbox, session: Session) -> Message:
         """Who removes the archived copy first restores it; without transactions it is removed last, so none is lost."""
         user = archived["user"]
         if session and not self._archive.take(archived["_id"], session):
@@ -89,7 +88,7 @@ class Restoring:
         unseen = int(archived["unseen"])
         before = self._mailboxes.allocate(place["_id"], uids=1, total=1, unseen=unseen, session=session)
         row = self._restored(archived, before)
-        row.update(uid=before["uidNext"], modseq=before["modifyIndex"] + 1)
+        row["uid"], row["modseq"] = before["uidNext"], before["modifyIndex"] + 1
         self._collection.insert_one(row, session=session)
         junk = int(bool(row.get("junk"))) - int(bool(archived.get("junk")))
         self._journal.append(user, place["_id"], [exists(row, junk)], session=session)
@@ -101,13 +100,20 @@ class Restoring:
             self._archive.take(archived["_id"], None)
         return row
 
-    def _restored(self, archived: Document, place: Mailbox) -> Document:
+    def _restored(self, archived: ArchivedMessage, place: Mailbox) -> Message:
         """Not marked as deleted any more: the next EXPUNGE would take it again."""
-        row = {name: value for name, value in archived.items() if name not in _OF_ARCHIVE}
-        flags = [flag for flag in archived["flags"] if flag != "\\Deleted"]
-        retention = retention_fields(place, self._clock())
-        row.update({name: value for name, value in retention.items() if value is not None})
-        row.update(mailbox=place["_id"], flags=flags, undeleted=True, searchable=True)
+        row: ArchivedMessage = {
+            **archived,
+            **retention_fields(place, self._clock()),
+            "mailbox": place["_id"],
+            "flags": [flag for flag in archived["flags"] if flag != "\\Deleted"],
+            "undeleted": True,
+            "searchable": True,
+        }
+        row.pop("archived", None)
+        row.pop("junk", None)
+        if row["rdate"] is None:
+            del row["rdate"]
         use = place.get("specialUse")
         if use == "\\Junk" or (use == "\\Trash" and archived.get("junk")):
             row["junk"] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bson import ObjectId
 from pymongo import ReturnDocument
@@ -11,14 +12,16 @@ from pymongo.errors import DuplicateKeyError
 
 from storage.base.database import (
     SWEEP_MS,
+    Change,
     Clock,
     Condition,
     Databases,
-    Document,
     Projection,
     Stages,
     delete_rows_of,
+    holding,
 )
+from storage.messages.documents import Thread
 
 _BY_IDS = [("user", 1), ("ids", 1)]
 
@@ -27,13 +30,13 @@ class Threads:
     """Repository of threads; one ends 180 days after its last message, messages keep its id."""
 
     def __init__(self, databases: Databases, clock: Clock) -> None:
-        self._collection = databases.main["threads"]
+        self._collection = holding(databases.main["threads"], Thread)
         self._clock = clock
 
     def join(self, user: ObjectId, subject: str, ids: list[str]) -> ObjectId:
         """The thread of a message with this normalized subject and these hashes of ids; a new one if there is none."""
         if not ids:
-            thread = {"user": user, "subject": subject, "ids": ids, "updated": self._clock()}
+            thread: Thread = {"user": user, "subject": subject, "ids": ids, "updated": self._clock()}
             return ObjectId(self._collection.insert_one(thread).inserted_id)
         found = self._collection.find_one_and_update(
             {"user": user, "ids": {"$elemMatch": {"$in": ids}}, "subject": subject},
@@ -59,12 +62,12 @@ class Threads:
         """Delete at most `limit` threads of a deleted account, and return how many there were."""
         return delete_rows_of(self._collection, user, limit)
 
-    def _with(self, ids: list[str]) -> Document:
+    def _with(self, ids: list[str]) -> Change:
         return {"$addToSet": {"ids": {"$each": ids}}, "$set": {"updated": self._clock()}}
 
 
 def thread_counts(
-    collection: Collection[Document], user: ObjectId, threads: Sequence[ObjectId]
+    collection: Collection[Any], user: ObjectId, threads: Sequence[ObjectId]
 ) -> dict[ObjectId, int]:
     """How many messages of a collection each thread has, read from an index."""
     pipeline: Stages = [
@@ -81,11 +84,11 @@ def thread_stages(
     direction: int,
     projection: Projection,
     key: str = "idate",
-) -> list[Document]:
+) -> Stages:
     """Of all that matched, one row per thread, the first in the order; paging goes by the chosen rows."""
     order = {"_id": direction} if key == "_id" else {key: direction, "_id": direction}
-    first: Document = {"_id": "$thread", "id": {"$first": "$_id"}, "at": {"$first": f"${key}"}}
-    chosen: list[Document] = [{"$match": condition}] if condition else []
+    first: dict[str, object] = {"_id": "$thread", "id": {"$first": "$_id"}, "at": {"$first": f"${key}"}}
+    chosen: Stages = [{"$match": condition}] if condition else []
     own = {"from": "messages", "localField": "_id", "foreignField": "_id", "as": "row"}
     return [
         {"$sort": order},

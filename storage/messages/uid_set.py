@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from storage.base.database import Document
+from storage.base.database import Condition
 
 PATTERN = re.compile(r"[0-9]+(?::(?:[0-9]+|\*))?(?:,[0-9]+(?::(?:[0-9]+|\*))?)*")
 
@@ -37,9 +37,9 @@ class UidSet:
                 ranges.append((low, high))
         return cls(tuple(single), tuple(ranges))
 
-    def condition(self) -> Document:
+    def condition(self) -> Condition:
         """The condition on `uid` as a query."""
-        parts: list[Document] = [{"uid": {"$in": list(self.single)}}] if self.single else []
+        parts: list[Condition] = [{"uid": {"$in": list(self.single)}}] if self.single else []
         parts += [{"uid": {"$gte": a} if b is None else {"$gte": a, "$lte": b}} for a, b in self.ranges]
         return parts[0] if len(parts) == 1 else {"$or": parts}
 

@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from problems import InvalidInput
-from storage.base.database import Document
+from storage.base.database import Condition
 from storage.messages.uid_set import UidSet
 from storage.search.keywords import RECIPIENTS
 from storage.search.language import QuerySyntaxError, parse_query
@@ -34,7 +34,7 @@ from storage.search.terms import (
 _HEADERS = {"from": ("from",), "to": RECIPIENTS, "subject": ("subject",)}
 
 
-def condition(places: Places, user: ObjectId, fields: Mapping[str, Any]) -> list[Document]:
+def condition(places: Places, user: ObjectId, fields: Mapping[str, Any]) -> list[Condition]:
     """The conditions of a search by the API's names, one of which must hold.
 
     `q` takes the place of all but `useAndSearch` and `searchable`.

@@ -11,9 +11,10 @@ import structlog
 from bson import ObjectId
 from pymongo.errors import ExecutionTimeout
 
-from storage.base.database import SWEEP_MS, Condition, Databases, Document, holding
+from storage.base.database import SWEEP_MS, Condition, Databases, Projection, Stages, holding
 from storage.base.paging import DESCENDING, Order, Page, Paging, encode_cursor, read_page
 from storage.mailboxes.documents import Mailbox
+from storage.messages.documents import Message
 from storage.messages.messages import LISTED, LISTED_WITH_HEADERS
 from storage.messages.threads import thread_stages
 from storage.search.plan import Places
@@ -34,38 +35,39 @@ _USES = {
 
 
 class MessageSearch:
-    """Searches; each is bounded in time. `wanted` are conditions, of which a message has to fulfil one."""
+    """Searches; each is bounded in time. `conditions` are conditions, of which a message has to fulfil one."""
 
     def __init__(self, databases: Databases) -> None:
-        self._collection = databases.main["messages"]
+        self._collection = holding(databases.main["messages"], Message)
+        self._sums = databases.main["messages"]
         self._mailboxes = holding(databases.main["mailboxes"], Mailbox)
         self._limit_ms = SEARCH_MS
 
     def search(
         self,
         user: ObjectId,
-        wanted: Sequence[Document],
+        conditions: Sequence[Condition],
         paging: Paging,
         order: Order,
         *,
         collapse_threads: bool = False,
         with_headers: bool = False,
-    ) -> tuple[Page[Document], int]:
-        """A page of what is `wanted` (see `storage.search.plan`), and how much is.
+    ) -> tuple[Page[Message], int]:
+        """A page of what is `conditions` (see `storage.search.plan`), and how much is.
 
         What is not found in time is left out: the page is then shorter, and where it has rows its cursor leads on.
         """
         projection = LISTED_WITH_HEADERS if with_headers else LISTED
         cut: list[bool] = []
 
-        def read(condition: Condition, sort: dict[str, int], limit: int) -> list[Document]:
+        def read(condition: Condition, sort: dict[str, int], limit: int) -> list[Message]:
             if collapse_threads:
                 direction = order.direction
                 stages = thread_stages(condition, sort, limit, direction, projection, order.key)
-                pipeline = [*matching_stages(wanted, {"thread": 1, order.key: 1}), *stages]
+                pipeline = [*matching_stages(conditions, {"thread": 1, order.key: 1}), *stages]
                 rows, in_time = _in_time(self._read(pipeline))
             else:
-                rows, in_time = self._found(wanted, condition, sort, limit, projection)
+                rows, in_time = self._found(conditions, condition, sort, limit, projection)
             cut.append(not in_time)
             return rows
 
@@ -73,28 +75,28 @@ class MessageSearch:
         if any(cut):
             log.warning("a search was cut short", user=str(user), rows=len(page.rows))
             page = _leading_on(page, paging, order)
-        return page, self._count(wanted, collapse_threads, least=len(page.rows))
+        return page, self._count(conditions, collapse_threads, least=len(page.rows))
 
-    def _read(self, pipeline: list[Document]) -> Iterator[Document]:
+    def _read(self, pipeline: Stages) -> Iterator[Message]:
         """Asked when the first row is."""
         yield from self._collection.aggregate(pipeline, maxTimeMS=self._limit_ms)
 
     def _found(
         self,
-        wanted: Sequence[Document],
+        conditions: Sequence[Condition],
         condition: Condition,
         sort: dict[str, int],
         limit: int,
-        projection: Mapping[str, Any],
-    ) -> tuple[list[Document], bool]:
+        projection: Projection,
+    ) -> tuple[list[Message], bool]:
         """The first rows of each alternative, each by its own index, in one; and whether these are all.
 
         The time is shared out: what one leaves is for the others.
         """
         ends = time.monotonic() + self._limit_ms / 1000
         found = []
-        for number, own in enumerate(wanted):
-            left = round((ends - time.monotonic()) * 1000 / (len(wanted) - number))
+        for number, own in enumerate(conditions):
+            left = round((ends - time.monotonic()) * 1000 / (len(conditions) - number))
             filtered = {"$and": [own, condition]} if condition else own
             rows = self._collection.find(
                 filtered, projection, max_time_ms=max(left, 1), batch_size=_ROWS_AT_ONCE
@@ -102,29 +104,29 @@ class MessageSearch:
             found.append(_in_time(rows.sort(list(sort.items())).limit(limit)))
         return first_of(found, sort, limit), all(in_time for _, in_time in found)
 
-    def _count(self, wanted: Sequence[Document], collapse_threads: bool, least: int) -> int:
+    def _count(self, conditions: Sequence[Condition], collapse_threads: bool, least: int) -> int:
         """How much matches; where counting takes too long, what is known to match."""
-        stages = matching_stages(wanted, {"thread": 1} if collapse_threads else {"_id": 1})
-        if collapse_threads or len(wanted) > 1:
-            stages += _each_value("$thread" if collapse_threads else "$_id")
-        stages.append({"$count": "n"})
+        matching = matching_stages(conditions, {"thread": 1} if collapse_threads else {"_id": 1})
+        several = collapse_threads or len(conditions) > 1
+        each = _each_value("$thread" if collapse_threads else "$_id") if several else ()
+        stages = [*matching, *each, {"$count": "n"}]
         try:
-            counted = self._collection.aggregate(stages, maxTimeMS=self._limit_ms)
+            counted = self._sums.aggregate(stages, maxTimeMS=self._limit_ms)
             return next((int(row["n"]) for row in counted), 0)
         except ExecutionTimeout:
             return least
 
     def matching(
-        self, wanted: Sequence[Document], after: ObjectId | None, until: ObjectId, most: int
-    ) -> list[Document]:
-        """`_id`, `mailbox` and `uid` of what is wanted, by `_id`, beyond `after` and not beyond `until`."""
+        self, conditions: Sequence[Condition], after: ObjectId | None, until: ObjectId, limit: int
+    ) -> list[Message]:
+        """`_id`, `mailbox` and `uid` of what is conditions, by `_id`, beyond `after` and not beyond `until`."""
         span = {"_id": {"$lte": until, **({"$gt": after} if after else {})}}
         fields = {"mailbox": 1, "uid": 1}
         found = [
             self._collection.find({"$and": [own, span]}, fields, max_time_ms=SWEEP_MS).sort("_id", 1)
-            for own in wanted
+            for own in conditions
         ]
-        return first_of([(list(rows.limit(most)), True) for rows in found], {"_id": 1}, most)
+        return first_of([(list(rows.limit(limit)), True) for rows in found], {"_id": 1}, limit)
 
     def places(self, user: ObjectId) -> Places:
         """What a plan has to know of the account's mailboxes."""
@@ -133,16 +135,16 @@ class MessageSearch:
         return Places(skipped, lambda name: _find_named(rows, name))
 
 
-def matching_stages(wanted: Sequence[Document], fields: Mapping[str, Any]) -> list[Document]:
+def matching_stages(conditions: Sequence[Condition], fields: Projection) -> Stages:
     """Stages that give what fulfils one of the conditions. Of several, only `fields`, and once for each condition."""
-    if len(wanted) == 1:
-        return [{"$match": wanted[0]}]
-    each: list[list[Document]] = [[{"$match": own}, {"$project": fields}] for own in wanted]
+    if len(conditions) == 1:
+        return [{"$match": conditions[0]}]
+    each: list[Stages] = [[{"$match": own}, {"$project": fields}] for own in conditions]
     first, *others = each
     return [*first, *({"$unionWith": {"coll": "messages", "pipeline": stages}} for stages in others)]
 
 
-def _each_value(field: str) -> list[Document]:
+def _each_value(field: str) -> Stages:
     """Stages that give each value once.
 
     The field goes by a name of its own: MongoDB 6 takes all values for one where it groups by a field of what an
@@ -152,8 +154,8 @@ def _each_value(field: str) -> list[Document]:
 
 
 def first_of(
-    found: Sequence[tuple[list[Document], bool]], sort: Mapping[str, int], limit: int
-) -> list[Document]:
+    found: Sequence[tuple[list[Message], bool]], sort: Mapping[str, int], limit: int
+) -> list[Message]:
     """The first rows of several readings in the same order, each once.
 
     One that was cut while rows came has more behind its last row: nothing is shown beyond that, so that a cursor
@@ -162,7 +164,7 @@ def first_of(
     unique = {row["_id"]: row for rows, _ in found for row in rows}
     backwards = next(iter(sort.values())) < 0
     ends = {rows[-1]["_id"] for rows, in_time in found if rows and not in_time}
-    shown: list[Document] = []
+    shown: list[Message] = []
     for row in sorted(unique.values(), key=lambda row: _place(row, sort), reverse=backwards)[:limit]:
         shown.append(row)
         if row["_id"] in ends:
@@ -170,14 +172,14 @@ def first_of(
     return shown
 
 
-def _place(row: Document, sort: Mapping[str, int]) -> list[tuple[bool, Any]]:
+def _place(row: Mapping[str, Any], sort: Mapping[str, int]) -> list[tuple[bool, Any]]:
     """Where a row stands; what is missing comes first."""
     return [(row.get(name) is not None, row.get(name)) for name in sort]
 
 
-def _in_time(found: Iterable[Document]) -> tuple[list[Document], bool]:
+def _in_time(found: Iterable[Message]) -> tuple[list[Message], bool]:
     """The rows that came in time, and whether these are all."""
-    rows: list[Document] = []
+    rows: list[Message] = []
     try:
         for row in found:
             rows.append(row)
@@ -186,7 +188,7 @@ def _in_time(found: Iterable[Document]) -> tuple[list[Document], bool]:
     return rows, True
 
 
-def _leading_on(page: Page[Document], paging: Paging, order: Order) -> Page[Document]:
+def _leading_on(page: Page[Message], paging: Paging, order: Order) -> Page[Message]:
     """The page with a cursor to what there was no time for."""
     if not page.rows:
         return page

@@ -16,7 +16,7 @@ from bson import ObjectId
 from bson.regex import Regex
 
 from mail.search_tokens import ANY, TOKENS_OF, word_to_look_up
-from storage.base.database import Document
+from storage.base.database import Condition
 from storage.base.listing import literal
 from storage.messages.search_tokens import TOKENS
 from storage.search.terms import (
@@ -43,7 +43,7 @@ from storage.search.terms import (
 )
 
 _MOST_APART = 8
-_NOTHING: Document = {"_id": {"$exists": False}}
+_NOTHING: Condition = {"_id": {"$exists": False}}
 _SPACES = re.compile(r"\s+")
 
 
@@ -57,7 +57,7 @@ class Places:
 
 def plan(
     user: ObjectId, term: Term | None, places: Places, *, all_words: bool = False, within: Sequence[Term] = ()
-) -> list[Document]:
+) -> list[Condition]:
     """The conditions for the messages of an account: wanted is what fulfils one of them.
 
     A term of None finds nothing; `within` narrows what is found. `all_words` has each word of a text search occur,
@@ -73,10 +73,10 @@ def plan(
 
 
 def _together(
-    user: ObjectId, parts: list[Term], beside: list[Document], places: Places, all_words: bool
-) -> Document:
+    user: ObjectId, parts: list[Term], beside: list[Condition], places: Places, all_words: bool
+) -> Condition:
     text, rest = _text_search(parts, all_words)
-    conditions: list[Document] = [{"user": user}]
+    conditions: list[Condition] = [{"user": user}]
     conditions += [{"$text": {"$search": text}}] if text else []
     return {"$and": [*conditions, *(_condition(part, places) for part in rest), *beside]}
 
@@ -165,7 +165,7 @@ def _wants_searchable(term: Term, at_top: Sequence[Term]) -> bool:
     return any(isinstance(part, kinds) for part in walk(term)) or NotSpamOrTrash() in at_top
 
 
-def _condition(term: Term, places: Places) -> Document:
+def _condition(term: Term, places: Places) -> Condition:
     match term:
         case All(parts):
             return {"$and": [_condition(part, places) for part in parts]} if parts else {}
@@ -187,7 +187,7 @@ def _condition(term: Term, places: Places) -> Document:
             return _field(term)
 
 
-def _field(term: Term) -> Document:
+def _field(term: Term) -> Condition:
     match term:
         case InThread(thread):
             return {"thread": thread}
@@ -208,28 +208,28 @@ def _field(term: Term) -> Document:
     raise TypeError(f"no condition for {term}")
 
 
-def _negated(part: Term, places: Places) -> Document:
+def _negated(part: Term, places: Places) -> Condition:
     """A header term is looked up by its tokens, which messages may lack: those must not pass for a `no`."""
     if isinstance(part, Named) and places.named(part.name) is None:
         return {}
     return {"$nor": [_condition(part, places) or {"_id": {"$exists": True}}]}
 
 
-def _as_it_stands(text: str) -> Document:
+def _as_it_stands(text: str) -> Condition:
     pattern = r"\s+".join(literal(word) for word in _SPACES.split(text.strip()))
     subject = {"key": "subject", "value": {"$regex": pattern, "$options": "i"}}
     return {"$or": [{"text": {"$regex": pattern, "$options": "i"}}, {"headers": {"$elemMatch": subject}}]}
 
 
-def _header(names: tuple[str, ...], text: str) -> Document:
+def _header(names: tuple[str, ...], text: str) -> Condition:
     """The pattern decides; the index of tokens only keeps the database from looking at messages for nothing.
 
     Messages that WildDuck stored have no tokens until the job has made them, so they are looked at all the same:
     they stand in the index under None. Where an account has none of these any more, that costs nothing.
     """
     value = {"$regex": literal(text.lower())}
-    key: Document = {"$in": list(names)} if len(names) > 1 else names[0]  # type: ignore[assignment]
-    condition: Document = {"headers": {"$elemMatch": {"key": key, "value": value}}}
+    key: Condition = {"$in": list(names)} if len(names) > 1 else names[0]  # type: ignore[assignment]
+    condition: dict[str, object] = {"headers": {"$elemMatch": {"key": key, "value": value}}}
     if word := word_to_look_up(text):
         codes = dict.fromkeys(TOKENS_OF[name] for name in names)
         condition[TOKENS] = {"$in": [*(Regex(f"^{code}{word}") for code in codes), ANY, None]}

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -104,7 +104,9 @@ def test_killed_during_a_restore(store: Store, make_user: Make, jobs: Callable[[
     assert_restored(store, user, rows, raws)
 
 
-def assert_restored(store: Store, user: ObjectId, rows: list[dict[str, Any]], raws: list[bytes]) -> None:
+def assert_restored(
+    store: Store, user: ObjectId, rows: Sequence[Mapping[str, Any]], raws: list[bytes]
+) -> None:
     there = list(store.databases.main["messages"].find({"user": user}).sort("uid", 1))
     assert store.databases.main["archived"].count_documents({"user": user}) == 0
     assert {row["_id"] for row in there} == {row["_id"] for row in rows}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -287,7 +288,7 @@ def test_q_and_parameters_have_the_same_plan(fields: dict[str, Any], every: bool
     assert together_in_any_order(by_fields) == together_in_any_order(by_q)
 
 
-def together_in_any_order(plan: list[dict[str, Any]]) -> list[tuple[Any, list[str]]]:
+def together_in_any_order(plan: Sequence[Mapping[str, Any]]) -> list[tuple[Any, list[str]]]:
     """What the text index is asked for, and the conditions beside it, of each alternative."""
     return [([c for c in own["$and"] if "$text" in c], sorted(map(repr, own["$and"]))) for own in plan]
 

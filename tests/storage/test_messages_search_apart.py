@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.base.paging import Paging
+from storage.messages.documents import Message
 from storage.search.condition import condition
 from storage.search.message_search import first_of, search_order
 from storage.store import Store
@@ -203,8 +204,9 @@ def test_a_job_goes_through_all_of_it_by_id(ada: Account) -> None:
 
 def test_what_was_cut_while_rows_came_is_shown_no_further() -> None:
     """Behind its last row there may be more of it; a cursor there leads on to that."""
-    rows = [{"_id": ObjectId(f"{number:024x}")} for number in range(6)]
-    whole, cut, nothing = (rows[::2], True), (rows[1:4], False), ([], False)
+    rows: list[Message] = [{"_id": ObjectId(f"{number:024x}")} for number in range(6)]
+    nothing: tuple[list[Message], bool] = ([], False)
+    whole, cut = (rows[::2], True), (rows[1:4], False)
     assert first_of([whole, cut], {"_id": 1}, 9) == rows[:4]
     assert first_of([whole, cut, (rows[:2], False)], {"_id": 1}, 9) == rows[:2]
     assert first_of([whole, nothing], {"_id": 1}, 9) == rows[::2]
