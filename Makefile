@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE := tests/clients/node_modules
 T ?=
+# What needs neither database nor browser, without the two files that put many messages through a service.
+QUICK := tests/security tests/test_floors.py tests/storage/test_writes.py \
+	$(filter-out tests/mail/test_bytes_kept.py tests/mail/test_roundtrip.py,$(wildcard tests/mail/test_*.py))
 # Many tests wait for processes that they start, so there are more of them at a time than processors.
 WORKERS := $(shell echo $$((2 * $$(nproc))))
 
-.PHONY: help install clients run test lint format contract docs bench clean
+.PHONY: help install clients run test quick lint format contract docs bench clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -30,6 +33,9 @@ run: install     ## Serve on http://127.0.0.1:8080 with a database of its own
 
 test: install clients lint  ## Lint, types and all tests, against a real mongod
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(T)
+
+quick: lint      ## Lint, types and the tests that need neither database nor browser, in about a minute
+	$(BIN)/python -m pytest -n $$(nproc) --dist loadfile $(QUICK)
 
 lint: install    ## Style and strict types
 	$(BIN)/ruff check .
