@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 import structlog
 from bson import ObjectId
 
+from delivery.inbound.received import ReceivedForm
 from delivery.inbound.verification import Peer, Verification, from_fields, verify
 from mail.compose import ascii_address
 from mail.headers import addresses, flat_addresses, unfold
@@ -23,8 +23,6 @@ from network.dns import Dns
 
 log = structlog.get_logger()
 
-_RECEIVED_FROM = re.compile(r"\s*from\s+([^\s()]+)", re.I)
-_RECEIVED_IP = re.compile(r"\[(?:IPv6:)?([0-9a-f.:]+)\]", re.I)
 _RECEIVED_ID = re.compile(r"\sid\s+([^\s();]+)", re.I)
 _LARGEST_VERIFIED = 16 * 1024 * 1024
 _DISOWNING = ("quarantine", "reject")
@@ -138,6 +136,7 @@ class Reading:
     dns: Dns | None = None
     authserv_id: str = ""
     spam_fields: Sequence[str] = field(default_factory=tuple)
+    received: ReceivedForm = field(default_factory=ReceivedForm)
 
     def arrival(self, envelope: Envelope, content: bytes) -> Arrival:
         """Look at a message. Takes as long as the DNS does, so it belongs into a thread."""
@@ -164,7 +163,7 @@ class Reading:
         if self.dns is None or len(raw) > _LARGEST_VERIFIED:
             return None
         try:
-            return verify(raw, _sending_peer(envelope, fields), self.dns)
+            return verify(raw, _sending_peer(envelope, fields, self.received), self.dns)
         except Exception:
             # Libraries take apart what a stranger wrote; no mistake of theirs may hold mail up.
             log.exception("a message could not be verified", transaction=str(envelope.id))
@@ -184,20 +183,12 @@ def _digest(lines: Sequence[bytes], body: bytes) -> str:
     return digest.hexdigest()
 
 
-def _sending_peer(envelope: Envelope, fields: Sequence[tuple[str, str]]) -> Peer:
-    """Who handed the message to the MTA, by the MTA's own Received field, which is the topmost. Without an address
-    there, nobody is known to send for anybody.
+def _sending_peer(envelope: Envelope, fields: Sequence[tuple[str, str]], form: ReceivedForm) -> Peer:
+    """Who handed the message to the MTA, by the MTA's own Received field, which is the topmost. Where that does not
+    tell, nobody is known to send for anybody.
     """
     text = next((unfold(value) for name, value in fields if name == "received"), "")
-    ip, helo = _RECEIVED_IP.search(text), _RECEIVED_FROM.match(text)
-    return Peer(_address(ip[1] if ip else ""), helo[1] if helo else "", envelope.sender)
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return ""
+    return Peer(*form.read(text), envelope.sender)
 
 
 def spam_action(fields: Iterable[tuple[str, str]], names: Sequence[str]) -> str:

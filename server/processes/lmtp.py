@@ -15,6 +15,7 @@ import structlog
 from delivery.inbound.arrival import Reading
 from delivery.inbound.circuit_breaker import CircuitBreaker
 from delivery.inbound.lmtp import Connection
+from delivery.inbound.received import ReceivedForm
 from delivery.inbound.recipients import Recipients
 from delivery.inbound.service import Service
 from delivery.inbound.storing import Inbound
@@ -57,6 +58,7 @@ def make_service(
             dns=dns if settings.verify_mail else None,
             authserv_id=settings.authserv_id,
             spam_fields=settings.spam_headers,
+            received=ReceivedForm(settings.received_form),
         ),
         inbound=Inbound(store, settings.loop_secret or settings.secret),
         lookups=lookups,

@@ -6,9 +6,12 @@ All raise ValueError with the end of a sentence that begins with the name of the
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
+
+from delivery.inbound.received import ReceivedForm
 
 _SWITCH = {
     **dict.fromkeys(("on", "true", "yes", "1"), True),
@@ -65,6 +68,15 @@ def host_and_port_or_none(value: Any) -> str:
 def networks(value: Any) -> tuple[str, ...]:
     """Read IP addresses and networks in CIDR notation, separated by blanks or commas."""
     return tuple(str(ipaddress.ip_network(word)) for word in words(value))
+
+
+def received_form(value: Any) -> str:
+    """Read the name of an MTA, or a regular expression for its Received field."""
+    try:
+        ReceivedForm(str(value))
+    except (re.error, ValueError) as error:
+        raise ValueError(f"is neither a known MTA nor a regular expression: {error}") from error
+    return str(value)
 
 
 def http_url(value: Any) -> str:

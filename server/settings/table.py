@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from delivery.inbound.received import AUTO
 from network.pwned import API as PWNED_API
 from security.profile import ProfileRules
 from security.secrets import DEFAULT_OLD_CIPHER, OLD_CIPHERS, KeyRing, KeyRings
@@ -21,6 +22,7 @@ from server.settings.readers import (
     http_url,
     lines,
     networks,
+    received_form,
     service,
     some_of,
     switch,
@@ -145,6 +147,13 @@ class Settings:
         str,
         "Name in the Authentication-Results of your MTA (RFC 8601); what they say is taken in place of own checks. "
         "The MTA must remove such fields from mail of others.",
+    )
+    received_form: str = _setting(
+        AUTO,
+        received_form,
+        "The MTA whose Received field says where mail came from: `postfix`, `exim`, `haraka`, `sendmail`, `qmail`, "
+        "`auto` for whichever of these it looks like, `none`, or a regular expression for the field, white space made "
+        "one blank, with a group `(?P<ip>…)` for the address that the MTA saw and `(?P<helo>…)` for the name it heard.",
     )
     spam_headers: tuple[str, ...] = _setting(
         ("X-Spam-Flag", "X-Spam-Status", "X-Spam", "X-Spam-Action", "X-Rspamd-Action"),
