@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 
 from network.pwned import is_pwned
+from security.offload import Offload, run_here
 from security.profile import ProfileRules
 from security.roles import speaks_for_others
 from security.secrets import KeyRing
-from storage.base.offload import Offload, run_here
 from storage.store import Store
 
 Network: TypeAlias = IPv4Network | IPv6Network

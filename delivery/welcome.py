@@ -21,9 +21,9 @@ import structlog
 
 from delivery.sending.compose import Extras, build, mailbox_of
 from problems import Problem, summary
+from security.offload import run_here
 from storage.accounts.documents import User
 from storage.base.database import DatabaseError
-from storage.base.offload import run_here
 from storage.mailboxes.documents import Mailbox
 from storage.messages.intake import NewMessage
 from storage.store import Store

@@ -1,6 +1,8 @@
 """Encrypting for the owner of a public key: OpenPGP through gpg, CMS (RFC 5652, 5083) through openssl.
 
-Both run as processes of their own with a throw-away folder, so they belong into a thread and not on an event loop.
+Both run as processes of their own with a throw-away folder. Under gevent, processes can be started in a greenlet of
+the main thread alone, where waiting for them lets others go on; in a thread of its pool that is refused. So only what
+takes CPU time here is handed over to a thread.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import gnupg
 from mail.encrypted import is_encrypted, wrap_pgp, wrap_smime
 from mail.mime_tree import normalize, parse
 from mail.rewrite import split
+from security.offload import Offload, run_here
 
 _ARMOR_HEADER = re.compile(r"^(-----BEGIN PGP PUBLIC KEY BLOCK-----)\n(?!\n|[A-Za-z]+: )")
 _SECONDS = 60
@@ -33,26 +36,26 @@ def has_key(owner: Mapping[str, Any]) -> bool:
     return bool(owner.get("smimeCerts") or owner.get("pubKey"))
 
 
-def encrypt_for_owner(raw: bytes, owner: Mapping[str, Any]) -> bytes:
+def encrypt_for_owner(raw: bytes, owner: Mapping[str, Any], offload: Offload = run_here) -> bytes:
     """Return a message as only its owner can read it, or `raw` itself where it is encrypted already.
 
     The owner is an account or an address that has a key; certificates come before a PGP key. What a listing needs of
-    the header stays outside. Raises EncryptionFailed.
+    the header stays outside. `offload` gets what takes CPU time and starts no process. Raises EncryptionFailed.
     """
-    if is_encrypted(_outer_header(raw)):
+    message = offload(normalize, raw)
+    if is_encrypted(_outer_header(message)):
         return raw
-    message = normalize(raw)
     if certificates := owner.get("smimeCerts"):
         cipher = owner.get("smimeCipher") or "AES-CBC"
         transport = owner.get("smimeKeyTransport") or "PKCS#1 v1.5"
         cms = encrypt_smime(message, certificates, cipher, transport)
-        return wrap_smime(message, cms, authenticated=cipher == "AES-GCM")
-    return wrap_pgp(message, encrypt_pgp(message, owner["pubKey"]))
+        return offload(wrap_smime, message, cms, authenticated=cipher == "AES-GCM")
+    return offload(wrap_pgp, message, encrypt_pgp(message, owner["pubKey"]))
 
 
-def _outer_header(raw: bytes) -> Mapping[str, Any]:
+def _outer_header(message: bytes) -> Mapping[str, Any]:
     """The parsed header of a message, which tells whether it is encrypted."""
-    header: Mapping[str, Any] = parse(split(normalize(raw))[0] + b"\r\n").root["parsedHeader"]
+    header: Mapping[str, Any] = parse(split(message)[0] + b"\r\n").root["parsedHeader"]
     return header
 
 

@@ -28,8 +28,8 @@ from mail.pictures import extract_data_images
 from mail.reply import Reference, refer
 from mail.rewrite import split, with_field
 from problems import AttachmentNotFound, InvalidInput
+from security.offload import Offload
 from storage.accounts.documents import User
-from storage.base.offload import Offload
 from storage.messages.documents import KeptFile, Message
 from storage.store import Store
 

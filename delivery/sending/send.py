@@ -27,9 +27,9 @@ from delivery.sending.compose import (
 from delivery.sending.enqueue import Submission, enqueueing
 from delivery.sending.policy import MOST_HOPS, counted_forwards, counted_recipients, sending_time
 from problems import MailLoop, NoRecipients, NotFound, OverQuota
+from security.offload import Offload, run_here
 from storage.accounts.documents import User
 from storage.base.database import Session
-from storage.base.offload import Offload, run_here
 from storage.mailboxes.documents import Mailbox
 from storage.messages.documents import Message
 from storage.messages.intake import NewMessage

@@ -11,10 +11,10 @@ from mail.encrypted import is_encrypted
 from mail.message import Indexed, index
 from problems import MessageNotEncrypted, summary
 from security.encryption import EncryptionFailed, encrypt_for_owner, has_key
+from security.offload import Offload, run_here
 from storage.accounts.documents import User
 from storage.accounts.users import Users
 from storage.base.database import Databases, Session, Transactions, holding, may_be_committed
-from storage.base.offload import Offload, run_here
 from storage.mailboxes.documents import Mailbox
 from storage.messages.attachments import Attachments
 from storage.messages.documents import Message, own_fields, to_fit
@@ -100,7 +100,7 @@ def encrypted_at_rest(user: User, mailbox: Mailbox, raw: bytes, offload: Offload
     if not wants_encryption(user, mailbox):
         return raw
     try:
-        return offload(encrypt_for_owner, raw, user)
+        return encrypt_for_owner(raw, user, offload)
     except EncryptionFailed as error:
         log.warning("a message was not encrypted", user=str(user["_id"]), reason=summary(error))
         raise MessageNotEncrypted from error

@@ -24,13 +24,13 @@ from mail.headers import HeaderAddress, ParsedHeader, decoded_addresses, flat_ad
 from mail.message import WHOLE, Indexed, index, kept_whole
 from mail.threads import normalize_subject
 from problems import MessageTooLarge, OverQuota, summary
+from security.offload import Offload, run_here
 from storage.accounts.documents import User
 from storage.accounts.users import Users
 from storage.addresses.documents import Target
 from storage.addresses.register import AddressRegister
 from storage.audits.audits import Audits
 from storage.base.database import Clock, Databases, Session, Transactions, holding, may_be_committed
-from storage.base.offload import Offload, run_here
 from storage.base.settings import Settings
 from storage.events.journal import Journal, exists
 from storage.mailboxes.counts import MailboxCounts

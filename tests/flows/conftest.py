@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-START_SECONDS = 60
+START_SECONDS = 100
 
 
 class Served:
@@ -69,7 +69,7 @@ class Served:
         rows = [line.split(None, 1) for line in listing.splitlines()[1:]]
         mongods = [int(pid) for pid, args in rows if "mongod" in args and str(self.state) in args]
         parts = {
-            part: [int(pid) for pid, args in rows if f"server {part}" in args and self.is_ours(int(pid))]
+            part: [int(pid) for pid, args in rows if f"-m commands {part}" in args and self.is_ours(int(pid))]
             for part in ("api", "lmtp", "relay", "jobs")
         }
         return {"mongod": mongods, **parts}

@@ -17,8 +17,8 @@ from handlers.authentication import authenticate
 from handlers.call import Call
 from problems import Problem
 from security.asps import selector
+from security.offload import Offload
 from security.passwords import hash_password, verify_password
-from storage.base.offload import Offload
 from storage.store import Store
 
 PASSWORD = "correct horse battery"
