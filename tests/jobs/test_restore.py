@@ -35,6 +35,14 @@ def number(store: Store, collection: str) -> int:
 
 
 @pytest.fixture
+def clock() -> HandClock:
+    """A clock that starts at noon: restored messages go to the mailbox of the day, which a lease must not leave."""
+    clock = HandClock()
+    clock.now = clock.now.replace(hour=12)
+    return clock
+
+
+@pytest.fixture
 def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     from jobs import restore
     from storage.messages import removal
