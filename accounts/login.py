@@ -201,7 +201,7 @@ def _temporary(context: Context, account: User) -> TemporaryPassword | None:
 
 
 def _matches(attempt: _Attempt, password: str, stored: str) -> bool:
-    """A stored text that is no hash matches nothing, which is for the operator to mend."""
+    """Return whether a hash is the password's. A stored text that is no hash matches nothing; the operator mends it."""
     try:
         return attempt.context.offload(verify_password, password, stored)
     except UnknownHash as error:

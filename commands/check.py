@@ -49,12 +49,12 @@ class Result:
     advice: str = ""
 
 
-def _ok(what: str, detail: str, advice: str = "") -> Result:
-    return Result(what, fine=True, detail=detail, advice=advice)
+def _ok(subject: str, detail: str, advice: str = "") -> Result:
+    return Result(subject, fine=True, detail=detail, advice=advice)
 
 
-def _fault(what: str, detail: str, advice: str) -> Result:
-    return Result(what, fine=False, detail=detail, advice=advice)
+def _fault(subject: str, detail: str, advice: str) -> Result:
+    return Result(subject, fine=False, detail=detail, advice=advice)
 
 
 @click.command()

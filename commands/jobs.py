@@ -26,20 +26,20 @@ def jobs(context: click.Context) -> None:
 
 @jobs.command("list")
 @click.option(
-    "--failed", "which", flag_value="failed", help="Only those given up; exit status 1 if there are any."
+    "--failed", "status", flag_value="failed", help="Only those given up; exit status 1 if there are any."
 )
-@click.option("--finished", "which", flag_value="finished", help="Those done within the last day.")
+@click.option("--finished", "status", flag_value="finished", help="Those done within the last day.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with data and progress.")
-def jobs_list(which: str | None, as_json: bool) -> None:
+def jobs_list(status: str | None, as_json: bool) -> None:
     """List the tasks that wait, run or have failed: id, kind, status, due time, progress, error."""
     with configured_store() as store:
-        finished = which == "finished"
-        tasks = store.tasks.finished() if finished else store.tasks.all(failed=which == "failed")
+        finished = status == "finished"
+        tasks = store.tasks.finished() if finished else store.tasks.all(failed=status == "failed")
     if as_json:
         print_json(tasks)
     else:
         click.echo("\n".join(map(_line, tasks)))
-    sys.exit(1 if which == "failed" and tasks else 0)
+    sys.exit(1 if status == "failed" and tasks else 0)
 
 
 def _line(task: Mapping[str, Any]) -> str:

@@ -24,26 +24,32 @@ def get_archived_messages(
     include_headers: str | bool = False,
 ) -> Answer:
     """A page of the archive, by the time that the messages came to their last mailbox."""
-    wanted = Rows(meta_data, thread_counters, False, False, include_headers)
-    projection = {**(LISTED_WITH_HEADERS if wanted.with_headers else LISTED), **_OF_ARCHIVE}
+    options = Rows(
+        meta_data=meta_data,
+        thread_counters=thread_counters,
+        has_drafts=False,
+        collapsed=False,
+        headers=include_headers,
+    )
+    projection = {**(LISTED_WITH_HEADERS if options.with_headers else LISTED), **_OF_ARCHIVE}
     direction = 1 if order == "asc" else -1
     page, total = call.store.archive.page(user, paging, direction, projection)
     if not total:
         call.store.users.require(user)
-    found = [
+    results = [
         {
-            **entry(row, with_meta_data=meta_data, with_headers=wanted.header_names),
+            **entry(row, with_meta_data=meta_data, with_headers=options.header_names),
             "id": row["_id"],
             "archived": row["archived"],
         }
         for row in page.rows
     ]
-    add_logos(call, page.rows, found)
-    if thread_counters and found:
+    add_logos(call, page.rows, results)
+    if thread_counters and results:
         counts = call.store.archive.thread_counts(user, [row["thread"] for row in page.rows])
-        for row in found:
+        for row in results:
             row["threadMessageCount"] = counts.get(row["thread"], 0)
-    return page.answer(found, total=total)
+    return page.answer(results, total=total)
 
 
 def restore_message(call: Call, user: ObjectId, message: ObjectId, body: Body) -> Answer:

@@ -24,7 +24,7 @@ class LeaderLease:
         self._until = time.monotonic() + _BUDGET_SECONDS
 
     def renew(self) -> bool:
-        """Renew the lease before each batch; return whether to go on. Who lost it must stop, for another may lead."""
+        """Return whether to go on, having renewed the lease before a batch. Who lost it must stop: another may lead."""
         if self._stopping() or time.monotonic() > self._until:
             return False
         return self._leases.renew(self._name, self._owner, _HELD)

@@ -79,7 +79,7 @@ def _round(sealed: Sealed, places: Iterable[Place], report: Report, step: Step) 
             tallies.append(tally)
             for documents, secrets in sealed.steps(place):
                 for secret, (state, is_changed) in zip(secrets, pool.map(step, secrets), strict=True):
-                    _count(tally, secret, state, is_changed)
+                    _count(tally, secret, state, is_changed=is_changed)
                 report(place, documents, tally)
     return tallies
 
@@ -90,7 +90,7 @@ def _go_behind() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
-def _count(tally: Tally, secret: Secret, state: str, is_changed: bool) -> None:
+def _count(tally: Tally, secret: Secret, state: str, *, is_changed: bool) -> None:
     tally.states[state] += 1
     tally.changed += is_changed
     if state == UNREADABLE and len(tally.unreadable) < _MOST_NAMED:

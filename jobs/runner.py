@@ -82,7 +82,7 @@ class Runner:
             thread.join()
 
     def run_one(self) -> bool:
-        """Run the task that has been due the longest; return whether there was one."""
+        """Return whether a task was due, having run the one that was due the longest."""
         task = self._store.tasks.claim(self._jobs.keys())
         if task:
             started = time.monotonic()

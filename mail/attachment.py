@@ -62,7 +62,7 @@ def cut(content: Buffer) -> Iterator[memoryview]:
 
 
 def is_made_of(whole: Buffer, pieces: Iterable[Buffer]) -> bool:
-    """Whether the pieces, one behind the other, are the whole."""
+    """Return whether the pieces, joined, are the whole attachment."""
     view, end = memoryview(whole), 0
     for piece in pieces:
         for part in cut(piece):

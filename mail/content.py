@@ -130,7 +130,7 @@ class _Walk:
                 self.visit(child, alternative=alternative, related=related)
             return
         if node["body"]:
-            self._leaf(node, kind, alternative, related)
+            self._leaf(node, kind, alternative=alternative, related=related)
         message = node.get("message")
         if message and message["multipart"]:
             for child in message.get("childNodes", ()):
@@ -150,17 +150,17 @@ class _Walk:
     def _is_too_much(self, node: Node) -> bool:
         return bool(node["size"] > LARGEST_INLINE or self._inline > MOST_INLINE)
 
-    def _leaf(self, node: Node, kind: str, alternative: bool, related: bool) -> None:
+    def _leaf(self, node: Node, kind: str, *, alternative: bool, related: bool) -> None:
         is_text = kind in _TEXT_TYPES and disposition_of(node) in ("", "inline")
         if is_text:
-            self._read_text(node, kind, alternative)
+            self._read_text(node, kind, alternative=alternative)
         self._inline += node["size"] if is_text else 0
         if not is_text or self._is_too_much(node):
             body = self._move_out(node, kind)
             if not is_text:
-                self.content.attachments.append(_attachment(node, body, related))
+                self.content.attachments.append(_attachment(node, body, related=related))
 
-    def _read_text(self, node: Node, kind: str, alternative: bool) -> None:
+    def _read_text(self, node: Node, kind: str, *, alternative: bool) -> None:
         params = node["parsedHeader"]["content-type"]["params"]
         encoded = bytes((node["body"] or b"")[:_MOST_READ])
         text = decode_charset(decode(encoded, encoding_of(node)), str(params.get("charset", "")))
@@ -201,7 +201,7 @@ def encoding_of(node: Node) -> str:
     return str(node["parsedHeader"].get("content-transfer-encoding", "")).strip().lower() or "7bit"
 
 
-def _attachment(node: Node, body: Body, related: bool) -> AttachmentInfo:
+def _attachment(node: Node, body: Body, *, related: bool) -> AttachmentInfo:
     parsed = node["parsedHeader"]
     kind = body.content_type
     name = file_name(parsed.get("content-disposition"), parsed["content-type"])

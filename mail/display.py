@@ -133,13 +133,13 @@ def _urls(value: Any) -> list[HeaderAddress]:
     ]
 
 
-def bimi_logo(found: Mapping[str, Any]) -> dict[str, Any]:
+def bimi_logo(indicator: Mapping[str, Any]) -> dict[str, Any]:
     """`{certified, url, image}`, and the `type` of the certificate where there is one; `image` is SVG."""
-    certified = found.get("type") == "authority"
-    kind = (found.get("vmc") or {}).get("type")
+    certified = indicator.get("type") == "authority"
+    kind = (indicator.get("vmc") or {}).get("type")
     return {
         "certified": certified,
-        "url": str(found.get("url") or ""),
-        "image": f"data:image/svg+xml;base64,{b64encode(found['content']).decode()}",
+        "url": str(indicator.get("url") or ""),
+        "image": f"data:image/svg+xml;base64,{b64encode(indicator['content']).decode()}",
         **({"type": kind if kind in _CERTIFICATES else _CERTIFICATES[0]} if certified else {}),
     }

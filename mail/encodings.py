@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from mail.compose import ComposeError
 
@@ -46,18 +47,22 @@ def from_hex(pieces: Iterable[bytes]) -> Iterator[bytes]:
     return _by_groups(pieces, 2, _hex_group)
 
 
-def _by_groups(pieces: Iterable[bytes], size: int, decode: Callable[[bytes, bool], bytes]) -> Iterator[bytes]:
+class _DecodeGroup(Protocol):
+    def __call__(self, text: bytes, *, last: bool) -> bytes: ...
+
+
+def _by_groups(pieces: Iterable[bytes], size: int, decode: _DecodeGroup) -> Iterator[bytes]:
     """Whole groups of `size` digits as they come, blanks and line ends left out; what is over at the end last."""
     rest = b""
     for piece in pieces:
         text = rest + piece.translate(None, _BLANK)
         cut = max(len(text) - size, 0) // size * size
-        yield decode(text[:cut], False)
+        yield decode(text[:cut], last=False)
         rest = text[cut:]
-    yield decode(rest, True)
+    yield decode(rest, last=True)
 
 
-def _base64_group(text: bytes, last: bool) -> bytes:
+def _base64_group(text: bytes, *, last: bool) -> bytes:
     match = _BASE64.fullmatch(text.translate(_URL_SAFE))
     digits = len(text) - len(match[1]) if match else 0
     if not match or (match[1] and not last) or digits % 4 == 1:
@@ -65,7 +70,7 @@ def _base64_group(text: bytes, last: bool) -> bytes:
     return b64decode(match[0][:digits] + b"=" * (-digits % 4))
 
 
-def _hex_group(text: bytes, last: bool) -> bytes:
+def _hex_group(text: bytes, *, last: bool) -> bytes:
     if not _HEX.fullmatch(text) or len(text) % 2:
         raise ValueError("is no hexadecimal text")
     return bytes.fromhex(text.decode("ascii"))

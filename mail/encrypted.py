@@ -20,7 +20,7 @@ _ENVELOPED = frozenset({"enveloped-data", "authenveloped-data"})
 
 
 def is_encrypted(headers: Mapping[str, Any]) -> bool:
-    """PGP/MIME (RFC 3156) or enveloped S/MIME (RFC 8551)."""
+    """Return whether a message is encrypted: PGP/MIME (RFC 3156) or enveloped S/MIME (RFC 8551)."""
     kind = headers.get("content-type") or {}
     value = str(kind.get("value") or "").lower()
     smime = str((kind.get("params") or {}).get("smime-type") or "").lower()

@@ -119,11 +119,13 @@ def _clean(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
-def addresses(text: str, most: int = MOST_ADDRESSES) -> list[HeaderAddress]:
+def addresses(text: str, limit: int = MOST_ADDRESSES) -> list[HeaderAddress]:
     """The first addresses of a header as `{name, address}`, groups as `{name, group}`; names are not decoded."""
     found: list[HeaderAddress] = []
     members: list[HeaderAddress] | None = None
-    for mark, entry in islice(_entries(unfold(text[: LONGEST_VALUE * 4])), max(min(most, MOST_ADDRESSES), 0)):
+    for mark, entry in islice(
+        _entries(unfold(text[: LONGEST_VALUE * 4])), max(min(limit, MOST_ADDRESSES), 0)
+    ):
         if mark == ":" and members is None:
             members = []
             found.append({"name": entry["name"] or entry["address"], "group": members})

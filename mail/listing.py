@@ -107,8 +107,8 @@ def content_type_of(headers: ParsedHeader) -> dict[str, Any]:
     return {"value": kind.get("value") or "text/plain", "params": kind.get("params") or {}}
 
 
-def _chosen(headers: ParsedHeader, wanted: bool | frozenset[str]) -> ParsedHeader:
-    names = headers if wanted is True else [name for name in headers if name in (wanted or ())]
+def _chosen(headers: ParsedHeader, selected: bool | frozenset[str]) -> ParsedHeader:
+    names = headers if selected is True else [name for name in headers if name in (selected or ())]
     return {name: headers[name] for name in names}
 
 

@@ -105,13 +105,13 @@ def quoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
     held, at_start = b"", True
     for piece in pieces:
         data = held + piece
-        end, open_line = _decided(data, at_start)
-        yield _quote(data[:end], at_start)
+        end, open_line = _decided(data, at_start=at_start)
+        yield _quote(data[:end], at_start=at_start)
         held, at_start = data[end:], open_line
     yield held
 
 
-def _decided(data: bytes, at_start: bool) -> tuple[int, bool]:
+def _decided(data: bytes, *, at_start: bool) -> tuple[int, bool]:
     """How far it is clear what to quote, and whether from there a `From ` would be at the start of its line."""
     line = data.rfind(b"\n") + 1
     if not line and not at_start:
@@ -122,7 +122,7 @@ def _decided(data: bytes, at_start: bool) -> tuple[int, bool]:
     return len(data), False
 
 
-def _quote(data: bytes, at_start: bool) -> bytes:
+def _quote(data: bytes, *, at_start: bool) -> bytes:
     first = 0 if at_start else data.find(b"\n") + 1
     if not at_start and not first:
         return data

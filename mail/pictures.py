@@ -19,13 +19,13 @@ _MEDIA_TYPE = re.compile(r"[\w.+\-]+/[\w.+\-]+")
 
 def extract_data_images(html: str, domain: str) -> tuple[str, list[Attachment]]:
     """HTML whose pictures in `data:` URLs have become attachments with a content id at `domain`."""
-    found: list[Attachment] = []
+    attachments: list[Attachment] = []
     if len(html) > _LARGEST_SCANNED or "data:" not in html.lower():
-        return html, found
-    return _IMAGE_TAG.sub(lambda match: _rewritten(match[0], domain, found), html), found
+        return html, attachments
+    return _IMAGE_TAG.sub(lambda match: _rewritten(match[0], domain, attachments), html), attachments
 
 
-def _rewritten(tag: str, domain: str, found: list[Attachment]) -> str:
+def _rewritten(tag: str, domain: str, attachments: list[Attachment]) -> str:
     source = _SOURCE.search(tag)
     picture = _picture(source[2] or source[3] or source[4]) if source else None
     if not source or not picture:
@@ -33,7 +33,7 @@ def _rewritten(tag: str, domain: str, found: list[Attachment]) -> str:
     kind, content = picture
     name = _FILE_NAME.search(tag)
     cid = f"{uuid.uuid4()}@{domain}"
-    found.append(Attachment(content, (name[1] or name[2] or "") if name else "", kind, cid))
+    attachments.append(Attachment(content, (name[1] or name[2] or "") if name else "", kind, cid))
     linked = f'{tag[: source.start()]}{source[1]}"cid:{cid}"{tag[source.end() :]}'
     return _FILE_NAME.sub("", linked)
 

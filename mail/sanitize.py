@@ -75,7 +75,7 @@ def is_regular(html: str) -> bool:
 
 
 def _tags(html: str) -> Iterator[tuple[bool, str]]:
-    """Whether a tag closes, and its name, empty for what is no plain tag. Those that cannot nest are left out."""
+    """Yield for each tag whether it closes, and its name, empty if it is no plain tag. Omit tags that cannot nest."""
     for match in _TOKEN.finditer(html):
         name = (match[2] or "").lower()
         if name not in _VOID and name not in _CLOSED_BY_THEMSELVES and (name or match[0] == "<"):

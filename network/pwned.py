@@ -28,7 +28,7 @@ def fetch_range(prefix: str, api: str = API) -> str:
 
 
 def is_pwned(password: str, fetch: Fetch = fetch_range) -> bool:
-    """Whether the service knows the password. Raises OSError where it cannot be asked."""
+    """Return whether the service knows the password. Raises OSError if the service cannot be reached."""
     digest = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
     lines = (line.partition(":") for line in fetch(digest[:5]).splitlines())
     return any(

@@ -22,7 +22,7 @@ def new_asp() -> str:
 
 
 def is_weak(password: str) -> bool:
-    """Whether a password of the caller's own is made of so few letters that it is soon guessed."""
+    """Return whether a password chosen by the caller has so few different letters that it is easily guessed."""
     return len(set(password)) < _FEWEST_LETTERS
 
 
@@ -50,5 +50,5 @@ def shown_scopes(stored: Iterable[str]) -> list[str]:
 
 
 def opens(stored: Iterable[str], scope: str) -> bool:
-    """Whether a password with these scopes opens `scope`."""
+    """Return whether a password with these scopes opens `scope`."""
     return scope in shown_scopes(stored)

@@ -142,7 +142,7 @@ def _is_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def covers(names: Sequence[str], host: str) -> bool:
-    """Whether one of the names is the normalized host's, a wildcard for one label included (RFC 6125 §6.4.3)."""
+    """Return whether one of the names covers the normalized host; a wildcard stands for one label (RFC 6125 §6.4.3)."""
     return any(name in names for name in candidates(host))
 
 

@@ -74,13 +74,13 @@ def username_view(username: str) -> str:
 
 
 def is_plain(address: str) -> bool:
-    """Whether an address still is one after it was normalized, which can make ASCII of other characters."""
+    """Return whether an address is still valid after normalization, which can turn other characters into ASCII."""
     local, _, domain = address.rpartition("@")
     return bool(local and domain) and not _NO_ADDRESS.search(local + domain)
 
 
 def is_wildcard(address: str) -> bool:
-    """Whether it is a wildcard that can match: `*@domain`, `*suffix@domain`, `prefix*@domain` or `user@*`."""
+    """Return whether it is a wildcard that can match: `*@domain`, `*suffix@domain`, `prefix*@domain` or `user@*`."""
     local, _, domain = address.rpartition("@")
     if address.count("*") != 1:
         return False

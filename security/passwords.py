@@ -67,7 +67,7 @@ def temporary_password() -> str:
 
 
 def verify_password(password: str, stored: str) -> bool:
-    """Whether `password` is the one that was hashed. Raises UnknownHash."""
+    """Return whether `password` is the one that was hashed. Raises UnknownHash."""
     return _verifier(stored)(password.encode(), stored)
 
 
@@ -77,7 +77,7 @@ def check_hash(stored: str) -> None:
 
 
 def needs_rehash(stored: str, scheme: str = "argon2id") -> bool:
-    """Whether a log-in should replace the hash by a new one."""
+    """Return whether a log-in should replace the hash by a new one."""
     if scheme == "bcrypt":
         match = _BCRYPT.fullmatch(stored)
         return not match or int(match[1]) < _BCRYPT_COST
@@ -133,7 +133,7 @@ def _des_crypt(password: bytes, stored: str) -> bool:
 
 
 def _sha_crypt(password: bytes, stored: str) -> bool:
-    """Rounds below 1000 mean 1000, and a salt is cut at 16 characters; the key alone is compared."""
+    """Return whether it matches. Rounds below 1000 mean 1000; a salt is cut at 16 characters; keys are compared."""
     match = _SHA_CRYPT.fullmatch(stored)
     assert match
     rounds = f"rounds={max(int(match[2]), _FEWEST_SHA_ROUNDS)}$" if match[2] else ""
@@ -141,14 +141,14 @@ def _sha_crypt(password: bytes, stored: str) -> bool:
 
 
 def _md5_crypt(password: bytes, stored: str) -> bool:
-    """A salt is cut at eight characters; the key alone is compared."""
+    """Return whether MD5-crypt matches. A salt is cut at eight characters; only the key is compared."""
     match = _MD5_CRYPT.fullmatch(stored)
     assert match
     return _crypt_matches(password, f"$1${match[1][:8]}$", match[2])
 
 
 def _crypt_matches(password: bytes, setting: str, key: str) -> bool:
-    """A password with a NUL was never hashed: C strings end there."""
+    """Return whether crypt matches. A password with a NUL was never hashed: C strings end there."""
     if b"\0" in password:
         return False
     return hmac.compare_digest(crypt(password, setting).rpartition("$")[2].encode(), key.encode())

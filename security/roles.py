@@ -80,7 +80,7 @@ def permits(role: str, resource: str, action: str, *, own: bool) -> Attributes |
 
 
 def speaks_for_others(role: str) -> bool:
-    """Whether a role is one of programs that people log in through, whose `ip` is what it says it is."""
+    """Return whether a role belongs to programs that people log in through, whose `ip` is trusted."""
     return role in _FOR_OTHERS
 
 

@@ -23,7 +23,7 @@ def without_password(value: str) -> str:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one that anybody on the Internet may be sent to: not of this machine or this network.
+    """Return whether an IP address is public: not of this machine or a private network.
 
     IPv6 addresses that stand for an IPv4 address are judged by that.
     """

@@ -31,5 +31,5 @@ def signature(secret: str, token: str, user: str, role: str, auth_version: int |
 
 
 def is_signed(given: str, secret: str, token: str, user: str, role: str, auth_version: int | None) -> bool:
-    """Whether `given` is the signature of the record, compared in constant time."""
+    """Return whether `given` is the signature of the record, compared in constant time."""
     return hmac.compare_digest(given, signature(secret, token, user, role, auth_version))

@@ -235,7 +235,7 @@ class Store:
         )
 
     def remove_orphan(self, file_id: bytes) -> bool:
-        """Remove an attachment's file and chunks in one step if still nothing refers to it; whether it was removed."""
+        """Remove an unreferenced attachment's file and chunks in one step. Return whether it was removed."""
         return self.transactions.run(lambda session: self.attachments.remove_orphan(file_id, session))
 
     def backlog(self) -> Backlog:

@@ -107,8 +107,8 @@ class ImapAccount:
             names = flags[1].decode("utf-8", "replace").split() if flags else []
             yield SourceMessage([validity, uid], raw, tuple(names), _date(head))
 
-    def _fetch(self, uids: str, what: str) -> list[Piece]:
-        return list(_pieces(_answer(_guarded(lambda: self._connection.uid("FETCH", uids, what)))))
+    def _fetch(self, uids: str, items: str) -> list[Piece]:
+        return list(_pieces(_answer(_guarded(lambda: self._connection.uid("FETCH", uids, items)))))
 
     def close(self) -> None:
         """Log out, if there is still somebody to tell."""

@@ -76,7 +76,7 @@ class StreamConnection:
             self.work()
 
     def _client_is_there(self) -> bool:
-        """What a client sends behind its request is ignored."""
+        """Return whether the client is still connected; what it sends behind its request is ignored."""
         try:
             return bool(os.read(self.descriptor, _INPUT))
         except BlockingIOError:
@@ -219,7 +219,7 @@ class StreamHub:
 
 
 def _next_chunk(connection: StreamConnection) -> bool:
-    """Take the next chunk to be sent; return whether there is one."""
+    """Take the next chunk to send. Return whether there is one."""
     while True:
         if connection.chunks is None:
             if not connection.has_news:
@@ -235,7 +235,7 @@ def _next_chunk(connection: StreamConnection) -> bool:
 
 
 def _flush(connection: StreamConnection) -> bool:
-    """Send the rest of a chunk; return whether all of it went. If not, watch the connection until it takes more."""
+    """Send the rest of a chunk. Return whether all of it was sent; if not, watch until it accepts more."""
     assert connection.unsent
     try:
         sent = os.write(connection.descriptor, connection.unsent)

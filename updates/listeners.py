@@ -54,7 +54,7 @@ class Listener:
             wake()
 
     def wait(self, seconds: float) -> bool:
-        """Wait to be woken; return whether that happened in time."""
+        """Wait to be woken. Return whether that happened in time."""
         assert self._event, "a listener with callbacks does not wait"
         woken = self._event.wait(seconds)
         self._event.clear()
@@ -194,7 +194,8 @@ class Streams:
             self._work.wait()
             self._work.clear()
             while task := self._next_task():
-                self._do(*task)
+                user, entries, behind = task
+                self._do(user, entries, behind=behind)
 
     def _next_task(self) -> tuple[ObjectId, list[ObjectId], bool] | None:
         with self._lock:
@@ -205,7 +206,7 @@ class Streams:
             self._behind.discard(user)
             return user, self._fresh.pop(user, []), behind
 
-    def _do(self, user: ObjectId, entries: list[ObjectId], behind: bool) -> None:
+    def _do(self, user: ObjectId, entries: list[ObjectId], *, behind: bool) -> None:
         try:
             if behind:
                 self._store.updates.catch_up(user)

@@ -30,7 +30,7 @@ class Live(Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is to be sent."""
+        """Return whether nothing more is to be sent."""
 
     def call(self, wake: Callable[[], None], disconnect: Callable[[], None]) -> None:
         """Call `wake` from now on when there may be news or the end, `disconnect` to cut the connection."""
@@ -90,7 +90,7 @@ class EventStream:
 
     @property
     def ended(self) -> bool:
-        """Whether the account, its right, or this process has ended the stream."""
+        """Return whether the account, its right, or this process has ended the stream."""
         return self._listener.ended
 
     @property

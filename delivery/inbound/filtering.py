@@ -130,7 +130,7 @@ def _header_holds(name: str, value: str, message: Incoming) -> bool:
 
 
 def _attachments_hold(condition: Any, message: Incoming) -> bool:
-    """`false` asks for none. Old documents have numbers, a negative one for none."""
+    """Return whether the message's attachments are as asked; old documents have numbers, a negative one for `false`."""
     if condition is None or (condition == 0 and condition is not False):
         return True
     return message.has_attachments is bool(condition > 0)

@@ -80,14 +80,14 @@ class Opener:
             client.wait_at_most(self._timeouts.command)
             self._expect(220, code, text, host)
             is_secure = self._introduced(client, host, tls, context) or route.implicit_tls
-            self._logged_in(client, host, route, is_secure)
+            self._log_in(client, host, route, is_secure=is_secure)
         except BaseException:
             client.close()
             raise
         return Session(client, route, self._timeouts, is_secure=is_secure)
 
     def _introduced(self, client: Client, host: Host, tls: Tls, context: ssl.SSLContext) -> bool:
-        """Say who we are, and have TLS where it is wanted; whether it was begun now."""
+        """Send EHLO and start TLS where the route asks for it. Return whether TLS was started now."""
         self._hello(client, host)
         if client._implicit or tls is Tls.NONE:
             return False
@@ -115,10 +115,10 @@ class Opener:
     def _expect(self, expected: int, code: int, text: bytes, host: Host) -> None:
         """A host that does not want to talk to us at all says nothing about the recipient: that is not for good."""
         if code != expected:
-            told = said(code, text, host.name)
-            raise Failure(Reply(450, "4.3.0", f"{host.name} does not talk to us: {told}", host.name))
+            reply = said(code, text, host.name)
+            raise Failure(Reply(450, "4.3.0", f"{host.name} does not talk to us: {reply}", host.name))
 
-    def _logged_in(self, client: Client, host: Host, route: Route, is_secure: bool) -> None:
+    def _log_in(self, client: Client, host: Host, route: Route, *, is_secure: bool) -> None:
         if not route.login:
             return
         if not is_secure:

@@ -141,7 +141,7 @@ class Signer:
         return signature_header(message, key, self._store.clock()) if key else b""
 
     def _is_ours(self, domain: str) -> bool:
-        """Mail is taken for it here, or it has a key of its own."""
+        """Return whether a domain is ours: mail for it is accepted here, or it has its own key."""
         if self._store.addresses.known_domains([domain]):
             return True
         try:

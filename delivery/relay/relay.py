@@ -155,7 +155,7 @@ class Relay:
                 return
 
     def _begin_one(self) -> bool:
-        """Give what is due to somebody who is free; whether there was both."""
+        """Hand a due entry to a free worker. Return whether there were both."""
         try:
             entry = self._claim()
         except DatabaseError as error:

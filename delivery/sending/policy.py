@@ -61,7 +61,7 @@ def _is_permitted(store: Store, user: Owner, address: str) -> bool:
 
 
 def _matches(entry: str, address: str) -> bool:
-    """`*suffix`, `prefix*`, or the address itself."""
+    """Return whether a pattern matches: `*suffix`, `prefix*`, or the address itself."""
     if entry.startswith("*"):
         return address.endswith(entry[1:])
     return address.startswith(entry[:-1]) if entry.endswith("*") else address == entry
@@ -111,11 +111,11 @@ def counted_forwards(store: Store, owner: Owner, count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _counted(store: Store, key: str, count: int, limit: int, what: str) -> Iterator[None]:
+def _counted(store: Store, key: str, count: int, limit: int, activity: str) -> Iterator[None]:
     counted = store.counters.add(key, count, limit)
     if not counted.allowed:
         until = f", it ends in {_span(counted.seconds_left)}" if counted.seconds_left else ""
-        raise RateLimited(f"You reached a daily {what} limit for your account{until}")
+        raise RateLimited(f"You reached a daily {activity} limit for your account{until}")
     try:
         yield
     except BaseException:

@@ -42,12 +42,12 @@ def get_addresses(
 ) -> Answer:
     """List addresses, sorted."""
     fields = {"query": query, "forward": forward, "tags": tags, "requiredTags": required_tags}
-    data = _wanted(meta_data, internal_data)
+    data = _wanted(meta_data=meta_data, internal_data=internal_data)
     page, total = call.store.addresses.page(listing_filter(fields, call.own_only), paging, data)
     return page.answer([listed(row, data) for row in page.rows], total=total, query=query or "")
 
 
-def _wanted(meta_data: bool, internal_data: bool) -> list[str]:
+def _wanted(*, meta_data: bool, internal_data: bool) -> list[str]:
     return [name for name, is_wanted in zip(DATA, (meta_data, internal_data), strict=True) if is_wanted]
 
 
@@ -83,7 +83,7 @@ def get_user_addresses(
 ) -> Answer:
     """All addresses of an account."""
     main = call.store.users.get(user, {"address": 1}).get("address")
-    data = _wanted(meta_data, internal_data)
+    data = _wanted(meta_data=meta_data, internal_data=internal_data)
     rows = [owned(address, main, data) for address in call.store.addresses.of_user(user, data)]
     return {"success": True, "results": rows}
 

@@ -40,7 +40,13 @@ def get_messages(
     order: str = "desc",
 ) -> Answer:
     """A page of a mailbox, by the date of arrival."""
-    options = Rows(meta_data, thread_counters, include_has_drafts, collapse_threads, include_headers)
+    options = Rows(
+        meta_data=meta_data,
+        thread_counters=thread_counters,
+        has_drafts=include_has_drafts,
+        collapsed=collapse_threads,
+        headers=include_headers,
+    )
     direction = 1 if order == "asc" else -1
     listing = Listing(paging, direction, unseen, collapse_threads, options.with_headers)
     box, page, total = call.store.messages.page(user, mailbox, listing)
@@ -209,7 +215,13 @@ def search_messages(
         "useAndSearch": use_and_search, "or": _or_group(terms),
     }  # fmt: skip
     call.store.users.require(user)
-    options = Rows(meta_data, thread_counters, include_has_drafts, collapse_threads, include_headers)
+    options = Rows(
+        meta_data=meta_data,
+        thread_counters=thread_counters,
+        has_drafts=include_has_drafts,
+        collapsed=collapse_threads,
+        headers=include_headers,
+    )
     page, total = call.store.message_search.search(
         user,
         condition(call.store.message_search.places(user), user, {**fields, "q": terms.get("q")}),

@@ -21,7 +21,7 @@ from storage.messages.documents import Message
 _LARGE_HTML = 32 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """What the rows of a listing hold besides the usual."""
 
@@ -33,7 +33,7 @@ class Rows:
 
     @property
     def with_headers(self) -> bool:
-        """Whether headers are options at all."""
+        """Return whether headers can be asked for at all."""
         return bool(self.headers) and str(self.headers).lower() not in ("false", "no", "off", "0", "n")
 
     @property

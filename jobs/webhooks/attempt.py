@@ -45,7 +45,7 @@ def result_of(status: int) -> Result:
 
 
 def is_hopeless(outcome: Outcome, attempts: int, since: datetime, now: datetime) -> bool:
-    """Whether an event is given up: refused again and again, or its target out of reach for days."""
+    """Return whether an event is given up: refused again and again, or its target out of reach for days."""
     if now - since >= KEPT_TRYING:
         return True
     return outcome is Outcome.REFUSED and attempts >= MOST_REFUSALS

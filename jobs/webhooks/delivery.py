@@ -68,7 +68,7 @@ class Delivery:
         return None
 
     def _send(self, lane: Lane, hook: WebhookRow, entry: Entry) -> bool:
-        """Whether to go on with the next one."""
+        """Return whether to go on with the next event."""
         attempts = self._queue.begin(lane, entry)
         result = self._attempt(hook, entry, entry.attempts + attempts)
         if result.outcome is Outcome.ACCEPTED:
@@ -104,7 +104,10 @@ class Delivery:
         return headers
 
     def _failed(self, lane: Lane, entry: Entry, attempts: int, result: Result) -> bool:
-        """A target that refuses one event may take the next; one that is out of reach is left alone for a while."""
+        """Return whether to go on after a failure: a target that refuses one event may accept the next.
+
+        A target that is out of reach is left alone for a while.
+        """
         hopeless = is_hopeless(result.outcome, attempts, entry.since, self._store.clock())
         facts = {"hook": str(lane.hook), "target": without_password(lane.target), "type": entry.type}
         log.info("a webhook was not taken", **facts, attempt=attempts, reason=result.reason)

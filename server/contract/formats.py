@@ -34,7 +34,10 @@ _WHOLE_NUMBER = re.compile(r"-?\d{1,16}")
 
 
 def is_email_address(text: str) -> bool:
-    """`local@domain` with dot-separated atoms, at most 64 bytes and 254 characters (RFC 5321 §4.5.3.1)."""
+    """Return whether it is `local@domain` with dot-separated atoms, at most 64 bytes and 254 characters.
+
+    RFC 5321 §4.5.3.1.
+    """
     local, at, domain = text.rpartition("@")
     return bool(
         at
@@ -46,7 +49,7 @@ def is_email_address(text: str) -> bool:
 
 
 def is_email_or_wildcard(text: str) -> bool:
-    """An address, or one with a `*` in its local part whose domain may be a single label, or `user@*`."""
+    """Return whether it is an address, `user@*`, or has `*` in its local part; then one label is domain enough."""
     if is_email_address(text):
         return True
     local, _, domain = text.rpartition("@")
@@ -56,29 +59,29 @@ def is_email_or_wildcard(text: str) -> bool:
 
 
 def is_sender_pattern(text: str) -> bool:
-    """An address, or a part of one with a `*` at its start or its end; nothing else can match a sender."""
+    """Return whether it is an address, or a part of one with a `*` at its start or end."""
     return "@" in text or text.startswith("*") or text.endswith("*")
 
 
 def is_username(text: str) -> bool:
-    """Lower-case atoms joined by single `.`, `_`, `=` or `:`, with at most one `@`."""
+    """Return whether it is a user name: lower-case atoms joined by single `.`, `_`, `=` or `:`, and at most one `@`."""
     return len(text) <= 128 and bool(_USER_NAME.fullmatch(text))
 
 
 def is_login_name(text: str) -> bool:
-    """What one may log in with: a user name or an address."""
+    """Return whether one may log in with it: a user name or an address."""
     return is_username(text.lower()) or is_email_address(text)
 
 
 def is_ip(text: str) -> bool:
-    """An IPv4 or IPv6 address without prefix length or zone."""
+    """Return whether it is an IPv4 or IPv6 address without prefix length or zone."""
     with suppress(ValueError):
         return "%" not in text and bool(ipaddress.ip_address(text))
     return False
 
 
 def is_uri(text: str) -> bool:
-    """An absolute URI (RFC 3986) of printable ASCII."""
+    """Return whether it is an absolute URI (RFC 3986) of printable ASCII."""
     return bool(_URI.fullmatch(text)) and _splits(text)
 
 
@@ -91,12 +94,12 @@ def _splits(text: str) -> bool:
 
 
 def is_smtp_uri(text: str) -> bool:
-    """A server to send through: a URI of SMTP, which names a host, be it without the slashes before it."""
+    """Return whether it is an SMTP URI that names a host, with or without slashes before it."""
     return text.startswith(("smtp:", "smtps:")) and is_uri(text)
 
 
 def is_target(text: str) -> bool:
-    """A forwarding target: an address, or a URI of SMTP or HTTP; HTTP needs a host."""
+    """Return whether it is a forwarding target: an address, or a URI of SMTP or HTTP; HTTP needs a host."""
     if is_email_address(text):
         return True
     if not _TARGET_URI.fullmatch(text) or not _splits(text):
@@ -105,22 +108,22 @@ def is_target(text: str) -> bool:
 
 
 def is_host_name(text: str) -> bool:
-    """Labels joined by dots, in ASCII or not."""
+    """Return whether it is a host name: labels joined by dots, in ASCII or not."""
     return len(text) <= 253 and bool(_HOST_NAME.fullmatch(text))
 
 
 def is_host_name_or_any(text: str) -> bool:
-    """A host name, or `*` for all that have nothing of their own."""
+    """Return whether it is a host name, or `*` for all hosts without a certificate of their own."""
     return text == "*" or is_host_name(text)
 
 
 def is_host_name_or_ip(text: str) -> bool:
-    """What a TLS server may be called by."""
+    """Return whether it is a host name or an IP address."""
     return is_host_name(text) or is_ip(text)
 
 
 def is_cursor(text: str) -> bool:
-    """base64url of JSON; what it holds is checked by the listing it is used on."""
+    """Return whether it is base64url of JSON. The listing that gets the cursor checks its content."""
     try:
         orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except ValueError:
@@ -129,7 +132,7 @@ def is_cursor(text: str) -> bool:
 
 
 def is_metadata(text: str) -> bool:
-    """The JSON of an object that is not nested too deeply to be written again."""
+    """Return whether it is the JSON of an object that is not nested too deeply to be written again."""
     try:
         value = orjson.loads(text)
         return isinstance(value, dict) and not is_deeper(value, _DEEPEST_METADATA)
@@ -152,7 +155,7 @@ def _parts(holder: Mapping[str, Any] | list[Any]) -> Iterable[Any]:
 
 
 def is_date(text: str) -> bool:
-    """A date that `read_date` can read."""
+    """Return whether `read_date` can read it."""
     return read_date(text) is not None
 
 

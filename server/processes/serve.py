@@ -104,7 +104,7 @@ class Supervisor:
         )
 
     def _goes_on(self) -> bool:
-        """Wait a moment, and return whether nobody has asked to stop."""
+        """Return whether to go on, after a short wait: nobody has asked to stop."""
         time.sleep(_WATCH_SECONDS)
         return not self._stopping
 

@@ -44,7 +44,7 @@ def open_store(settings: Settings, metrics: Metrics | None = None) -> Store:
 
 
 def _takes_comments(client: MongoClient[Document]) -> bool:
-    """MongoDB takes a comment with every command from 4.4 on."""
+    """Return whether the server accepts a comment with every command, as MongoDB does from 4.4 on."""
     return int(client.admin.command("hello")["maxWireVersion"]) >= _MONGODB_4_4
 
 

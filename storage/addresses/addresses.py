@@ -38,11 +38,11 @@ class HeldNames:
         self._clock = clock
 
     def has_username(self, unameview: str, session: Session = None) -> bool:
-        """Whether a user name, in the form to compare with, is held."""
+        """Return whether a normalized user name is taken."""
         return self._has("unameview", [unameview], session)
 
     def has_address(self, addrviews: Sequence[str], session: Session = None) -> bool:
-        """Whether one of some addresses, in the form to compare with, is held."""
+        """Return whether one of these normalized addresses is taken."""
         return self._has("deleteInfo.addresses.addrview", addrviews, session)
 
     def _has(self, name: str, values: Sequence[str], session: Session) -> bool:
@@ -107,7 +107,7 @@ class Addresses:
         return document
 
     def update(self, address_id: ObjectId, fields: Mapping[str, Any], session: Session = None) -> bool:
-        """Change an address; of `autoreply` only what is given. Whether it is still there.
+        """Change an address; of `autoreply` only the given fields. Return whether it still exists.
 
         Raises AddressExists.
         """
@@ -128,7 +128,7 @@ class Addresses:
             raise AddressExists
 
     def delete(self, address_id: ObjectId, session: Session = None) -> bool:
-        """Delete an address; whether it was there."""
+        """Delete an address. Return whether it existed."""
         return self._collection.delete_one({"_id": address_id}, session=session).deleted_count > 0
 
     def rows_of_user(self, user: ObjectId, session: Session = None) -> list[Address]:
@@ -194,8 +194,8 @@ class Addresses:
             raise AddressNotFound
         return deleted
 
-    def _one(self, wanted: Condition, session: Session = None) -> Address:
-        found = self._collection.find_one(wanted, max_time_ms=_READ_MS, session=session)
+    def _one(self, condition: Condition, session: Session = None) -> Address:
+        found = self._collection.find_one(condition, max_time_ms=_READ_MS, session=session)
         if not found:
             raise AddressNotFound
         return found

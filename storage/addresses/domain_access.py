@@ -41,9 +41,9 @@ class DomainAccess:
         except DuplicateKeyError:
             return self._upsert(wanted, change)
 
-    def _upsert(self, wanted: Condition, change: Change) -> ObjectId:
+    def _upsert(self, condition: Condition, change: Change) -> ObjectId:
         row = self._collection.find_one_and_update(
-            wanted, change, {"_id": 1}, upsert=True, return_document=ReturnDocument.AFTER
+            condition, change, {"_id": 1}, upsert=True, return_document=ReturnDocument.AFTER
         )
         assert row is not None
         return ObjectId(row["_id"])

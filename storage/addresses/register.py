@@ -83,9 +83,9 @@ class AddressRegister:
         found = {row["_id"]: row for wanted in either for row in self._last_used(user, wanted, limit)}
         return sorted(found.values(), key=itemgetter("updated"), reverse=True)[:limit]
 
-    def _last_used(self, user: ObjectId, wanted: Condition, limit: int) -> list[KnownAddress]:
+    def _last_used(self, user: ObjectId, condition: Condition, limit: int) -> list[KnownAddress]:
         rows = self._collection.find(
-            {"user": user, "disabled": {"$ne": True}, **wanted},
+            {"user": user, "disabled": {"$ne": True}, **condition},
             {"address": 1, "name": 1, "updated": 1},
             limit=limit,
             max_time_ms=_READ_MS,

@@ -36,7 +36,7 @@ class EventType:
 
     @property
     def of_account(self) -> bool:
-        """Whether it is about an account; if not, it goes to hooks without an account only."""
+        """Return whether it is about an account; if not, it goes to hooks without an account only."""
         return "user" in self.fields
 
 

@@ -85,7 +85,7 @@ class Webhooks:
         return self._collection.find_one({"_id": hook}, _LISTED, max_time_ms=_READ_MS)
 
     def delete(self, hook: ObjectId) -> bool:
-        """Remove a hook; return whether it existed."""
+        """Remove a hook. Return whether it existed."""
         deleted = self._collection.delete_one({"_id": hook}).deleted_count
         self._known = None
         return deleted > 0

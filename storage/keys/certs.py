@@ -173,7 +173,7 @@ class Certs(Named[Certificate]):
 
     def page(self, text: str, paging: Paging, *, in_names: bool) -> tuple[Page[Certificate], int]:
         """A page by name of the entries with `text` in it, or in their other names, and how many there are."""
-        return self._page(_containing(text, in_names), _SHOWN, paging)
+        return self._page(_containing(text, in_names=in_names), _SHOWN, paging)
 
     def delete(self, cert: ObjectId, session: Session = None) -> Certificate:
         """Remove an entry, and the task that waits to obtain it; what it was. Raises CertNotFound."""
@@ -186,7 +186,7 @@ class Certs(Named[Certificate]):
         return found
 
 
-def _containing(text: str, in_names: bool) -> Condition:
+def _containing(text: str, *, in_names: bool) -> Condition:
     if not text:
         return {}
     pattern = {"$regex": literal(text)}

@@ -68,13 +68,13 @@ class MailboxCounts:
 
 
 def has_counts(mailbox: Mailbox, now: datetime) -> bool:
-    """Whether `counted` is there and right."""
+    """Return whether `counted` exists and is right."""
     again = mailbox["counted"].get("again") if _follows(mailbox) else 0
     return again is None or again > milliseconds(now)
 
 
 def _follows(mailbox: Mailbox) -> bool:
-    """Whether all that happened since the count has been counted too."""
+    """Return whether all that happened since the count has been counted too."""
     counted = mailbox.get("counted") or {}
     return "since" in counted and counted.get("modseq") == mailbox["modifyIndex"]
 

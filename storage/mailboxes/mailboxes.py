@@ -86,8 +86,8 @@ class Mailboxes:
         """The mailbox with a special use such as `\\Sent`. Raises MailboxNotFound."""
         return self._one({"user": user, "specialUse": use})
 
-    def _one(self, wanted: Condition) -> Mailbox:
-        found = self._collection.find_one(wanted, max_time_ms=_READ_MS)
+    def _one(self, condition: Condition) -> Mailbox:
+        found = self._collection.find_one(condition, max_time_ms=_READ_MS)
         if not found:
             raise MailboxNotFound
         return found
@@ -102,13 +102,13 @@ class Mailboxes:
             self._collection.find({"_id": {"$in": list(mailboxes)}, "user": user}, max_time_ms=_READ_MS)
         )
 
-    def create(self, user: ObjectId, path: str, fields: MailboxSettings, most: int) -> ObjectId:
+    def create(self, user: ObjectId, path: str, fields: MailboxSettings, limit: int) -> ObjectId:
         """Make a mailbox. Raises MailboxExists or MailboxProtected."""
         path = checked_path(path)
         document: Mailbox = {**_fresh(user, path), "retentionCounter": 0, **fields}
-        self._allow_one_more(user, path, most)
+        self._allow_one_more(user, path, limit)
         self._events.in_transaction(user, lambda session: self._insert(document, session))
-        self._keep_within(most, document)
+        self._keep_within(limit, document)
         return ObjectId(document["_id"])
 
     def _insert(self, mailbox: Mailbox, session: Session) -> None:
@@ -121,18 +121,18 @@ class Mailboxes:
         self._journal.append(user, mailbox_id, [entry], session)
         self._events.emit("mailbox.created", user=user, mailbox=mailbox_id, path=path, session=session)
 
-    def _allow_one_more(self, user: ObjectId, path: str, most: int) -> None:
-        """WildDuck refuses a new one only when there are more than `most` before it; so do we."""
-        if self._collection.count_documents({"user": user}, limit=most + 2) > most:
-            taken = self._collection.find_one({"user": user, "path": path}, {"_id": 1})
-            raise MailboxExists if taken else _too_many(most)
+    def _allow_one_more(self, user: ObjectId, path: str, limit: int) -> None:
+        """WildDuck refuses a new one only when more than `limit` exist already; so do we."""
+        if self._collection.count_documents({"user": user}, limit=limit + 2) > limit:
+            existing = self._collection.find_one({"user": user, "path": path}, {"_id": 1})
+            raise MailboxExists if existing else _too_many(limit)
 
-    def _keep_within(self, most: int, mailbox: Mailbox) -> None:
-        """Take a new mailbox back where others came in between. Counted after it is there, so that none slips past."""
-        there = self._collection.count_documents({"user": mailbox["user"]}, limit=most + 2)
-        if there > most + 1:
+    def _keep_within(self, limit: int, mailbox: Mailbox) -> None:
+        """Remove a new mailbox if others were made at the same time. Counting after the insert lets none slip past."""
+        count = self._collection.count_documents({"user": mailbox["user"]}, limit=limit + 2)
+        if count > limit + 1:
             self._events.in_transaction(mailbox["user"], lambda session: self._remove(mailbox, session))
-            raise _too_many(most)
+            raise _too_many(limit)
 
     def update(
         self, mailbox: Mailbox, path: str | None, fields: MailboxSettings, session: Session = None
@@ -243,7 +243,7 @@ class Mailboxes:
 
 
 def changes_retention(mailbox: Mailbox, fields: Mapping[str, Any]) -> bool:
-    """Whether these fields give a mailbox another retention; none is 0 in every form."""
+    """Return whether these fields change a mailbox's retention; every form of no retention counts as 0."""
     before = mailbox.get("retention") or 0
     return bool((fields.get("retention", before) or 0) != before)
 
@@ -262,8 +262,8 @@ def _fresh(user: ObjectId, path: str) -> Mailbox:
     }
 
 
-def _too_many(most: int) -> Problem:
-    return MailboxProtected(f"An account has {most} mailboxes at most")
+def _too_many(limit: int) -> Problem:
+    return MailboxProtected(f"An account has {limit} mailboxes at most")
 
 
 def _allow_rename(mailbox: Mapping[str, Any]) -> None:

@@ -81,7 +81,7 @@ def checked_path(path: str) -> str:
 
 
 def is_within_limits(path: str) -> bool:
-    """Whether a path is not too deep and no name in it too long."""
+    """Return whether a path is not too deep and no name in it too long."""
     segments = normalize_path(path).split("/")
     return len(segments) <= _MOST_SEGMENTS and all(_units(name) <= _LONGEST_SEGMENT for name in segments)
 

@@ -77,7 +77,7 @@ class Archive:
         return found
 
     def take(self, copy: ObjectId, session: Session) -> bool:
-        """Take a copy out as one step of restoring it; and return whether it was there."""
+        """Remove a copy as one step of restoring it. Return whether it existed."""
         return self._collection.delete_one({"_id": copy}, session=session).deleted_count > 0
 
     def page(

@@ -135,7 +135,7 @@ class Attachments:
         }
 
     def remove_orphan(self, file_id: bytes, session: Session = None) -> bool:
-        """Remove a file that still nothing refers to; and return whether it was removed.
+        """Remove a file that nothing refers to. Return whether it was removed.
 
         Only its old chunks go: somebody may be storing the same content anew by now.
         """

@@ -131,9 +131,9 @@ class Messages:
             raise MailboxNotFound
         return rows
 
-    def _total(self, mailbox: Mailbox, wanted: Condition, listing: Listing) -> int:
+    def _total(self, mailbox: Mailbox, condition: Condition, listing: Listing) -> int:
         if listing.collapse_threads:
-            return self._count_threads(wanted)
+            return self._count_threads(condition)
         if has_counts(mailbox, self._clock()):
             counted = mailbox["counted"]
             total, unseen = int(counted["total"]), int(counted["unseen"])
@@ -141,8 +141,8 @@ class Messages:
             total, unseen = self._mailbox_counts.of([mailbox])[mailbox["_id"]]
         return total if listing.unseen is None else unseen if listing.unseen else total - unseen
 
-    def _count_threads(self, wanted: Condition) -> int:
-        stages: Stages = [{"$match": wanted}, {"$group": {"_id": "$thread"}}, {"$count": "n"}]
+    def _count_threads(self, condition: Condition) -> int:
+        stages: Stages = [{"$match": condition}, {"$group": {"_id": "$thread"}}, {"$count": "n"}]
         return next((int(row["n"]) for row in self._sums.aggregate(stages, maxTimeMS=SWEEP_MS)), 0)
 
     def thread_counts(self, user: ObjectId, threads: Sequence[ObjectId]) -> dict[ObjectId, int]:
@@ -237,14 +237,14 @@ def _nodes(node: Node) -> Iterator[Node]:
 
 
 def _row_stages(
-    wanted: Condition, condition: Condition, sort: dict[str, int], limit: int, listing: Listing
+    base: Condition, condition: Condition, sort: dict[str, int], limit: int, listing: Listing
 ) -> Stages:
     if not listing.collapse_threads:
         return [
-            {"$match": {"$and": [wanted, condition]} if condition else wanted},
+            {"$match": {"$and": [base, condition]} if condition else base},
             {"$sort": sort},
             {"$limit": limit},
             {"$project": listing.projection},
         ]
     stages = thread_stages(condition, sort, limit, listing.direction, listing.projection)
-    return [{"$match": wanted}, *stages]
+    return [{"$match": base}, *stages]

@@ -96,7 +96,7 @@ class QueueClaims:
         return self._release({_LEASE_END: {"$lte": self._clock()}, "locked": True})
 
     def release(self, entry: Entry, owner: str) -> bool:
-        """Release a claim untouched; return whether it was still the owner's."""
+        """Release a claim untouched. Return whether it was still the owner's."""
         return self._release(_held(entry, owner)) > 0
 
     def _release(self, condition: Condition) -> int:
@@ -110,7 +110,7 @@ class QueueClaims:
         return done.matched_count > 0
 
     def finish(self, entry: Entry, owner: str, session: Session = None) -> bool:
-        """Remove a recipient that is through; return whether the claim was still the owner's.
+        """Remove a finished recipient. Return whether the claim was still the owner's.
 
         `OutboundQueue.drop_if_done` removes the message after its last recipient.
         """

@@ -52,7 +52,7 @@ def condition(places: Places, user: ObjectId, fields: Mapping[str, Any]) -> list
 
 
 def is_restricted(fields: Mapping[str, Any]) -> bool:
-    """Whether a search asks for anything at all, and not for every message of the account."""
+    """Return whether a search has any condition, so that it does not match every message of the account."""
     return bool(fields.get("q") or _terms_of(fields).parts)
 
 

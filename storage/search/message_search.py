@@ -75,7 +75,7 @@ class MessageSearch:
         if any(cut):
             log.warning("a search was cut short", user=str(user), rows=len(page.rows))
             page = _leading_on(page, paging, order)
-        return page, self._count(conditions, collapse_threads, least=len(page.rows))
+        return page, self._count(conditions, len(page.rows), collapse_threads=collapse_threads)
 
     def _read(self, pipeline: Stages) -> Iterator[Message]:
         """Asked when the first row is."""
@@ -104,7 +104,7 @@ class MessageSearch:
             found.append(_in_time(rows.sort(list(sort.items())).limit(limit)))
         return first_of(found, sort, limit), all(in_time for _, in_time in found)
 
-    def _count(self, conditions: Sequence[Condition], collapse_threads: bool, least: int) -> int:
+    def _count(self, conditions: Sequence[Condition], least: int, *, collapse_threads: bool) -> int:
         """How much matches; where counting takes too long, what is known to match."""
         matching = matching_stages(conditions, {"thread": 1} if collapse_threads else {"_id": 1})
         several = collapse_threads or len(conditions) > 1
@@ -154,16 +154,16 @@ def _each_value(field: str) -> Stages:
 
 
 def first_of(
-    found: Sequence[tuple[list[Message], bool]], sort: Mapping[str, int], limit: int
+    readings: Sequence[tuple[list[Message], bool]], sort: Mapping[str, int], limit: int
 ) -> list[Message]:
     """The first rows of several readings in the same order, each once.
 
     One that was cut while rows came has more behind its last row: nothing is shown beyond that, so that a cursor
     leads on to all of it.
     """
-    unique = {row["_id"]: row for rows, _ in found for row in rows}
+    unique = {row["_id"]: row for rows, _ in readings for row in rows}
     backwards = next(iter(sort.values())) < 0
-    ends = {rows[-1]["_id"] for rows, in_time in found if rows and not in_time}
+    ends = {rows[-1]["_id"] for rows, in_time in readings if rows and not in_time}
     shown: list[Message] = []
     for row in sorted(unique.values(), key=lambda row: _place(row, sort), reverse=backwards)[:limit]:
         shown.append(row)
@@ -177,12 +177,12 @@ def _place(row: Mapping[str, Any], sort: Mapping[str, int]) -> list[tuple[bool, 
     return [(row.get(name) is not None, row.get(name)) for name in sort]
 
 
-def _in_time(found: Iterable[Message]) -> tuple[list[Message], bool]:
+def _in_time(cursor: Iterable[Message]) -> tuple[list[Message], bool]:
     """The rows that came in time, and whether these are all."""
     rows: list[Message] = []
     try:
-        for row in found:
-            rows.append(row)
+        for message in cursor:
+            rows.append(message)
     except ExecutionTimeout:
         return rows, False
     return rows, True

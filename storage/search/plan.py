@@ -69,13 +69,13 @@ def plan(
     beside = [_condition(part, places) for part in within]
     if _wants_searchable(term, (*parts, *within)):
         beside.append({"searchable": True})
-    return [_together(user, own, beside, places, all_words) for own in _apart(parts)]
+    return [_together(user, own, beside, places, all_words=all_words) for own in _apart(parts)]
 
 
 def _together(
-    user: ObjectId, parts: list[Term], beside: list[Condition], places: Places, all_words: bool
+    user: ObjectId, parts: list[Term], beside: list[Condition], places: Places, *, all_words: bool
 ) -> Condition:
-    text, rest = _text_search(parts, all_words)
+    text, rest = _text_search(parts, all_words=all_words)
     conditions: list[Condition] = [{"user": user}]
     conditions += [{"$text": {"$search": text}}] if text else []
     return {"$and": [*conditions, *(_condition(part, places) for part in rest), *beside]}
@@ -120,7 +120,7 @@ def _has_text(parts: list[Term]) -> bool:
     return bool(_text_search(parts, all_words=False)[0])
 
 
-def _text_search(parts: list[Term], all_words: bool) -> tuple[str, list[Term]]:
+def _text_search(parts: list[Term], *, all_words: bool) -> tuple[str, list[Term]]:
     """What the text index is asked for, empty for nothing, and the parts that it does not answer."""
     for part in parts:
         if isinstance(part, Text):
@@ -160,7 +160,7 @@ def _as_it_is(word: str) -> str:
 
 
 def _wants_searchable(term: Term, at_top: Sequence[Term]) -> bool:
-    """Whether messages that are marked as deleted are passed over."""
+    """Return whether messages that are marked as deleted are skipped."""
     kinds = (Word, Phrase, Text, Unseen)
     return any(isinstance(part, kinds) for part in walk(term)) or NotSpamOrTrash() in at_top
 
