@@ -294,7 +294,7 @@ class UserDisabled(Denied):
 
 
 class NotPossible(Problem):
-    """The thing is there, but its present state forbids the change."""
+    """The thing exists, but its present state forbids the change."""
 
     status = 400
 

@@ -1,4 +1,4 @@
-"""What account logic needs beside its arguments: the store, who asks, and the rules of the service."""
+"""What account logic needs besides its arguments: the store, who asks, and the rules of the service."""
 
 from __future__ import annotations
 

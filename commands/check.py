@@ -1,4 +1,4 @@
-"""`mallard check`: whether everything is there that Mallard needs, and what to do about what is missing."""
+"""`mallard check`: does Mallard have all that it needs, and what to do about what is missing."""
 
 from __future__ import annotations
 

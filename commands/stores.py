@@ -22,7 +22,7 @@ def configured_store() -> Iterator[Store]:
 
 @contextmanager
 def running_store(settings: Settings) -> Iterator[Store]:
-    """The store of the settings, else that of `mallard serve` in the state folder. Raises SettingsError."""
+    """The store of the settings, else the one of `mallard serve` in the state folder. Raises SettingsError."""
     store = open_store(settings if settings.mongo_uri else settings.with_mongo_uri(_own_uri(settings)))
     with closing(store.databases.client):
         yield store

@@ -1,7 +1,7 @@
 """Messages that a new account finds: templates in a folder, filled in for the account.
 
 `<name>.json` describes a message (`from`, `to`, `subject`, `text`, `html`, `attachments`, and `disabled`, `flag`,
-`seen`, `mailbox`); `<name>.html` and `<name>.txt` beside it are its bodies, other `<name>.<file>` its attachments.
+`seen`, `mailbox`); `<name>.html` and `<name>.txt` next to it are its bodies, other `<name>.<file>` its attachments.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _template(name: str, paths: list[Path]) -> Template | None:
 
 
 def _read(name: str, given: Template, parts: Mapping[str, Path]) -> Template:
-    """Whom it goes to is read before it is filled in: a name cannot make an address of its own."""
+    """Whom it goes to is read before it is filled in: a name cannot add an address."""
     people = {place: _people(given.get(place)) for place in ("from", "to", "cc")}
     bodies = {_BODIES[end]: path.read_text("utf-8") for end, path in parts.items() if end in _BODIES}
     files = [path for end, path in parts.items() if end not in _BODIES]

@@ -12,7 +12,7 @@ from updates.stream import Live
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Bytes sent as they come; `headers` go beside the content type.
+    """Bytes sent as they come; `headers` are added to the content type.
 
     A `live` one lasts until it ends by itself, and its connection with it; `chunks` are then for a server that can
     do no more than to wait in them. `on_end` is called when the last byte was sent or the client has gone.

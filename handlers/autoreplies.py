@@ -31,7 +31,7 @@ def get_autoreply(call: Call, user: ObjectId) -> Answer:
 
 
 def _created(row: Autoreply) -> datetime:
-    """WildDuck has it as text, older documents have only what their id tells."""
+    """WildDuck stores it as text; for older documents it comes from their id."""
     created = row.get("created")
     known = created if isinstance(created, datetime) else read_date(str(created or ""))
     return known or row["_id"].generation_time

@@ -1,4 +1,4 @@
-"""What an operation needs to know of the request it answers, beside its arguments."""
+"""What an operation needs to know of the request it answers, besides its arguments."""
 
 from __future__ import annotations
 

@@ -43,6 +43,6 @@ def get_domain_alias(call: Call, alias: ObjectId) -> Answer:
 
 
 def delete_domain_alias(call: Call, alias: ObjectId) -> Answer:
-    """Mail to the alias is refused from now on, but for addresses of its own."""
+    """Mail to the alias is refused from now on, except for its own addresses."""
     call.store.domain_aliases.delete(alias)
     return {"success": True}

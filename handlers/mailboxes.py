@@ -92,7 +92,7 @@ def create_mailbox(call: Call, user: ObjectId, body: Body) -> Answer:
 
 
 def _settings(body: Body) -> MailboxSettings:
-    """What a request says about a mailbox beside its path; the contract has checked its form."""
+    """What a request says about a mailbox besides its path; the contract has checked its form."""
     return cast("MailboxSettings", {name: body[name] for name in _SETTINGS if name in body})
 
 
@@ -128,7 +128,7 @@ def update_mailbox(call: Call, user: ObjectId, mailbox: ObjectId, body: Body) ->
 def delete_mailbox(call: Call, user: ObjectId, mailbox: ObjectId) -> Answer:
     """Remove a mailbox and the filters that file into it; its messages expire at once.
 
-    They are marked before and after: whatever moment a crash picks, none is left that nobody would collect.
+    They are marked before and after, so that a crash at any moment leaves none that nobody would collect.
     """
     store = call.store
     found = store.mailboxes.get(user, mailbox)

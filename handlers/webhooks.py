@@ -12,7 +12,7 @@ from storage.events.documents import WebhookRow
 
 
 def get_webhooks(call: Call, paging: Paging, type: str | None = None, user: ObjectId | None = None) -> Answer:
-    """List hooks by id; who may only see the own ones gets these, whatever was asked for."""
+    """List hooks by id. Callers who may only see their own get only these."""
     account = call.own_only or user
     page, total = call.store.webhooks.page(type, account, paging)
     asked = {"type": type} if type else {}
@@ -20,7 +20,7 @@ def get_webhooks(call: Call, paging: Paging, type: str | None = None, user: Obje
 
 
 def _row(hook: WebhookRow) -> Answer:
-    """Hooks of old WildDucks do not say when they were made, and those of others may lack more."""
+    """Hooks of old WildDucks do not say when they were made, and other documents may lack more."""
     return {
         "id": hook["_id"],
         "type": hook.get("type") or [],

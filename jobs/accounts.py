@@ -22,7 +22,7 @@ _REPORTED = ("mailboxes", "asps", "filters", "autoreplies", "addressregister", "
 def delete_user(store: Store, data: TaskData, progress: Progress) -> None:
     """Remove what belongs to an account; its messages are left to the expiry job, which gives attachments back.
 
-    An account that is there again was restored: then nothing is touched. The entry of the deleted account goes
+    An account that exists again was restored: then nothing is touched. The entry of the deleted account goes
     last, and with it the possibility of a restore, which is refused from the first step on.
     """
     user: ObjectId = data["user"]

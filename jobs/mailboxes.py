@@ -1,4 +1,4 @@
-"""`clear-folder` removes all messages of a mailbox; `mailbox-retention` dates them anew after its retention changed."""
+"""`clear-folder` removes all messages of a mailbox; `mailbox-retention` dates them again when its retention changed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def clear_mailbox(store: Store, data: TaskData, progress: Progress) -> None:
 
 
 def _top(store: Store, user: ObjectId, mailbox: ObjectId) -> int:
-    """Above all that is there now; 0 where the mailbox is gone."""
+    """A UID above all that exist now; 0 if the mailbox is gone."""
     try:
         return int(store.mailboxes.get(user, mailbox)["uidNext"])
     except MailboxNotFound:

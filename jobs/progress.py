@@ -19,7 +19,7 @@ class Stopped(Exception):
 
 
 class Progress:
-    """The handle that a job gets beside its data."""
+    """The handle that a job gets together with its data."""
 
     def __init__(self, store: Store, task: Task, stopping: Callable[[], bool] = lambda: False) -> None:
         self._tasks = store.tasks

@@ -36,7 +36,7 @@ def _position(state: Resume) -> Position | None:
 
 
 def _place(store: Store, user: ObjectId) -> ObjectId:
-    """The mailbox of today, made if it is not there; INBOX where no more can be made."""
+    """The mailbox of today, created if missing; INBOX if no more can be created."""
     path = f"{_word(store, user)} ({store.clock():%Y-%m-%d})"
     try:
         return ObjectId(store.mailboxes.by_path(user, path)["_id"])

@@ -42,7 +42,7 @@ Report = Callable[[Place, int, Tally], None]
 
 
 def ignore(place: Place, documents: int, tally: Tally) -> None:
-    """Nobody is told of the steps."""
+    """Report no progress."""
 
 
 def survey(sealed: Sealed, report: Report = ignore) -> list[Tally]:
@@ -127,5 +127,5 @@ def _renew(sealed: Sealed, known: set[bytes], secret: Secret) -> tuple[str, bool
 
 
 def _mark(stored: str) -> bytes:
-    """What tells a stored form in little memory: it has random parts, so no two are alike."""
+    """A fingerprint of a stored form, to save memory: it has random parts, so no two are alike."""
     return hashlib.sha256(stored.encode()).digest()

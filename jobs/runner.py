@@ -109,7 +109,7 @@ class Runner:
         return "done"
 
     def _guarded(self, work: Callable[[], Result]) -> Result | None:
-        """A loop outlives whatever goes wrong in one round, such as a database that is away."""
+        """A loop survives any failure of one round, such as a database that is away."""
         try:
             return work()
         except Exception as error:

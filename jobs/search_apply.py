@@ -19,7 +19,7 @@ _IDS = ("mailbox", "thread")
 
 
 def apply_to_found(store: Store, data: TaskData, progress: Progress) -> None:
-    """Go up the ids of what was there at the beginning; they stay in a move, so nothing is met twice."""
+    """Go up the ids of the messages that existed at the start; a move keeps them, so nothing is met twice."""
     user = ObjectId(data["user"])
     fields = {name: ObjectId(value) if name in _IDS and value else value for name, value in data.items()}
     wanted = condition(store.message_search.places(user), user, fields)

@@ -10,7 +10,7 @@ import orjson
 
 
 def custom_data(stored: Any) -> Any:
-    """Data of the caller's own, which is stored as JSON; text that is none is handed out as it is."""
+    """The caller's own data, stored as JSON; text that is no JSON is returned as it is."""
     if not isinstance(stored, str):
         return stored or {}
     try:

@@ -58,7 +58,7 @@ def entry(
 def flags_of(message: Mapping[str, Any]) -> dict[str, bool]:
     """The flags that the API shows.
 
-    Read from `flags` itself: of several set at once, WildDuck's IMAP server sets only the last boolean beside them.
+    Read from `flags` itself: of several set at once, WildDuck's IMAP server sets only the last one's boolean, too.
     """
     flags = message.get("flags") or ()
     forwarded = "$Forwarded" in flags

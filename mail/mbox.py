@@ -139,7 +139,7 @@ class Entry:
 
 
 def written(content: bytes, sender: str, date: datetime) -> Iterable[bytes]:
-    """A message as it stands in an mbox, its bytes unchanged but for the quoting."""
+    """A message as it stands in an mbox, its bytes unchanged except for the quoting."""
     yield f"From {sender or 'MAILER-DAEMON'} {date.astimezone(UTC):%a %b %d %H:%M:%S %Y}\n".encode(
         "ascii", "replace"
     )

@@ -34,7 +34,7 @@ class IndexedFields(TextFields, total=False):
     msgid: Required[str]  # with its angle brackets
     subject: Required[str]
     headers: Required[list[dict[str, str]]]  # `{key, value}`, those that searches look at
-    ha: Required[bool]  # whether it has attachments beside pictures of its text
+    ha: Required[bool]  # whether it has attachments other than pictures of its text
     attachments: list[AttachmentInfo]
 
 
@@ -107,7 +107,7 @@ def _whole(raw: bytes, root: Node) -> Body:
 
 
 def kept_whole(indexed: Indexed, raw: bytes) -> Indexed:
-    """The same, its source kept as one body beside its parts."""
+    """The same, with its source kept as one body in addition to its parts."""
     document = indexed.document
     body = _whole(normalize(raw), document["mimeTree"])
     tree: Node = {

@@ -75,7 +75,7 @@ class Parsed:
 
 @dataclass(slots=True)
 class Budget:
-    """What a tree may still take in: parts, addresses, and bytes of headers, beside parts, and of messages within."""
+    """What a tree may still take in: parts, addresses, bytes of headers and around parts, and messages within."""
 
     parts: int = 1000
     header_bytes: int = 2 * 1024 * 1024

@@ -90,7 +90,7 @@ def _extended(parts: list[tuple[int, bool, str]]) -> str:
 
 
 def file_name(parsed_disposition: Mapping[str, Any] | None, parsed_type: Mapping[str, Any]) -> str:
-    """The name of an attachment, decoded, empty where there is none."""
+    """The name of an attachment, decoded, empty if it has none."""
     name = (
         ((parsed_disposition or {}).get("params") or {}).get("filename")
         or parsed_type["params"].get("name")
@@ -121,7 +121,7 @@ def extension_of(kind: str) -> str:
 
 
 def safe_type(declared: str) -> str:
-    """The media type (RFC 6838 §4.2), or that of bytes where what the part declares is none."""
+    """The media type (RFC 6838 §4.2), or `application/octet-stream` if the part declares no valid one."""
     kind = declared.strip().lower()
     return kind if _MEDIA_TYPE.fullmatch(kind) else "application/octet-stream"
 

@@ -25,7 +25,7 @@ class Reference:
 
 
 def refer(headers: Mapping[str, Any], action: str, is_own: Callable[[str], bool]) -> Reference:
-    """What follows from a message's parsed headers. `is_own` tells the answerer's own addresses, which drop out.
+    """What follows from a message's parsed headers. `is_own` recognises the answerer's addresses, which drop out.
 
     `action` is reply, replyAll or forward.
     """

@@ -41,6 +41,6 @@ def _tokens(value: str) -> Iterable[str]:
 
 
 def word_to_look_up(text: str) -> str:
-    """The word of a searched text that tells most, as it stands in the index; empty where none is long enough."""
+    """The most selective word of a searched text, as it stands in the index; empty if none is long enough."""
     words = [word for word in _WORD.findall(text.lower()) if len(word) >= _SHORTEST]
     return max(words, key=len)[:_LONGEST] if words else ""

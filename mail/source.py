@@ -1,7 +1,7 @@
 """A stored tree → the bytes of the message, and the size that IMAP servers count with.
 
 The tree alone cannot express every message: it does not know where an epilogue stood, or that the last line had
-no end. For those a layout is kept beside it: literal bytes, and between them references to the bodies.
+no end. For these, a layout is kept as well: literal bytes, and between them references to the bodies.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _READ_AT_MOST = 65_536
 
 
 class PostFailed(Exception):
-    """There is no answer, for a reason that the text tells."""
+    """There is no answer; the text says why."""
 
 
 class Poster:
@@ -87,7 +87,7 @@ class Poster:
 def _deadline(sock: socket.socket, until: float) -> Iterator[None]:
     """Ends both directions of a connection at the deadline; a time-out of each read alone would let drops pass.
 
-    That of the plain socket: a TLS one would forget its state under the hands of whoever reads from it.
+    Set on the plain socket: setting it on a TLS one would lose that one's state while somebody reads from it.
     """
 
     def end() -> None:

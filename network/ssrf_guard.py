@@ -20,7 +20,7 @@ def addresses_of(host: str) -> list[str]:
 
 
 def public_addresses(host: str, find: Find = addresses_of) -> list[str]:
-    """Return the addresses that are not of this machine or a private network. Raises OSError, also if there is none."""
+    """Return the addresses that are not of this machine or a private network. Raises OSError, also if none is left."""
     found = list(filter(is_public, find(host)))
     if not found:
         raise PermissionError(f"{host} has no public address, and nothing is sent to a private one")

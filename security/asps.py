@@ -1,4 +1,4 @@
-"""Application passwords as values: 16 letters, the scopes that they open, and how they are told from others."""
+"""Application passwords as values: 16 letters, the scopes that they open, and how they are recognised."""
 
 from __future__ import annotations
 

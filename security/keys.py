@@ -26,7 +26,7 @@ class KeyRefused(ValueError):
 
 
 def mark(*keys: str) -> str:
-    """What tells keys from others: what is known of a key is good as long as its mark is the same."""
+    """A fingerprint of keys: what is known of a key holds as long as its fingerprint is the same."""
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()
 
 

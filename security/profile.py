@@ -50,7 +50,7 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class ProfileRules:
-    """What all profiles of a service have in common. In texts `{email}` and `{name}` are those of the account."""
+    """What all profiles of a service have in common. In texts `{email}` and `{name}` are the account's."""
 
     imap: Server = Server("localhost", 9993, True)
     pop3: Server = Server("localhost", 9995, True)
@@ -162,7 +162,7 @@ def load_signer(key_pem: bytes, certificates_pem: bytes, password: bytes | None 
 
 
 def make_signer(organization: str, now: datetime) -> Signer:
-    """A new key with a certificate of its own making. Takes some tenths of a second."""
+    """A new key with a self-signed certificate. Takes some tenths of a second."""
     key = rsa.generate_private_key(65537, 2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, organization[:64] or "Mallard")])
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)

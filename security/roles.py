@@ -1,7 +1,7 @@
 """The roles: which resource each may create, read, update and delete, and which fields of it.
 
 The letters C R U D stand for any account's things, the role `user` has its own only. No role inherits from
-another, and one that does not name a resource has no right on it. Fields are those of the top level: `!name`
+another, and one that does not name a resource has no right on it. Fields are top-level fields: `!name`
 takes one away, a plain name keeps it, `*` keeps all.
 """
 

@@ -71,7 +71,7 @@ class KeyRing:
         return self.open(stored).text
 
     def open(self, stored: str) -> Opened:
-        """The text of a stored secret, and whether to store it anew. Raises SecretUnreadable."""
+        """The text of a stored secret, and whether to store it again. Raises SecretUnreadable."""
         if not stored.startswith("$"):
             return Opened(stored, is_outdated=bool(self.current))
         for key in filter(None, (self.current, *self.older)):
@@ -92,7 +92,7 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True)
 class KeyRings:
-    """The key ring of each kind of secret; WildDuck sets up a key of its own for each."""
+    """The key ring of each kind of secret; WildDuck has a separate key for each."""
 
     totp: KeyRing = field(default_factory=KeyRing)
     dkim: KeyRing = field(default_factory=KeyRing)

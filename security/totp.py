@@ -1,4 +1,4 @@
-"""TOTP codes (RFC 6238: SHA-1, six digits, steps of 30 seconds), and how an authenticator is told the seed."""
+"""TOTP codes (RFC 6238: SHA-1, six digits, steps of 30 seconds), and the URI that hands an authenticator the seed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def new_seed() -> str:
 def matching_step(seed: str, code: str, now: datetime, window: int) -> int | None:
     """The latest step whose code this is, among those up to `window` before and after the present one.
 
-    Every step is compared, and in constant time, so that the time taken tells nothing.
+    Every step is compared, and in constant time, so that the time taken reveals nothing.
     """
     present = int(now.timestamp()) // STEP_SECONDS
     totp = pyotp.TOTP(seed)

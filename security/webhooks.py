@@ -1,6 +1,6 @@
 """Signatures of what webhooks send, as the Standard Webhooks specification has them, so that its libraries verify them.
 
-Each hook has a secret of its own, made of that of the service and its id: whoever runs one receiver cannot sign for
+Each hook has its own secret, derived from the service's secret and its id: the owner of one receiver cannot sign for
 another, and nothing needs to be stored.
 """
 

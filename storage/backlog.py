@@ -24,7 +24,7 @@ class Backlog:
 
 
 def read_backlog(databases: Databases, clock: Clock) -> Backlog:
-    """Read it in a bounded time, whatever there is: from indexes, by estimate, or up to a limit."""
+    """Read it in a bounded time, however much waits: from indexes, by estimate, or up to a limit."""
     now = clock()
     queue, tasks = databases.sender["zone-queue"], databases.main["tasks"]
     oldest = queue.find_one({}, {"created": 1}, sort=[("created", 1)], max_time_ms=_READ_MS) or {}

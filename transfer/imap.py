@@ -111,7 +111,7 @@ class ImapAccount:
         return list(_pieces(_answer(_guarded(lambda: self._connection.uid("FETCH", uids, items)))))
 
     def close(self) -> None:
-        """Log out, if there is still somebody to tell."""
+        """Log out, if the server still listens."""
         with suppress(OSError, imaplib.IMAP4.error):
             self._connection.logout()
         with suppress(OSError):

@@ -44,7 +44,7 @@ class ImportStopped(Exception):
 
 
 class Refusal(TypedDict):
-    """A message, or with no position a whole folder, that was not taken; `code` is that of the problem."""
+    """A message, or without a position a whole folder, that was not imported; `code` is the problem's."""
 
     folder: str
     position: Position
@@ -117,7 +117,7 @@ class Checkpoint:
         return self._positions.get(folder)
 
     def forget(self) -> None:
-        """Begin all folders anew."""
+        """Begin all folders again."""
         self._positions.clear()
 
     def note(self, folder: str, position: Position) -> None:

@@ -1,4 +1,4 @@
-"""Where mail is taken from, whatever its kind: folders, and the messages in them from a position on."""
+"""Where mail is imported from, of any kind: folders, and the messages in them from a position on."""
 
 from __future__ import annotations
 

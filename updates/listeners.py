@@ -1,4 +1,4 @@
-"""The event streams of one process: who listens, who is woken, who must go.
+"""The event streams of one process: who listens, is woken, or must leave.
 
 One thread follows the journal for all of them and one numbers what has appeared (`storage.events.updates`); then the
 streams of those accounts are woken and read for themselves, at the pace of their clients. Nothing is kept for a
@@ -91,7 +91,7 @@ class Listener:
 
 
 class Streams:
-    """All listeners of this process. `living_tokens` tells which of some tokens' records are still good."""
+    """All listeners of this process. `living_tokens` returns which of these tokens' records are still valid."""
 
     def __init__(self, store: Store, living_tokens: Callable[[Iterable[str]], set[str]]) -> None:
         self._store = store

@@ -38,7 +38,7 @@ _MARKED = "rewrite subject"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """How a message was handed in; `id` is that of the transaction, `peer` the client's IP, `helo` its name."""
+    """How a message was handed in; `id` identifies the transaction, `peer` the client's IP, `helo` its name."""
 
     id: ObjectId
     sender: str
@@ -50,7 +50,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """What all recipients of a message share. `fields` are those of the header, as (name in lower case, text)."""
+    """What all recipients of a message share. `fields` are the header fields, as (name in lower case, text)."""
 
     envelope: Envelope
     host: str
@@ -70,7 +70,7 @@ class Arrival:
         return next(iter(self.values(name)), "")
 
     def addresses(self, name: str) -> list[str]:
-        """The addresses in all fields of a name, those of groups included."""
+        """The addresses in all fields of a name, including members of groups."""
         entries = (entry for text in self.values(name) for entry in flat_addresses(addresses(text)))
         return [str(entry["address"]) for entry in entries]
 

@@ -48,7 +48,7 @@ class Answer:
 
 
 class Autoreplies:
-    """Answers messages. `silence` says why one is not answered, `queue` puts the answer beside the queue."""
+    """Answers messages. `silence` says why one is not answered, `queue` stages the answer."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -91,7 +91,7 @@ class Autoreplies:
     def queue(
         self, stack: ExitStack, answer: Answer, arrival: Arrival, recipient: Recipient, parent: ObjectId
     ) -> Queued | None:
-        """Put the answer beside the queue; None where its sender had one lately. An error undoes it."""
+        """Stage the answer; None if its sender had one recently. An error undoes it."""
         raw = compose(_draft(answer, arrival, recipient, parent, self._store.clock()))
         if not stack.enter_context(self._claimed(answer, arrival)):
             return None

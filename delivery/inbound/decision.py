@@ -140,7 +140,7 @@ def level_says(level: object, action: str) -> bool | None:
 
 
 def _classified(raw: bytes, *, junk: bool, source: str, info: str) -> bytes:
-    """The message with the fields that say who called it spam or not, in place of those of the same names."""
+    """The message with the fields that say who called it spam or not, replacing fields of the same names."""
     header, body = split(raw)
     for name in _CLASSIFICATION_FIELDS:
         header = without(header, name)

@@ -1,7 +1,7 @@
 """Keys by which a retried delivery is recognised (idempotency).
 
 An MTA that did not hear our reply sends the same message to the same recipient again: same envelope, same bytes but
-for what it may write anew each time. That is the first key.
+for what it may write differently each time. That is the first key.
 
 The second one is for copies that took different ways, such as one through an alias and one direct: the same
 Message-ID, Date and body, for the same mailbox. A message without a Message-ID has no such key.

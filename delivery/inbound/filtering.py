@@ -84,7 +84,7 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is to be done. `spam` is None, as is its `source`, where nobody decided; `flags` are those of IMAP.
+    """What is to be done. `spam` is None, as is its `source`, where nobody decided; `flags` are IMAP flags.
 
     `deciding` is the filter that decided about spam, where it was one. A `mailbox` that no longer exists means INBOX.
     """

@@ -56,7 +56,7 @@ class Forwarding:
         targets: Sequence[Target],
         parent: ObjectId,
     ) -> Queued:
-        """Put a message beside the queue, to go out when it is released; what `stack` ends with an error is undone.
+        """Stage a message, to go out when it is released; if `stack` ends with an error, it is removed again.
 
         Raises Refused for a loop and beyond the owner's limit, MessageNotEncrypted where nobody else may read it.
         """

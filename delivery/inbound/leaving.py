@@ -1,4 +1,4 @@
-"""What goes out from a message that came in: made ready beside the queue, released when the message is decided."""
+"""What goes out because of a message that came in: staged first, enqueued when the message is decided."""
 
 from __future__ import annotations
 

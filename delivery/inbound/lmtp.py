@@ -78,7 +78,7 @@ class Connection(LMTP):
         super().connection_lost(error)
 
     async def _handle_client(self) -> None:
-        # A client that goes away needs no more than to be forgotten; what it was not told about, it sends again.
+        # A client that goes away is just forgotten; it sends again what was not acknowledged.
         with suppress(ConnectionError):
             await super()._handle_client()
 
@@ -133,7 +133,7 @@ class Connection(LMTP):
         await super().push("".join(lines) + f"250 {offers[-1]}")
 
     async def smtp_VRFY(self, arg: str | None) -> None:
-        """VRFY: RCPT tells it better."""
+        """VRFY: not answered; RCPT is the better check."""
         await self.push("252 2.5.0 Try RCPT" if arg else "501 5.5.4 Syntax: VRFY <address>")
 
     async def smtp_MAIL(self, arg: str | None) -> None:
@@ -168,7 +168,7 @@ class Connection(LMTP):
         return ""
 
     async def smtp_RCPT(self, arg: str | None) -> None:
-        """RCPT: whoever is taken here gets a reply of its own after DATA."""
+        """RCPT: each accepted recipient gets its own reply after DATA."""
         transaction, path = self._transaction, read_path("TO:", arg)
         if not transaction:
             await self.push("503 5.5.1 Need MAIL command")

@@ -57,7 +57,7 @@ class Recipient:
 
 
 class Recipients:
-    """Looks recipients up. `checks` are those of CHECKS that are made; an MTA may make them itself."""
+    """Looks recipients up. `checks` are the CHECKS to make; an MTA may make some itself."""
 
     def __init__(self, store: Store, checks: Collection[str] = CHECKS) -> None:
         self._store = store

@@ -30,7 +30,7 @@ _OF_PROBLEM: Mapping[type[Problem], str] = {
 
 
 class Refused(Exception):
-    """A recipient does not get a message; `reply` is what the client is told."""
+    """A recipient does not get a message; `reply` is the answer to the client."""
 
     def __init__(self, reply: str) -> None:
         self.reply = reply

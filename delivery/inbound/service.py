@@ -38,7 +38,7 @@ class Service:
     """Used on one event loop.
 
     Messages that are delivered are in memory, together no more than the largest that is taken; others wait in their
-    spools. A large one is delivered to its recipients one after the other, as each has a copy of its own.
+    spools. A large one is delivered to its recipients one after the other, as each has its own copy.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Service:
     async def deliver(
         self, envelope: Envelope, data: DotData, recipients: Sequence[Recipient]
     ) -> AsyncGenerator[str, None]:
-        """Deliver a message: a reply for each recipient in their order, each as soon as it is there."""
+        """Deliver a message: a reply for each recipient in their order, each as soon as it is known."""
         async with self._memory.acquired(data.size):
             try:
                 arrival = await _run_in(self._deliveries, self._arrival, envelope, data)

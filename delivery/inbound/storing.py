@@ -1,8 +1,8 @@
 """The way in of a message for one recipient: what its rules say, where it is stored, what goes on from it.
 
-All of it comes about in one transaction: the record that this was delivered, the stored message, and the entries of
+All of it happens in one transaction: the record that this was delivered, the stored message, and the entries of
 the queue for what is forwarded and answered. So a crash leaves either nothing, and the MTA sends it again, or
-everything, and the record tells the second time that it is done.
+everything, and the record shows the second time that it is done.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class Inbound:
             self._record(case.keys, leaving, session)
             return store.intake.insert(prepared, session)
 
-        # Two transactions on one account are in each other's way: one of them would begin anew.
+        # Two transactions on one account conflict: one of them would have to start again.
         with self._account_locks[hash(case.recipient.user["_id"]) % _LOCKS]:
             with store.intake.prepare(new) as prepared:
                 message = store.transactions.run(steps)
@@ -251,5 +251,5 @@ def _encrypted(raw: bytes, mailbox: Mailbox, arrival: Arrival, recipient: Recipi
 
 
 def _id_for(known: Known | None) -> ObjectId:
-    """That of an attempt that a crash cut short, else a new one."""
+    """The id of an attempt that a crash cut short, else a new one."""
     return known.message if known else ObjectId()

@@ -64,7 +64,7 @@ class DotData:
     """What follows DATA, up to the dot that stands alone (RFC 5321 §4.5.2), with the dots of its lines undone.
 
     It takes pieces of any size into a spool that goes to disk when it grows. Only CRLF ends a line here. A dot between
-    bare LFs or CRs is content, whatever a careless server would make of it: that is what SMTP smuggling lives on.
+    bare LFs or CRs is content, even if a careless server reads it otherwise: that is what SMTP smuggling lives on.
 
     What is larger than `largest`, or does not fit on the disk (`fault`), is read to its end and not kept.
     """

@@ -21,7 +21,7 @@ _LONGEST_LINE = 900
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounce(Submission):
-    """A report. It belongs to nobody, is answered by nobody, and has a null sender, so that none comes of it."""
+    """A report. It belongs to nobody, is answered by nobody, and has a null sender, so that it causes no other."""
 
     @property
     def kind(self) -> QueueEnvelope:

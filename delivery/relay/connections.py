@@ -208,7 +208,7 @@ class Sessions:
     def _avoid(self, route: Route, failure: Failure) -> None:
         with self._lock:
             if any(session.route == route for session in self._kept.busy):
-                return  # it is there, and has enough of us
+                return  # it answers, and wants no more connections
             if len(self._kept.avoided) >= _MOST_AVOIDED:
                 self._kept.avoided.clear()
             self._kept.avoided[route] = self._monotonic() + _AVOIDED_SECONDS, failure

@@ -88,7 +88,7 @@ class Hosts:
         raise permanent("5.1.2", f"The domain {name} does not exist or takes no mail")
 
     def _in_order(self, records: Iterable[tuple[int, str]]) -> Iterator[str]:
-        """By preference, those of the same preference in random order."""
+        """By preference, hosts of equal preference in random order."""
         for _, same in groupby(records, key=lambda record: record[0]):
             names = [exchange for _, exchange in same]
             self._shuffle(names)

@@ -69,7 +69,7 @@ def made_of(envelope: QueueEnvelope, body: bytes, sign: Sign) -> Message:
 def clean(raw: bytes) -> bytes:
     """With CRLF at the end of each line and nowhere else a CR or LF: servers differ in what else ends a line.
 
-    In the header a bare CR becomes a blank, so that no part of a field comes to be one of its own.
+    In the header a bare CR becomes a blank, so that no part of a field becomes a field of its own.
     """
     header, end, body = normalize(raw).partition(b"\r\n\r\n")
     text = _BARE_CR.sub(b" ", header) + end + _BARE_CR.sub(b"\r\n", body)

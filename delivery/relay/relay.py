@@ -206,7 +206,7 @@ class Relay:
             return None
 
     def _done(self, work: Future[None]) -> None:
-        """Called when a turn is over, whatever came of it."""
+        """Called when a turn is over, successful or not."""
         self._working.discard(work)
         self._woken.set()
         if error := work.exception():

@@ -29,7 +29,7 @@ class Reply:
 
 
 class Failure(Exception):
-    """An attempt did not succeed; the reply tells whether another one may."""
+    """An attempt did not succeed; the reply says whether another one may."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(str(reply))

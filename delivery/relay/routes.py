@@ -1,4 +1,4 @@
-"""Which way a recipient goes: to a server of its own, by HTTP, to our LMTP, to the smart host, or by its domain."""
+"""Which way a recipient goes: to its own server, by HTTP, to our LMTP, to the smart host, or by its domain."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ IsHere = Callable[[str], bool]
 
 
 class Routes:
-    """Finds the route of each recipient. `is_here` tells the addresses of this very store, see `registered_here`."""
+    """Finds the route of each recipient. `is_here` recognises the addresses of this store, see `registered_here`."""
 
     def __init__(
         self,
@@ -126,12 +126,12 @@ class Routes:
         )
 
     def _protection(self, has_login: bool) -> Tls:
-        """A password is told to nobody but who was meant, unless the operator asked for TLS without certificates."""
+        """A password goes only to a verified host, unless the operator asked for TLS without certificates."""
         return Tls.VERIFIED if has_login and self._tls is Tls.OPPORTUNISTIC else self._tls
 
 
 def registered_here(store: Store) -> IsHere:
-    """Tells whether mail for an address is taken by this store: its domain is known here, and the address resolves."""
+    """Knows whether this store accepts mail for an address: its domain is known here, and the address resolves."""
 
     def is_here(address: str) -> bool:
         domain = normalize_domain(domain_of(address))

@@ -107,7 +107,7 @@ def mailbox_of(given: Mapping[str, str] | None) -> Mailbox | None:
 
 
 def mailboxes_of(given: Sequence[Mapping[str, str]] | None) -> list[Mailbox]:
-    """Those of a list that have an address; what is none must not become several in a header."""
+    """The entries of a list that have an address; invalid text must not become several addresses in a header."""
     found = (mailbox_of(entry) for entry in given or ())
     return [mailbox for mailbox in found if mailbox and _ADDRESS.fullmatch(mailbox.address)]
 

@@ -1,6 +1,6 @@
-"""A composed message → the outbound queue, in the form that a ZoneMTA beside us reads, too.
+"""A composed message → the outbound queue, in the form that a ZoneMTA on the same database reads, too.
 
-Whatever is sent is enqueued here: submissions, drafts, forwards, automatic answers and bounces.
+Everything that is sent is enqueued here: submissions, drafts, forwards, automatic answers and bounces.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Submission:
 
     @property
     def kind(self) -> QueueEnvelope:
-        """What the queue is told of where the message comes from."""
+        """What the queue stores about the message's origin."""
         if self.automatic:
             return {"interface": "autoreplies", "reason": "autoreply"}
         if self.deliveries:
@@ -74,7 +74,7 @@ class Submission:
 
 
 class Queued:
-    """A message that waits beside the queue for the moment when it is certain that it goes out."""
+    """A staged message: its body is stored, and it is enqueued once it is certain that it goes out."""
 
     def __init__(
         self, store: Store, queue_id: str, deliveries: Sequence[Delivery], send_at: datetime
@@ -98,7 +98,7 @@ class Queued:
 
 @contextmanager
 def enqueueing(store: Store, submission: Submission) -> Iterator[Queued]:
-    """Store a submission beside the queue; the block sends it with `release`. If the block fails, nothing stays.
+    """Stage a submission; the block enqueues it with `release`. If the block fails, nothing stays.
 
     Only what may have been sent, because the answer of the database was lost, stays. Bcc fields do not leave the house.
     """

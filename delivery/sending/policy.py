@@ -68,7 +68,7 @@ def _matches(entry: str, address: str) -> bool:
 
 
 class OwnAddresses:
-    """Tells an account's own addresses; they are read once, when first asked for."""
+    """Knows an account's own addresses; they are read once, when first needed."""
 
     def __init__(self, store: Store, user: Owner) -> None:
         self._store = store
@@ -82,7 +82,7 @@ class OwnAddresses:
 
 
 def sending_time(given: datetime | None, now: datetime) -> datetime:
-    """When a message goes out that shall at a given time; now where that is past. Raises InvalidInput."""
+    """When a message goes out that was scheduled for a time; now if that is past. Raises InvalidInput."""
     if given and given > now + _LATEST:
         raise InvalidInput({"sendTime": '"sendTime" must be within three years'})
     return max(given or now, now)

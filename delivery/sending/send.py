@@ -1,7 +1,7 @@
 """What an account sends: enqueued, and its copy kept, in one transaction.
 
 It sends a message that a request describes, a stored draft, or a stored message that it forwards. Forwards on delivery,
-automatic answers and bounces enqueue in the same way, beside what else their transactions do.
+automatic answers and bounces enqueue in the same way, within their own transactions.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class Outbox:
     def _send(
         self, copy: NewMessage, composed: Composed, send_at: datetime, draft: Message | None = None
     ) -> Sent:
-        """Enqueue a message and keep its copy, in place of the draft that it was: neither is there alone.
+        """Enqueue a message and keep its copy, in place of its draft: all of it happens or nothing.
 
         A full account still sends, and has no copy; a draft is not given up for nothing.
         """

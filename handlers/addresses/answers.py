@@ -50,7 +50,7 @@ def listed(address: Address, data: Iterable[str]) -> Answer:
 
 
 def forwarding(call: Call, address: Address) -> Answer:
-    """What a forwarded address shows beside."""
+    """What a forwarded address shows in addition."""
     allowed = address.get("forwards") or call.store.settings.get("const:max:forwards")
     count = call.store.counters.peek(counter_key("forwards", address["_id"]), allowed)
     used = {"allowed": allowed, "used": count.value, "ttl": count.seconds_left or False}

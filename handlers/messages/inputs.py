@@ -15,7 +15,7 @@ _CHANGES = ("moveTo", "seen", "flagged")
 def checked_action(body: Body) -> Body:
     """What to do with the messages found.
 
-    Raises InvalidInput for nothing, and for a delete beside other things or of everything.
+    Raises InvalidInput for no change, and for a delete together with other changes or of everything.
     """
     given = body.get("action") or {}
     action = {name: given[name] for name in (*_CHANGES, "delete") if given.get(name) is not None}

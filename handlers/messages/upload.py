@@ -107,7 +107,7 @@ def _raw_bytes(raw: str | bytes) -> bytes:
 
 
 def _whole(raw: bytes, body: Body) -> Composed:
-    """The envelope of a message given whole: the request's fields where they are there, else its headers."""
+    """The envelope of a message given whole: the request's fields if given, else its headers."""
     if not raw or raw.isspace():
         raise EmptyMessage
     headers = parse(raw[: 256 * 1024].partition(b"\r\n\r\n")[0]).root["parsedHeader"]
@@ -142,7 +142,7 @@ def _meta(
 def _previous(
     call: Call, user: ObjectId, mailbox: ObjectId, given: Mapping[str, Any] | None
 ) -> Mapping[str, Any] | None:
-    """The message to be replaced; empty where there is none any more.
+    """The message to be replaced; empty if it no longer exists.
 
     It is looked up before the new one is stored: a UID that is still to come could be the new message itself.
     """
@@ -155,7 +155,7 @@ def _previous(
 
 
 def _replace(call: Call, user: ObjectId, previous: Mapping[str, Any]) -> Answer:
-    """The new message is stored by now; that the old one is gone already does not undo it."""
+    """The new message is already stored; if the old one is gone, that does not undo it."""
     if not previous:
         return {"previousDeleteError": MessageNotFound().text}
     try:

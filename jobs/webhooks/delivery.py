@@ -121,7 +121,7 @@ class Delivery:
         return False
 
     def _end(self, lane: Lane, hook: WebhookRow) -> None:
-        """The hook of an account whose data are gone ends with the last event that it had to be told."""
+        """The hook of an account whose data are gone ends with the last event that is due to it."""
         self._queue.finish(lane)
         user = hook.get("user")
         if user and not self._store.users.exists(user) and not self._store.deleted_users.exists(user):
@@ -133,7 +133,7 @@ class Delivery:
 
 
 def end_hooks_of(store: Store, user: ObjectId) -> None:
-    """Remove the hooks of an account that is gone, but for those that have still to be told something."""
+    """Remove the hooks of an account that is gone, except those with events still to be delivered."""
     for hook in store.webhooks.bound_to(user):
         if store.webhook_queue.is_idle(hook):
             store.webhooks.delete(hook)

@@ -1,6 +1,6 @@
 """The loop that delivers to webhooks: many targets at once, each of them few at a time.
 
-A slow target keeps no more than `_PER_TARGET` of the threads waiting, so that the others are served as if it were not
+A slow target keeps at most `_PER_TARGET` of the threads waiting, so that the others are served as if it were not
 there; what is bounded is bounded in each process.
 """
 

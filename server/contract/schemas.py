@@ -31,7 +31,7 @@ _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _BLANKS = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
-"""Those of patterns in JSON Schema (ECMA-262), so that a text is blank to `\\S` just when nothing is left of it."""
+"""Blanks of patterns in JSON Schema (ECMA-262), so that a text is blank to `\\S` just when nothing is left of it."""
 
 
 def _trim(text: str) -> str:
@@ -60,7 +60,7 @@ class Compiled:
 
 
 def inline(document: Schema, schema: Any) -> Any:
-    """A copy of `schema` without references. An `allOf` of one becomes that one, joined with what is beside it."""
+    """A copy of `schema` without references. An `allOf` of one becomes that one, merged with its siblings."""
     if isinstance(schema, list):
         return [inline(document, part) for part in schema]
     if not isinstance(schema, Mapping):

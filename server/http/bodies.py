@@ -1,6 +1,6 @@
 """Reading a request's body and query, bounded in size, before anything looks at what they say.
 
-A body that is needed whole is on disk until all of it is there, and only a few large ones are in memory at a time. So
+A body that is needed whole is on disk until all of it has come, and only a few large ones are in memory at a time. So
 clients that send slowly, or many at once, cost a worker no memory; what is too much waits on disk.
 """
 

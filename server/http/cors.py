@@ -77,7 +77,7 @@ class Cors:
             raise MissingPrivileges(_STRANGER)
 
     def mark(self, request: ApiRequest, response: Response) -> None:
-        """Tell the browser whether its page may read the answer."""
+        """Say in headers whether the browser's page may read the answer."""
         response.headers.add("Vary", _VARY)
         if origin := self._origin(request):
             response.headers["Access-Control-Allow-Origin"] = origin

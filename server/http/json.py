@@ -21,7 +21,7 @@ _WHOLE = re.compile(rb"\.0(?=,?\n)")
 def dumps(answer: Any) -> bytes:
     """Encode an answer. Raises TypeError on a value that has no JSON form.
 
-    Whole numbers have no `.0`: WildDuck stores those of more than 32 bits, a quota of 5 GiB or a retention of a month,
+    Whole numbers have no `.0`: WildDuck stores any of more than 32 bits, a quota of 5 GiB or a retention of a month,
     as floating-point ones, and clients of other languages refuse `5368709120.0` as a whole number. A `.0` before the
     end of a line is never part of a text, in which a line's end is escaped, and which ends in a quotation mark.
     """

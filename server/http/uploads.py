@@ -97,7 +97,7 @@ def _inflated(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
 def read_form(request: Request, limit: int, content: str) -> tuple[dict[str, str], Upload | None]:
     """The fields of `multipart/form-data` (RFC 7578), and the part named `content`, kept in a file without a name.
 
-    The fields may stand before or behind the content; all are there before anything is made of it.
+    The fields may stand before or behind the content; all are read before anything is made of it.
     """
     form = _Form(content)
     boundary = request.mimetype_params.get("boundary", "").encode("latin-1", "replace")

@@ -19,7 +19,7 @@ Departure = Callable[[ApiRequest, Response], None]
 
 
 class ExactRule(Rule):
-    """A route that answers the methods of the contract and no HEAD of its own."""
+    """A route that answers the contract's methods, without an automatic HEAD."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -55,7 +55,7 @@ class Application(Flask):
         return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Called by Flask to route a request: by path and method alone, whatever host it was sent to."""
+        """Called by Flask to route a request: by path and method alone, regardless of its host."""
         if request is None:
             return None
         environ = request.environ

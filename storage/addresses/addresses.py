@@ -140,7 +140,7 @@ class Addresses:
         return self._collection.delete_many({"user": user}, session=session).deleted_count
 
     def taken_by_others(self, views: Sequence[str], user: ObjectId, session: Session = None) -> set[str]:
-        """Those of these addresses, in the form to compare with, that another than this account has."""
+        """Those normalized addresses that another account has."""
         condition = {"addrview": {"$in": list(views)}, "user": {"$ne": user}}
         rows = self._collection.find(condition, {"addrview": 1, "_id": 0}, session=session)
         return {row["addrview"] for row in rows}
@@ -160,7 +160,7 @@ class Addresses:
             self._domains.update_one({"domain": domain}, {"$setOnInsert": {"domain": domain}}, upsert=True)
 
     def of_user(self, user: ObjectId, more: Iterable[str] = ()) -> list[Address]:
-        """All addresses of an account, sorted, with `more` fields beside the usual ones."""
+        """All addresses of an account, sorted, with `more` fields besides the usual ones."""
         rows = self._collection.find({"user": user}, listed(("created", *more)), max_time_ms=_READ_MS)
         return list(rows.sort("addrview", 1))
 
@@ -203,7 +203,7 @@ class Addresses:
     def page(
         self, condition: Condition, paging: Paging, more: Iterable[str] = ()
     ) -> tuple[Page[Address], int]:
-        """A page of addresses, sorted, with `more` fields beside the usual ones, and how many there are.
+        """A page of addresses, sorted, with `more` fields besides the usual ones, and how many there are.
 
         `condition` comes from `listing_filter`.
         """
@@ -227,12 +227,12 @@ class Addresses:
         return {row["alias"]: row["domain"] for row in rows}
 
     def known_domains(self, domains: Sequence[str]) -> set[str]:
-        """Those of these domains that mail is taken for."""
+        """The domains among these that mail is accepted for."""
         rows = self._domains.find({"domain": {"$in": list(domains)}}, max_time_ms=_READ_MS)
         return {row["domain"] for row in rows}
 
     def owners(self, views: Sequence[str], *, without: ObjectId | None = None) -> dict[str, ObjectId | None]:
-        """Those of these addresses that are registered, each with its account; one's own id may be left out."""
+        """The registered addresses among these, each with its account; one id can be excluded."""
         wanted: Condition = {
             "addrview": {"$in": list(views)},
             **({"_id": {"$ne": without}} if without else {}),

@@ -25,7 +25,7 @@ _SHOWN = {**_LISTED, "created": 1}
 
 
 class DomainAliases(Named[DomainAlias]):
-    """Repository of aliases. None leads to another one, so that one look tells where mail goes."""
+    """Repository of aliases. An alias never leads to another one, so that one look-up shows where mail goes."""
 
     def __init__(
         self, databases: Databases, clock: Clock, transactions: Transactions, events: Events

@@ -90,7 +90,7 @@ class DomainRename:
             moved = self._move(batch, new)
             addresses, users = addresses + moved[0], users + moved[1]
         renamed = Renamed(addresses, users, self._dkim.rename(old, new), self._aliases.rename(old, new))
-        # Last: a rename that broke off is told when it is repeated.
+        # Last: a rename that broke off is emitted when it is repeated.
         self._events.emit("address.domain.renamed", previous=old, current=new)
         return renamed
 

@@ -43,7 +43,7 @@ def self_forwards(
 
 
 def own_targets(addresses: Addresses, user: ObjectId, values: Sequence[str]) -> list[int]:
-    """Which of these targets, by their place, would come back to the account, by whatever address of its own."""
+    """Which of these targets, by their place, would come back to the account, by any of its addresses."""
     mail = {p: lookup_address(v) for p, v in enumerate(values) if stored_target(v)["type"] == "mail"}
     domains = [domain_of(found) for found in mail.values()]
     aliases = addresses.alias_targets(domains) if domains else {}
@@ -62,7 +62,7 @@ def own_targets(addresses: Addresses, user: ObjectId, values: Sequence[str]) -> 
 def _before(addresses: Addresses, own: str, values: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """The targets that can lead to `own`, each with what would take its mail before.
 
-    `user@*` takes mail at our domains only, whatever its form says.
+    `user@*` accepts mail at our domains only, although its form allows others.
     """
     mail = {
         place: lookup_address(value)

@@ -1,4 +1,4 @@
-"""All events that webhooks are told of: what each is about, and the fields of its body.
+"""All events that webhooks get: what each is about, and the fields of its body.
 
 The one table of them: `storage.events.events` emits only what stands here, `docs/events.md` is made of it, and the
 tests hold every body against it.
@@ -25,7 +25,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """When an event is told, and its fields beside `id`, `time` and `ev`.
+    """When an event is emitted, and its fields besides `id`, `time` and `ev`.
 
     `by_name_only`: the pattern `*` does not match it.
     """

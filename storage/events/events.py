@@ -27,7 +27,7 @@ _SERVICE = "service"
 
 
 class Events:
-    """The one place where events begin. Types and fields are those of `storage.events.catalogue`."""
+    """The one place where events begin. Types and fields stand in `storage.events.catalogue`."""
 
     def __init__(
         self,

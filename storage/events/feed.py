@@ -1,4 +1,4 @@
-"""Following the journal: one for a whole process, whatever the number of streams.
+"""Following the journal: one for a whole process, for any number of streams.
 
 On a replica set it is a change stream, which reports every insert once it is committed. A lone server has no change
 streams: there the journal is read once a second by id, `_OVERLAP` back, without what was reported before, so that

@@ -2,7 +2,7 @@
 
 A client resumes with the id of the last event that it has seen, so that id must be a place in an order that is
 the same for every process and never changes behind that place. The order of the journal's ids is none: processes
-make ids of their own, WildDuck writes beside us, and a transaction shows its entries long after it made their ids.
+make their own ids, WildDuck writes at the same time, and a transaction shows its entries long after it made their ids.
 An entry with a smaller id can appear after a larger one was sent; reading `_id > last` loses it, reading some
 seconds back sends others twice.
 
@@ -13,7 +13,7 @@ reads by that number and by nothing else. Why nothing is lost and nothing comes 
 - Numbers become visible in their order: a row n is only inserted by one who saw n - 1, and (user, n) is unique, so
   of two who append at once one loses and looks again. Whoever reads up to n has seen everything below n for good.
 - Every entry gets a number: the process that holds a stream hears of all inserts from the moment it follows the
-  journal (`storage.events.feed`), and `catch_up` numbers what was there before. That looks back `_LOOK_BACK` behind the
+  journal (`storage.events.feed`), and `catch_up` numbers what existed before. That looks back `_LOOK_BACK` behind the
   last numbering, far longer than a transaction may last (60 s), since all that was visible then has its number.
 """
 
@@ -99,7 +99,7 @@ class Updates:
     def behind(self, user: ObjectId, entry: ObjectId) -> int:
         """Return the number of an entry: what is numbered higher comes after it.
 
-        An id without a number is not that of an event of the last hours; then the order of ids decides.
+        An id without a number belongs to no event of the last hours; then the order of ids decides.
         """
         row = self._order.find_one({"_id": entry, "user": user, "n": {"$gt": 0}}, {"n": 1})
         if row:

@@ -4,7 +4,7 @@ An entry is enqueued with the change that it reports, and nothing else is writte
 entries that are new; a lane is due, or leased to one runner: `due` is in both cases the moment from which a runner may
 take it. Its runner sends the entries one after the other, so that none is overtaken.
 
-A lane ends when it is empty. One that `discover` meets at that moment must not end: `version` tells. An entry given up
+A lane ends when it is empty. One that `discover` meets at that moment must not end: see `version`. An entry given up
 leaves its lane for `of` and stays for a while as a dead letter, to be looked at and requeued.
 """
 

@@ -61,7 +61,7 @@ class Webhooks:
         self._known: _Known | None = None
 
     def create(self, types: list[str], url: str, user: ObjectId | None) -> ObjectId:
-        """Add a hook; one of no account gets the events of all accounts, and those of none."""
+        """Add a hook; one without an account gets all events, with or without an account."""
         hook = ObjectId()
         row: WebhookRow = {"_id": hook, "type": types, "user": user, "url": url, "created": self._clock()}
         self._collection.insert_one(row)
@@ -99,7 +99,7 @@ class Webhooks:
         return [row["_id"] for row in self._collection.find({"user": user}, {"_id": 1}, max_time_ms=_READ_MS)]
 
     def listening(self, user: ObjectId | None) -> list[Hook]:
-        """Return the hooks that may get events of an account: its own and those of none; of no account, the latter."""
+        """Return the hooks for events of an account: its own and those without one; for no account the latter."""
         known = self._fresh()
         if user is None or not known.any_bound:
             return known.common

@@ -85,7 +85,7 @@ class Certs(Named[Certificate]):
         self._tasks = tasks
 
     def for_name(self, name: str) -> Match | None:
-        """The certificate for the name that a client asks for, None where there is none.
+        """The certificate for the name that a client asks for, None if there is none.
 
         The entry of that very name comes first, then one that has it among its names, of these the one that lasts
         longest. One that has ended is better than none.
@@ -126,7 +126,7 @@ class Certs(Named[Certificate]):
     ) -> tuple[Certificate, bool]:
         """Set what is given of a normalized name's entry; the entry as shown, and whether it is new.
 
-        A field that is None is removed. With `acme` a task is there for the program that obtains it. It comes first,
+        A field that is None is removed. With `acme` a task waits for the program that obtains it. It comes first,
         so that without transactions a repeated request carries on after a crash.
         """
         if acme:

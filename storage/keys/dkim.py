@@ -40,7 +40,7 @@ class Dkim(Named[DkimKey]):
         self._parsed = lru_cache(_PARSED_KEYS)(self._parse)
 
     def signing_key(self, domain: str) -> SigningKey | None:
-        """The key that signs for a sender's domain: its own, else that of `*`; None where there is neither.
+        """The key that signs for a sender's domain: its own, else the key of `*`; None if neither exists.
 
         A key that is used for the first time takes some tenths of a second. Raises SecretUnreadable, or ValueError
         for a key that another program stored and that cannot sign.

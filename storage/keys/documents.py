@@ -33,7 +33,7 @@ class Certificate(TypedDict, total=False):
     cert: str  # PEM
     ca: list[str]  # PEM, those that issued it
     privateKey: str
-    hasCert: bool  # computed: both halves are there
+    hasCert: bool  # computed: both halves are stored
     fingerprint: str
     fp: str  # the same by an older name
     expires: datetime

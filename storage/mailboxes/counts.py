@@ -2,7 +2,7 @@
 
 `counted` on a mailbox is of our own: `{total, unseen, modseq}`. It is right as long as its `modseq` equals the
 mailbox's `modifyIndex`. Every change of ours moves both by as much, so a listing counts nothing; when WildDuck
-changed the mailbox beside us, the two differ, and the messages are counted once more through their index. As WildDuck
+changed the mailbox, too, the two differ, and the messages are counted once more through their index. As WildDuck
 takes the sequence first and writes the messages after, what was counted meanwhile is counted `again` a minute later.
 """
 

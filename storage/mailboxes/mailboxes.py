@@ -97,7 +97,7 @@ class Mailboxes:
         return list(self._collection.find({"user": user}, max_time_ms=_READ_MS))
 
     def some(self, user: ObjectId, mailboxes: Sequence[ObjectId]) -> list[Mailbox]:
-        """Those of some mailboxes that are there and the account's."""
+        """The mailboxes with these ids that belong to the account."""
         return list(
             self._collection.find({"_id": {"$in": list(mailboxes)}, "user": user}, max_time_ms=_READ_MS)
         )

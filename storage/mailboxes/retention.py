@@ -1,6 +1,6 @@
 """When a message expires: what its mailbox says, unless somebody set a date by hand.
 
-Where a mailbox's retention changes, a task dates its messages anew.
+Where a mailbox's retention changes, a task dates its messages again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def milliseconds(date: datetime) -> int:
 class RetentionFields(TypedDict, total=False):
     """When a message expires, and why. Times are milliseconds since 1970."""
 
-    retention: float | None  # that of the mailbox, in milliseconds; none where the date was set by hand
+    retention: float | None  # the mailbox's, in milliseconds; none where the date was set by hand
     retentionTime: int  # when it joined the mailbox
     exp: bool  # whether it expires
     rdate: int | None  # when it does

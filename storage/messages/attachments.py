@@ -40,7 +40,7 @@ class Attachments:
         self._clock = clock
 
     def store(self, bodies: Sequence[Body], magic: int) -> dict[bytes, str | None]:
-        """Store bodies, or count one more reference to those that are there; hash of each content if it is known.
+        """Store bodies, or count one more reference to existing ones; hash of each content if it is known.
 
         If one fails, the references taken so far are given back.
         """
@@ -79,7 +79,7 @@ class Attachments:
         )
 
     def _upload(self, body: Body, magic: int) -> str:
-        """The chunks first, the file document last: a file that is there is whole."""
+        """The chunks first, the file document last: a file that exists is whole."""
         file = _file_document(body, magic, self._clock())
         written: list[ObjectId] = []
         try:
@@ -137,7 +137,7 @@ class Attachments:
     def remove_orphan(self, file_id: bytes, session: Session = None) -> bool:
         """Remove a file that nothing refers to. Return whether it was removed.
 
-        Only its old chunks go: somebody may be storing the same content anew by now.
+        Only its old chunks go: somebody may already be storing the same content again.
         """
         if not self._files.delete_one(
             {"_id": Binary(file_id), **self._orphaned()}, session=session
@@ -179,9 +179,9 @@ class Attachments:
             yield missing
 
     def alters(self, bodies: Sequence[Body]) -> bool:
-        """Return whether a file that was there already gives one of these bodies back with other line breaks.
+        """Return whether an existing file gives one of these bodies back with other line breaks.
 
-        WildDuck decodes base64 whose lines are nearly of one length, and cannot tell where the odd ones were.
+        WildDuck decodes base64 whose lines are nearly of one length, and does not know where the odd ones were.
         """
         uneven = [Binary(b.hash) for b in bodies if b.transfer_encoding == "base64" and b.line_length is None]
         if not uneven:
@@ -243,5 +243,5 @@ def _hash(file: AttachmentFile) -> bytes:
 
 
 def _key(file_id: FileId) -> Binary | ObjectId:
-    """Files of old messages have ids of their own; those of others are hashes."""
+    """Files of old messages have their own ids; the ids of others are hashes."""
     return Binary(file_id) if isinstance(file_id, bytes) else file_id

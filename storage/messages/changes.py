@@ -215,7 +215,7 @@ class MessageChanges:
     ) -> list[Message]:
         """Those that were still there, as this update has left them.
 
-        Without transactions another may be faster with some, or change some again at once: one by one each tells.
+        Without transactions another may be faster with some, or change some again at once: one by one is sure.
         """
         conditions = {row["_id"]: {"_id": row["_id"], "uid": row["uid"], **place} for row in before}
         if session is None:
@@ -234,7 +234,7 @@ class MessageChanges:
     def _move_stages(
         self, row: Message, target: Mailbox, uid: int, modseq: int, changes: MessageUpdate
     ) -> Stages:
-        """The sequence is the target's own; that of the source may be far ahead and would stop later changes."""
+        """The sequence is the target's own; the source's may be far ahead and would stop later changes."""
         place = {"mailbox": target["_id"], "uid": uid, **retention_fields(target, self._clock())}
         use = target.get("specialUse")
         if use == "\\Junk":

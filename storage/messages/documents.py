@@ -1,4 +1,4 @@
-"""What stands in the collection of messages, and how its fields come about."""
+"""The documents in the collection of messages, and where their fields come from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FileId: TypeAlias = bytes | ObjectId
 
 
 class OwnMessageFields(TypedDict, total=False):
-    """What Mallard keeps of a message beside WildDuck's fields."""
+    """What Mallard keeps of a message besides WildDuck's fields."""
 
     search: list[str]  # tokens, see `mail.search_tokens`
     layout: Layout  # what the tree lacks to give the source back, see `mail.source`
@@ -145,7 +145,7 @@ def to_fit(indexed: Indexed, raw: bytes, received: datetime) -> Indexed:
 
 
 def own_fields(indexed: Indexed) -> OwnMessageFields:
-    """What Mallard keeps of a message beside WildDuck's fields: tokens for searches, and what the tree lacks."""
+    """What Mallard keeps of a message besides WildDuck's fields: tokens for searches, and what the tree lacks."""
     own: OwnMessageFields = {"search": search_tokens(indexed.document["headers"])}
     return own if indexed.layout is None else {**own, "layout": indexed.layout}
 

@@ -76,7 +76,7 @@ class Expiry:
     def delete_expired(self, limit: int, excluding: Collection[ObjectId]) -> tuple[int, list[ObjectId]]:
         """Delete messages whose date is over, of at most `limit`; how many were looked at, and which cannot be deleted.
 
-        They go to the archive, but for copies and those of deleted accounts. `excluding` are passed over.
+        They go to the archive, except copies and messages of deleted accounts. `excluding` are skipped.
         """
         over = {"exp": True, "rdate": {"$lte": milliseconds(self._clock())}}
         condition = {**over, "_id": {"$nin": list(excluding)}}
@@ -112,7 +112,7 @@ class Expiry:
         return True
 
     def _purge(self, copy: ObjectId, session: Session) -> None:
-        """The references of a copy whose message is there are that message's."""
+        """The references of a copy whose message exists are that message's."""
         row = self._archive.purge(copy, session=session)
         if row and not self._messages.exists(copy, session):
             self._removal.release_files(row, session)
@@ -133,7 +133,7 @@ class Expiry:
         return last
 
     def _end_of_batch(self, mailbox: ObjectId, after: int) -> int:
-        """The last UID of the next batch, 0 where there is none."""
+        """The last UID of the next batch, 0 if nothing is left."""
         condition = {"mailbox": mailbox, "uid": {"$gt": after}}
         rows = self._collection.find(condition, {"uid": 1, "_id": 0}, max_time_ms=SWEEP_MS).sort("uid", 1)
         uids = [row["uid"] for row in rows.limit(_BATCH)]
@@ -141,7 +141,7 @@ class Expiry:
 
 
 def _dated(retention: int) -> Change:
-    """Fields of a message by when it joined the mailbox; older documents tell that by their id."""
+    """Fields of a message by when it joined the mailbox; older documents have that only in their id."""
     joined: Change = {"$ifNull": ["$retentionTime", {"$toLong": {"$toDate": "$_id"}}]}
     return {
         "retention": retention,

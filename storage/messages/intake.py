@@ -1,6 +1,6 @@
 """Storing a message: the one way in, shared by uploads, submissions, imports and deliveries.
 
-In two steps, so that a caller's own steps can stand beside the second in one transaction:
+In two steps, so that a caller's own steps can join the second in one transaction:
 
     with store.intake.prepare(NewMessage(user=account, mailbox=mailbox, raw=raw), offload) as prepared:
         row = store.transactions.run(lambda session: store.intake.insert(prepared, session))
@@ -90,7 +90,7 @@ class PreparedMessage:
     """A message that is encrypted and indexed, with its attachments stored; ready to be inserted."""
 
     document: Message
-    """The document but for `uid`, `modseq` and retention, which the mailbox decides."""
+    """The document without `uid`, `modseq` and retention, which the mailbox decides."""
     stored: bytes
     """Its bytes as they are kept."""
     event: str | None
@@ -259,7 +259,7 @@ class Intake:
     def _note_addresses(self, user: ObjectId, mailbox: Mailbox, document: Message) -> None:
         """Note whom the account exchanges mail with; not spam, drafts, lists or machines.
 
-        The message is stored already, so a failure here must not tell the caller that it is not.
+        The message is stored already, so a failure here must not look to the caller as if it were not.
         """
         headers = document["mimeTree"]["parsedHeader"]
         if document.get("junk") or document["draft"] or any(name in headers for name in _AUTOMATIC):

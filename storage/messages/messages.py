@@ -72,7 +72,7 @@ class Listing:
 
 
 class MailboxWithRow(Mailbox, total=False):
-    """A mailbox beside one of its messages, if there is one."""
+    """A mailbox together with one of its messages, if it has any."""
 
     row: Message
 
@@ -119,7 +119,7 @@ class Messages:
         return found[0], page, self._total(found[0], wanted, listing)
 
     def _rows(self, user: ObjectId, mailbox: ObjectId, stages: Stages) -> list[MailboxWithRow]:
-        """Each row beside its mailbox: that way the answer streams and has no size limit."""
+        """Each row together with its mailbox: that way the answer streams and has no size limit."""
         pipeline: Stages = [
             {"$match": {"_id": mailbox, "user": user}},
             {"$project": {"specialUse": 1, "modifyIndex": 1, "counted": 1}},
@@ -178,7 +178,7 @@ class Messages:
         return kind, disposition, self._attachments.decoded(file)
 
     def exists(self, message: ObjectId, session: Session = None) -> bool:
-        """Return whether there is a message with this id, in whatever mailbox."""
+        """Return whether a message with this id exists, in any mailbox."""
         return self._collection.find_one({"_id": message}, {"_id": 1}, session=session) is not None
 
     def each(self, user: ObjectId, mailbox: ObjectId) -> Iterator[Message]:

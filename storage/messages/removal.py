@@ -103,7 +103,7 @@ class Removal:
     ) -> tuple[int, int, int]:
         """Delete a batch of messages with UIDs below one; how many went, how many could not, and the lowest UID.
 
-        The last is 0 where there was none.
+        The last is 0 if nothing was removed.
         """
         condition = {"mailbox": mailbox, "user": user, "uid": {"$lt": below}}
         rows = self._collection.find(condition, {"uid": 1}, max_time_ms=SWEEP_MS).sort("uid", -1)

@@ -58,7 +58,7 @@ class Restoring:
     def restore(self, user: ObjectId, copy: ObjectId, mailbox: ObjectId | None = None) -> tuple[Mailbox, int]:
         """Put an archived message into a mailbox, else where it came from, else into INBOX; mailbox and new UID.
 
-        A copy whose message is there, which a WildDuck that ended between two steps leaves, is none any more.
+        A copy whose message exists, left by a WildDuck that ended between two steps, does not count.
         Raises MessageNotFound, MailboxNotFound or OverQuota.
         """
         archived = self._archive.get(user, copy)

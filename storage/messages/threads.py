@@ -34,7 +34,7 @@ class Threads:
         self._clock = clock
 
     def join(self, user: ObjectId, subject: str, ids: list[str]) -> ObjectId:
-        """The thread of a message with this normalized subject and these hashes of ids; a new one if there is none."""
+        """The thread of a message with this normalized subject and these hashes of ids; a new one if none exists."""
         if not ids:
             thread: Thread = {"user": user, "subject": subject, "ids": ids, "updated": self._clock()}
             return ObjectId(self._collection.insert_one(thread).inserted_id)

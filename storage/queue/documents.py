@@ -128,7 +128,7 @@ _Addresses = TypedDict("_Addresses", {"from": str, "to": list[str]}, total=False
 
 
 class QueueEnvelope(_Addresses, total=False):
-    """What the queue knows of a message beside its body: `metadata.data` of the body's file in `mail.files`.
+    """What the queue knows of a message besides its body: `metadata.data` of the body's file in `mail.files`.
 
     `from` and `to` are the addresses of the SMTP envelope.
     """
@@ -190,6 +190,6 @@ class ReceivedRecord(TypedDict, total=False):
 
     _id: str  # the key's digest
     message: ObjectId
-    mailbox: ObjectId  # the record holds as long as the message is there
+    mailbox: ObjectId  # the record holds as long as the message exists
     done: bool  # False while the delivery is pending, without transactions
     expires: datetime

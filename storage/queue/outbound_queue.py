@@ -60,7 +60,7 @@ _SUFFIX = secrets.token_hex(2)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One recipient; `options` are further fields of its queue document, such as those of a relay."""
+    """One recipient; `options` are further fields of its queue document, such as a relay's."""
 
     recipient: str
     options: EntryOptions = field(default_factory=EntryOptions, repr=False)
@@ -151,7 +151,7 @@ class OutboundQueue:
         return (envelope, body) if len(body) == file["length"] else None
 
     def envelope(self, queue_id: str) -> QueueEnvelope | None:
-        """Return what is known of a queued message beside its body."""
+        """Return what is known of a queued message besides its body."""
         file = self._files.find_one(_named(queue_id), {"metadata.data": 1})
         return _envelope_of(file)
 

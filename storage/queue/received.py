@@ -2,10 +2,10 @@
 
 An MTA repeats a message whose acknowledgement it did not get. So each delivery leaves a record in the transaction that
 stores the message, under idempotency keys: the same when it comes again, see `delivery.inbound.deduplication`. A key
-that names a mailbox stands for a copy of the message there: it holds only while the copy is there.
+that names a mailbox stands for a copy of the message there: it holds only while the copy exists.
 
 Without transactions the record comes first, as one that is pending and names the `_id` that the message will have, so
-that a retry after a crash can tell whether the message is there, and stores it under the same `_id` if it is not.
+that a retry after a crash sees whether the message exists, and stores it under the same `_id` if it is not.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Repeated(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What makes two deliveries the same; with a `mailbox` as long as the first one's message is there."""
+    """What makes two deliveries the same; with a `mailbox` as long as the first one's message exists."""
 
     digest: str
     mailbox: ObjectId | None = None

@@ -119,7 +119,7 @@ class MessageSearch:
     def matching(
         self, conditions: Sequence[Condition], after: ObjectId | None, until: ObjectId, limit: int
     ) -> list[Message]:
-        """`_id`, `mailbox` and `uid` of what is conditions, by `_id`, beyond `after` and not beyond `until`."""
+        """`_id`, `mailbox` and `uid` of what meets a condition, by `_id`, beyond `after` and not beyond `until`."""
         span = {"_id": {"$lte": until, **({"$gt": after} if after else {})}}
         fields = {"mailbox": 1, "uid": 1}
         found = [
@@ -147,7 +147,7 @@ def matching_stages(conditions: Sequence[Condition], fields: Projection) -> Stag
 def _each_value(field: str) -> Stages:
     """Stages that give each value once.
 
-    The field goes by a name of its own: MongoDB 6 takes all values for one where it groups by a field of what an
+    The field gets its own name: MongoDB 6 takes all values for one where it groups by a field of what an
     `$or` in the condition led to.
     """
     return [{"$set": {"value": field}}, {"$group": {"_id": "$value"}}]

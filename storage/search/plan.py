@@ -1,7 +1,7 @@
 """Terms → the conditions that the database is asked with.
 
-MongoDB takes one text search in a query, and beside one below an `$or` it does not choose well among other indexes.
-So where words are an alternative to other things, alternatives are conditions apart, each with an index of its own.
+MongoDB takes one text search in a query, and with one below an `$or` it does not choose well among other indexes.
+So where words are an alternative to other things, alternatives are separate conditions, each with its own index.
 At most one part of each becomes a text search; words anywhere else are looked for as they stand, in the text and in
 the subject.
 """
@@ -86,7 +86,7 @@ def _parts(term: Term) -> list[Term]:
 
 
 def _apart(parts: list[Term]) -> list[list[Term]]:
-    """Lists of parts that must all hold, one list of them. More than one where words stand beside alternatives."""
+    """Lists of parts that must all hold, one list of them. More than one where words are combined with alternatives."""
     if _has_text(parts):
         return [parts]
     for part in parts:

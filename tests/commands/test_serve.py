@@ -10,7 +10,7 @@ from click.testing import Result
 Run = Callable[..., Result]
 
 
-def test_lmtp_says_why_it_can_not_listen(run: Run) -> None:
+def test_lmtp_says_why_it_cannot_listen(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
         failed = run("lmtp", MALLARD_LMTP_BIND=bind)

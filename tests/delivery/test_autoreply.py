@@ -245,7 +245,7 @@ def test_a_delivery_that_fails_answers_when_it_comes_again(
     assert len(answers(inboxes)) == 1
 
 
-def test_a_sender_that_ascii_can_not_express_gets_one(lmtp: Any, inboxes: Any, ada: ObjectId) -> None:
+def test_a_sender_that_ascii_cannot_express_gets_one(lmtp: Any, inboxes: Any, ada: ObjectId) -> None:
     lmtp.send(message(), "ada@example.com", sender="дж@example.org", options=["SMTPUTF8"])
     assert len(inboxes.messages(ada)) == 1
     (entry,) = answers(inboxes)

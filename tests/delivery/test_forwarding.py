@@ -299,7 +299,7 @@ class TestForwardedAddress:
         assert entries[0]["data"]["from"] == "grace@example.org"
         assert inboxes.store.databases.main["messages"].count_documents({}) == 0
 
-    def test_what_can_not_go_on_is_refused(self, lmtp: Any, inboxes: Any, call: Call) -> None:
+    def test_what_cannot_go_on_is_refused(self, lmtp: Any, inboxes: Any, call: Call) -> None:
         self.make(call, forwards=2)
         assert lmtp.send(RAW, "team@example.com")[0].startswith("250")
         second = RAW.replace(b"Hello", b"Second")

@@ -169,7 +169,7 @@ def test_a_job_restores_a_span_of_time(
     assert store.databases.main["tasks"].count_documents({}) == 0
 
 
-def test_what_a_job_can_not_restore_stays(
+def test_what_a_job_cannot_restore_stays(
     client: Any, store: Store, ada: str, archived: Callable[..., str]
 ) -> None:
     archived("One"), archived("Two")

@@ -151,7 +151,7 @@ def test_bad_input_names_the_fields(
     assert rows(store) == before
 
 
-def test_what_can_not_be_changed(
+def test_what_cannot_be_changed(
     client: Any, ada: str, box: Box, put: Put, make_user: Callable[..., Any]
 ) -> None:
     put()

@@ -196,7 +196,7 @@ def test_the_message_answered_is_flagged(
     assert client.get(f"{box('INBOX')}/messages/{uid}").json["forwarded"]
 
 
-def test_what_can_not_be_sent(
+def test_what_cannot_be_sent(
     client: Any, store: Store, ada: str, put: Callable[..., int], box: Callable[[str], str], draft: Any
 ) -> None:
     inbox = f"{box('INBOX')}/messages/{put()}"

@@ -406,7 +406,7 @@ def test_two_delete_at_once(store: Store, ada: str) -> None:
         assert sorted(pool.map(one, range(8))) == ["FileNotFound"] * 7 + ["deleted"]
 
 
-def test_files_of_others_can_not_be_reached(
+def test_files_of_others_cannot_be_reached(
     client: Any, store: Store, ada: str, make_user: Callable[..., ObjectId]
 ) -> None:
     bob = make_user("bob")

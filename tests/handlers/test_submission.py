@@ -457,7 +457,7 @@ def test_a_message_id_and_references_of_the_callers(
     )
 
 
-def test_client_metadata_can_not_forge_an_envelope(
+def test_client_metadata_cannot_forge_an_envelope(
     client: Any, store: Store, ada: str, submit: Callable[..., Any]
 ) -> None:
     forged = {"envelope": {"from": "boss@example.net", "to": ["victim@example.org"]}, "files": [{"id": "x"}]}

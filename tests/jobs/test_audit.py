@@ -152,7 +152,7 @@ def test_the_sweep_removes_what_expired_and_that_alone(
     assert (Sweep(store).run() or {})["audits"] == 0
 
 
-def test_an_audit_that_can_not_be_ended_keeps_none_of_the_others(
+def test_an_audit_that_cannot_be_ended_keeps_none_of_the_others(
     store: Store, make_user: Make, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audits = [begin(store, make_user(name), clock) for name in ("ada", "bob")]

@@ -77,7 +77,7 @@ def test_a_restore_taken_up_on_the_next_day_fills_the_same_mailbox(
 
 
 @pytest.mark.usefixtures("two_at_once")
-def test_what_can_not_be_restored_stays_and_keeps_none_of_the_others(
+def test_what_cannot_be_restored_stays_and_keeps_none_of_the_others(
     store: Store, make_user: Make, clock: HandClock
 ) -> None:
     user = make_user()

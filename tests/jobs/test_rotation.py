@@ -123,7 +123,7 @@ def test_a_second_time_changes_nothing(seen: Seen) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_all_forms_and_what_can_not_be_read(seen: Seen, store: Store) -> None:
+def test_all_forms_and_what_cannot_be_read(seen: Seen, store: Store) -> None:
     store = seen(NEW, OLD)
     put(store, 8, FORMS)
     found = {tally.kind: tally.states for tally in survey(store.sealed)}

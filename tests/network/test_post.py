@@ -214,7 +214,7 @@ def test_what_is_no_answer(answer: bytes) -> None:
         "http://[::1",
     ],
 )
-def test_what_can_not_be_reached(url: str) -> None:
+def test_what_cannot_be_reached(url: str) -> None:
     assert failure(quick(), url)
 
 

@@ -100,7 +100,7 @@ def test_what_is_no_key(text: str, reason: str) -> None:
         read(text)
 
 
-def test_keys_that_can_not_sign(rsa_key: rsa.RSAPrivateKey) -> None:
+def test_keys_that_cannot_sign(rsa_key: rsa.RSAPrivateKey) -> None:
     curve = ec.generate_private_key(ec.SECP256R1())
     for text, reason in [
         (pem(curve), "neither an RSA nor an Ed25519"),

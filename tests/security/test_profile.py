@@ -154,6 +154,6 @@ def pem(key: Any) -> bytes:
     "key", [b"", b"nonsense", pem(rsa_key()), pem(ed25519.Ed25519PrivateKey.generate())],
     ids=["empty", "nonsense", "of another certificate", "of a kind that cannot sign"],
 )  # fmt: skip
-def test_keys_that_can_not_sign_are_refused(key: bytes) -> None:
+def test_keys_that_cannot_sign_are_refused(key: bytes) -> None:
     with pytest.raises(UnusableKey):
         load_signer(key, ROOT.certificate.public_bytes(Encoding.PEM))

@@ -66,7 +66,7 @@ def test_all_roles_are_known() -> None:
     } == ROLES  # fmt: skip
 
 
-def test_a_user_can_not_raise_its_own_limits() -> None:
+def test_a_user_cannot_raise_its_own_limits() -> None:
     attributes = permits("user", "users", "update", own=True)
     sent = {
         "name": "x",

@@ -115,7 +115,7 @@ def test_a_change_that_is_taken_back_is_not_told(ada: Account) -> None:
     assert bodies(store) == []
 
 
-def test_a_change_that_can_not_be_told_is_not_made(ada: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_cannot_be_told_is_not_made(ada: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ada.store
     store.webhooks.create(["*"], URL, ada.id)
 

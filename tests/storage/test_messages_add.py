@@ -248,7 +248,7 @@ def test_a_message_that_is_stored_is_not_refused_for_its_addresses(ada: Account)
     assert not ada.all("addressregister")
 
 
-def test_a_source_that_the_tree_can_not_give_back_is_kept_apart(ada: Account) -> None:
+def test_a_source_that_the_tree_cannot_give_back_is_kept_apart(ada: Account) -> None:
     raw = (
         b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\nepilogue\r\n"
         + b"y" * 700_000

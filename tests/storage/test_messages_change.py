@@ -103,7 +103,7 @@ def test_expiry_and_data(ada: Account) -> None:
     assert "rdate" not in row
 
 
-def test_what_can_not_be_changed(ada: Account, store: Store) -> None:
+def test_what_cannot_be_changed(ada: Account, store: Store) -> None:
     inbox, other = ada.add()["mailbox"], Account(store)
     before = ada.box()["modifyIndex"]
     for user, box, which, changes, code in (
@@ -226,7 +226,7 @@ def test_a_move_into_the_same_mailbox_renumbers(account: Account) -> None:
     account.check()
 
 
-def test_what_can_not_be_moved(ada: Account, store: Store) -> None:
+def test_what_cannot_be_moved(ada: Account, store: Store) -> None:
     inbox, trash, other = ada.add()["mailbox"], ada.box("Trash")["_id"], Account(store)
     for user, source, target, which, code in (
         (ada.id, ObjectId(), trash, "1", "NoSuchMailbox"),

@@ -208,7 +208,7 @@ def unarchivable(ada: Account) -> Callable[[ObjectId], None]:
     return refuse
 
 
-def test_one_that_can_not_be_deleted_keeps_none_of_the_others(
+def test_one_that_cannot_be_deleted_keeps_none_of_the_others(
     ada: Account, unarchivable: Callable[[ObjectId], None]
 ) -> None:
     stored = [ada.add() for _ in range(5)]

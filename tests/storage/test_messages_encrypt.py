@@ -90,7 +90,7 @@ def test_what_moves_into_an_encrypting_mailbox(account: Account, gpg: gnupg.GPG,
     account.check()
 
 
-def test_a_move_that_can_not_be_encrypted_moves_nothing(account: Account) -> None:
+def test_a_move_that_cannot_be_encrypted_moves_nothing(account: Account) -> None:
     account.store.users.update(account.id, {"pubKey": "no key"})
     secret = account.store.mailboxes.create(account.id, "Secret", {"encryptMessages": True}, 100)
     first = account.add()

@@ -90,7 +90,7 @@ def test_a_newer_auth_version_or_a_deleted_account_ends_all_tokens(ada: Account)
     assert find(ada.store, newer) is None
 
 
-def test_a_program_can_not_act_as_an_account(ada: Account) -> None:
+def test_a_program_cannot_act_as_an_account(ada: Account) -> None:
     assert find(ada.store, ada.store.tokens.provision(str(ada.id), "root", secret=SECRET)) is None
 
 

@@ -391,7 +391,7 @@ def test_a_disabled_account(listen: Listen, store: Store, make_user: Callable[..
     assert (client.status, client.code) == (403, "UserDisabled")
 
 
-def test_one_account_can_not_take_all_places(listen: Listen, user: Row) -> None:
+def test_one_account_cannot_take_all_places(listen: Listen, user: Row) -> None:
     statuses = [listen(user["_id"]).status for _ in range(101)]
     assert statuses == [200] * 100 + [429]
 

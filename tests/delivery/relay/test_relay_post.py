@@ -133,7 +133,7 @@ def test_other_schemes(url: str) -> None:
     assert failure_of(url).status == "5.1.3"
 
 
-def test_a_path_can_not_add_a_header(serve: Serve) -> None:
+def test_a_path_cannot_add_a_header(serve: Serve) -> None:
     server = serve()
     failure_of(f"{server.base}/a b")
     assert server.asked == []

@@ -116,7 +116,7 @@ def test_a_report_is_signed_if_the_relays_name_is_ours(send: Send, make_key: Any
     assert verifies(send(sender=""), records)
 
 
-def test_mail_waits_for_a_key_that_can_not_be_used(send: Send, make_key: Any, store: Store) -> None:
+def test_mail_waits_for_a_key_that_cannot_be_used(send: Send, make_key: Any, store: Store) -> None:
     make_key("example.com")
     store.databases.main["dkim"].update_one({}, {"$set": {"privateKey": "rubbish"}})
     assert send() == b""

@@ -103,7 +103,7 @@ def test_8_bit_data_is_announced(sink: Start) -> None:
     assert server.mails[0].content.endswith("Grüße\r\n".encode())
 
 
-def test_8_bit_data_is_not_sent_to_who_can_not_take_it(sink: Start) -> None:
+def test_8_bit_data_is_not_sent_to_who_cannot_take_it(sink: Start) -> None:
     server = sink(eight_bit=False)
     failure = failure_of(to_sinks(server), raw=RAW + "Grüße\r\n".encode())
     assert (failure.reply.code, failure.reply.status) == (550, "5.6.3")
@@ -198,7 +198,7 @@ def test_whoever_hangs_is_left(scripted: Start, steps: Any) -> None:
     assert not failure.reply.is_permanent
 
 
-def test_the_next_host_is_tried_when_one_can_not_be_reached(sink: Start) -> None:
+def test_the_next_host_is_tried_when_one_cannot_be_reached(sink: Start) -> None:
     there = sink(host="127.0.0.2")
     records = {
         ("example.org", "MX"): ["10 gone.example.org.", "20 there.example.org."],

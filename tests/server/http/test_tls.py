@@ -155,7 +155,7 @@ def test_the_default_is_for_what_has_nothing(store: Store) -> None:
         assert contexts.for_name(name) is default
 
 
-def test_an_entry_that_can_not_be_used_does_not_stop_the_others(
+def test_an_entry_that_cannot_be_used_does_not_stop_the_others(
     store: Store, mongo: Any, databases: DatabaseNames, capsys: Any
 ) -> None:
     sealed = Store(mongo, databases, keys=KeyRings(certs=KeyRing("a lost key"))).certs
