@@ -8,23 +8,24 @@ takes CPU time here is handed over to a thread.
 from __future__ import annotations
 
 import re
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import gnupg
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mail.encrypted import is_encrypted, wrap_pgp, wrap_smime
 from mail.mime_tree import normalize, parse
 from mail.rewrite import split
 from security.offload import Offload, run_here
+from security.programs import ProgramFailed, run_program
 
 _ARMOR_HEADER = re.compile(r"^(-----BEGIN PGP PUBLIC KEY BLOCK-----)\n(?!\n|[A-Za-z]+: )")
-_SECONDS = 60
 _CIPHERS = {"AES-CBC": "-aes-256-cbc", "AES-GCM": "-aes-256-gcm"}
 _OAEP = ("rsa_padding_mode:oaep", "rsa_oaep_md:sha256", "rsa_mgf1_md:sha256")
+_GPG = ("gpg", "--batch", "--no-tty", "--no-options", "--no-autostart", "--homedir")
 
 
 class EncryptionFailed(Exception):
@@ -64,17 +65,20 @@ def repaired_armor(key: str) -> str:
     return _ARMOR_HEADER.sub(r"\1\n\n", key.replace("\r\n", "\n").strip())
 
 
+def run_gpg(home: str, *arguments: str, data: bytes = b"") -> bytes:
+    """What gpg writes, with nothing but `home` to go by. Raises ProgramFailed."""
+    return run_program([*_GPG, home, *arguments], data)
+
+
 def encrypt_pgp(data: bytes, key: str) -> bytes:
     """`data` encrypted for an armored public key, armored with LF line ends. Raises EncryptionFailed."""
     with tempfile.TemporaryDirectory(prefix="mallard-gpg-") as home:
-        gpg = gnupg.GPG(gnupghome=home)
-        imported = gpg.import_keys(repaired_armor(key))
-        if not imported.fingerprints:
-            raise EncryptionFailed("gpg does not take the key")
-        encrypted = gpg.encrypt(data, imported.fingerprints[0], always_trust=True)
-    if not encrypted.ok:
-        raise EncryptionFailed(f"gpg says: {encrypted.status or 'nothing'}")
-    return bytes(encrypted.data)
+        path = Path(home) / "key.asc"
+        path.write_text(repaired_armor(key) + "\n", "utf-8")
+        try:
+            return run_gpg(home, "--armor", "--recipient-file", str(path), "--encrypt", data=data)
+        except ProgramFailed as error:
+            raise EncryptionFailed(str(error)) from error
 
 
 def encrypt_smime(data: bytes, certificates: Sequence[str], cipher: str, key_transport: str) -> bytes:
@@ -89,21 +93,17 @@ def encrypt_smime(data: bytes, certificates: Sequence[str], cipher: str, key_tra
             path = Path(name) / f"{number}.pem"
             path.write_text(certificate, "utf-8")
             command += ["-recip", str(path)]
-            if key_transport == "OAEP" and _is_rsa(path):
+            if key_transport == "OAEP" and _is_rsa(certificate):
                 command += [part for option in _OAEP for part in ("-keyopt", option)]
-        return _run(command, data)
+        try:
+            return run_program(command, data)
+        except ProgramFailed as error:
+            raise EncryptionFailed(str(error)) from error
 
 
-def _is_rsa(certificate: Path) -> bool:
-    shown = _run(["openssl", "x509", "-noout", "-text", "-in", str(certificate)], b"")
-    return b"rsaEncryption" in shown
-
-
-def _run(command: Sequence[str], data: bytes) -> bytes:
+def _is_rsa(certificate: str) -> bool:
     try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EncryptionFailed(f"openssl did not run: {error}") from error
-    if done.returncode:
-        raise EncryptionFailed(f"openssl says: {done.stderr.decode('utf-8', 'replace').strip()[-300:]}")
-    return done.stdout
+        key = x509.load_pem_x509_certificate(certificate.strip().encode()).public_key()
+    except (ValueError, TypeError) as error:
+        raise EncryptionFailed(f"a certificate cannot be read: {error}") from error
+    return isinstance(key, rsa.RSAPublicKey)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
-import gnupg
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from security.encryption import repaired_armor
+from security.encryption import repaired_armor, run_gpg
+from security.programs import ProgramFailed
 
 _SMALLEST_RSA, _LARGEST_RSA = 2048, 4096
 _RSA_ALGORITHMS = frozenset({"1", "2", "3"})
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+_ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 _USER_ID = re.compile(r"^(.*?)\s*<([^<>]+)>\s*$")
 
 
@@ -36,28 +36,50 @@ def pgp_key_info(armored: str) -> dict[str, str]:
     Runs gpg in a throw-away home. A missing empty line after the armor header is tolerated.
     """
     with tempfile.TemporaryDirectory(prefix="mallard-gpg-") as home:
-        gpg = gnupg.GPG(gnupghome=home)
-        gpg.import_keys(repaired_armor(armored))
-        keys = gpg.list_keys()
-        if not keys:
-            raise KeyRefused("PGP key validation failed. The text holds no public key")
-        key = keys[0]
-        if key["algo"] in _RSA_ALGORITHMS and int(key["length"]) < _SMALLEST_RSA:
+        path = Path(home) / "key.asc"
+        path.write_text(repaired_armor(armored) + "\n", "utf-8")
+        fields = _first_key(home, str(path))
+        if fields["algorithm"] in _RSA_ALGORITHMS and int(fields["length"] or 0) < _SMALLEST_RSA:
             raise KeyRefused(f"PGP key validation failed. RSA keys need at least {_SMALLEST_RSA} bits")
-        trial = gpg.encrypt("trial", key["fingerprint"], always_trust=True)
-        if not trial.ok:
-            raise KeyRefused(f"PGP key validation failed. Nothing can be encrypted with it: {trial.status}")
-    return _info(key)
+        try:
+            run_gpg(home, "--recipient-file", str(path), "--encrypt", data=b"trial")
+        except ProgramFailed as error:
+            raise KeyRefused("PGP key validation failed. Nothing can be encrypted with it") from error
+    return _info(fields["uid"], fields["fingerprint"])
 
 
-def _info(key: Mapping[str, Any]) -> dict[str, str]:
-    user_id = next((uid for uid in key["uids"] if uid), "")
+def _first_key(home: str, path: str) -> dict[str, str]:
+    """`algorithm`, `length`, `fingerprint` and first user id of the first key in a file (GnuPG's doc/DETAILS)."""
+    try:
+        listed = run_gpg(home, "--with-colons", "--show-keys", path)
+    except ProgramFailed:
+        listed = b""
+    rows = [line.split(b":") for line in listed.splitlines()]
+    starts = [number for number, row in enumerate(rows) if row[0] == b"pub"]
+    if not starts:
+        raise KeyRefused("PGP key validation failed. The text holds no public key")
+    own = rows[starts[0] : [*starts, len(rows)][1]]
+    uids = (_unescaped(row[9]) for row in own if row[0] == b"uid")
+    return {
+        "algorithm": own[0][3].decode(),
+        "length": own[0][2].decode(),
+        "fingerprint": next(row[9].decode() for row in own if row[0] == b"fpr"),
+        "uid": next((uid for uid in uids if uid), ""),
+    }
+
+
+def _unescaped(text: bytes) -> str:
+    """A field as it was before gpg wrote colons and controls as `\\x3a`."""
+    return _ESCAPED.sub(lambda code: bytes([int(code[1], 16)]), text).decode("utf-8", "replace")
+
+
+def _info(user_id: str, fingerprint: str) -> dict[str, str]:
     match = _USER_ID.match(user_id)
     name, address = (match[1], match[2]) if match else ("", user_id if "@" in user_id else "")
     return {
         "name": name or ("" if match else user_id),
         "address": address,
-        "fingerprint": key["fingerprint"].lower(),
+        "fingerprint": fingerprint.lower(),
     }
 
 

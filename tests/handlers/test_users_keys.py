@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import gnupg
 import pytest
 from bson import ObjectId
 
@@ -25,7 +24,7 @@ def test_a_key_that_wildduck_stored_is_looked_at_once(
     write(store, ada, pubKey=pgp_key)
     info = client.get(f"/users/{ada}").json["keyInfo"]
     assert (info["name"], info["address"], len(info["fingerprint"])) == ("Ada", "ada@example.com", 40)
-    monkeypatch.setattr(gnupg, "GPG", None)
+    monkeypatch.setattr("security.keys.run_gpg", None)
     assert client.get(f"/users/{ada}").json["keyInfo"] == info
 
 
