@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -11,6 +11,7 @@ from typing import Any
 
 import pyotp
 from bson import ObjectId
+from flask import Flask
 from pymongo import MongoClient
 
 from server.contract.operations import Contract, Operation, examples_of
@@ -58,28 +59,49 @@ class Request:
 
 
 class World:
-    """One application for all operations; each finds the database furnished with what it asks for."""
+    """One application for all operations; each finds the database furnished with what it asks for.
 
-    def __init__(self, mongo: MongoClient[Document], databases: DatabaseNames, contract: Contract) -> None:
+    `client` asks a server that runs already in place of an application made here. `alter` is called after each thing
+    that is made, to have it otherwise.
+    """
+
+    def __init__(
+        self,
+        mongo: MongoClient[Document],
+        databases: DatabaseNames,
+        contract: Contract,
+        *,
+        client: Any = None,
+        alter: Callable[[Store], None] | None = None,
+    ) -> None:
+        self._alter = alter
         self._later = timedelta()
         self.store = Store(mongo, databases, clock=lambda: utc_now() + self._later)
-        logs.configure("json", "error")
-        settings = Settings(validate_responses=True, log_level="error", mongo_uri="mongodb://unused")
-        self._app = create_app(settings, self.store, contract)
-        self.client = Client(self._app)
+        self._app = None if client else self._make_app(contract)
+        self.client = Client(self._app) if self._app else client
         self.disk = Disk(mongo, databases.main)
         self._empty = self.disk.keep()
         self._account: tuple[Kept, Names] | None = None
         self.operations = {operation.operation_id: operation for operation in contract.operations}
 
+    def _make_app(self, contract: Contract) -> Flask:
+        logs.configure("json", "error")
+        settings = Settings(validate_responses=True, log_level="error", mongo_uri="mongodb://unused")
+        return create_app(settings, self.store, contract)
+
     def close(self) -> None:
         """End what listens for changes of the database."""
-        self._app.extensions["streams"].shut_down()
+        if self._app:
+            self._app.extensions["streams"].shut_down()
 
     def furnish(self, operation_id: str, *, also: Sequence[str] = ()) -> Names:
         """Remove all there is and make what the operation asks for, and more; what the things made are called."""
         things = needed_by(operation_id, also)
         names: Names = {}
+        if self._app is None:
+            self._later = (
+                timedelta()
+            )  # a server has the time of the machine, and every used code is forgotten
         if things.pop("account", None):
             names.update(self._with_account())
         else:
@@ -104,6 +126,8 @@ class World:
         answer = self.send(next(r for r in requests if thing.content_type in (None, r.content_type)))
         assert answer.status_code == 200, (thing, answer.json)
         names.update({name: at(answer.json, place) for name, place in thing.gives.items()})
+        if self._alter:
+            self._alter(self.store)
         if thing.operation == "enableTotp2FA":
             self._later += timedelta(seconds=30)  # a code is good for one time only
 
