@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "serve": ("serve:serve", "Run everything that one machine needs: database, API, LMTP, relay, jobs."),
     "token": ("tokens:token", "Make, list and end the access tokens of programs."),
+    "verify": ("verify:verify", "Look for stored names that are not as they are looked up; changes nothing."),
     "webhooks": ("webhooks:webhooks", "Look at webhooks and at the events that did not get through."),
 }
 """Name → where the command stands (module of this package, function), and its line in the list of commands."""

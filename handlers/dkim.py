@@ -10,9 +10,10 @@ import structlog
 from bson import ObjectId
 
 from handlers.call import Answer, Body, Call
+from mail.domains import ascii_domain, domain_text
 from problems import InvalidInput
 from security.dkim_keys import RSA_BITS, KeyPair, dns_strings, dns_value, generate, read
-from security.normalize import ascii_domain, normalize_domain
+from security.normalize import normalize_domain
 from security.pem import UnusableKey
 from storage.base.database import Session
 from storage.base.paging import Paging
@@ -27,7 +28,7 @@ log = structlog.get_logger()
 
 def get_dkim_keys(call: Call, paging: Paging, query: str | None = None) -> Answer:
     """List keys by domain."""
-    page, total = call.store.dkim.page(normalize_domain(query or ""), paging)
+    page, total = call.store.dkim.page(domain_text(query or ""), paging)
     return page.answer(map(_listed, page.rows), total=total, **({"query": query} if query else {}))
 
 

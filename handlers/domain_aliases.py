@@ -5,6 +5,7 @@ from __future__ import annotations
 from bson import ObjectId
 
 from handlers.call import Answer, Body, Call
+from mail.domains import domain_text
 from problems import InvalidInput
 from security.normalize import normalize_domain
 from storage.base.paging import Paging
@@ -12,7 +13,7 @@ from storage.base.paging import Paging
 
 def get_domain_aliases(call: Call, paging: Paging, query: str | None = None) -> Answer:
     """List aliases by name."""
-    page, total = call.store.domain_aliases.page(normalize_domain(query or ""), paging)
+    page, total = call.store.domain_aliases.page(domain_text(query or ""), paging)
     rows = [{"id": row["_id"], "alias": row["alias"], "domain": row["domain"]} for row in page.rows]
     return page.answer(rows, total=total, **({"query": query} if query else {}))
 

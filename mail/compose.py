@@ -12,8 +12,7 @@ from email.header import Header
 from email.message import EmailMessage, MIMEPart
 from email.utils import format_datetime
 
-import idna
-
+from mail.domains import InvalidDomain, ascii_domain, canonical_domain
 from mail.headers import addresses, flat_addresses
 from mail.html import html_to_text
 from mail.parameters import extension_of, media_type
@@ -169,13 +168,11 @@ def mailbox_field(mailbox: Mailbox) -> str:
 
 
 def ascii_address(address: str) -> str:
-    """The address with its domain in lower case and punycode (RFC 5891)."""
+    """The address with its domain in canonical form and punycode; what has no domain stays, and is nobody's."""
     local, at, domain = address.rpartition("@")
-    if domain.isascii():
-        return local + at + domain.lower()
     try:
-        return local + at + idna.encode(domain.lower(), uts46=True).decode()
-    except idna.IDNAError:
+        return local + at + ascii_domain(canonical_domain(domain))
+    except InvalidDomain:
         return address
 
 

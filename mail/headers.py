@@ -11,9 +11,8 @@ from itertools import islice
 from quopri import decodestring
 from typing import Any, Required, TypeAlias, TypedDict
 
-import idna
-
 from mail.charsets import decode
+from mail.domains import InvalidDomain, canonical_domain
 
 ADDRESS_HEADERS = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
 _INDEXED = frozenset(
@@ -202,8 +201,8 @@ def unicode_domain(address: str) -> str:
     if "xn--" not in domain.lower():
         return address
     try:
-        return local + at + idna.decode(domain.lower())
-    except (idna.IDNAError, UnicodeError):
+        return local + at + canonical_domain(domain)
+    except InvalidDomain:
         return address
 
 

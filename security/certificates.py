@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from security.normalize import normalize_domain
+from security.normalize import normalize_host
 from security.pem import UnusableKey, fingerprint
 
 FEWEST_RSA_BITS = 2048
@@ -158,9 +158,10 @@ def _alternative_names(certificate: x509.Certificate) -> list[str]:
     except x509.ExtensionNotFound:
         return []
     addresses = map(str, found.get_values_for_type(x509.IPAddress))
-    return [*map(normalize_domain, found.get_values_for_type(x509.DNSName)), *addresses]
+    names = map(normalize_host, found.get_values_for_type(x509.DNSName))
+    return [*filter(None, names), *addresses]
 
 
 def _common_name(certificate: x509.Certificate) -> list[str]:
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return [name for name in (normalize_domain(str(attribute.value)) for attribute in names[:1]) if name]
+    return [name for name in (normalize_host(str(attribute.value)) for attribute in names[:1]) if name]

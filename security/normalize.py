@@ -5,47 +5,45 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from ipaddress import ip_address
+
+import idna
+
+from mail.domains import InvalidDomain, canonical_domain, domain_text
 
 LONGEST_AFFIX = 32
-_ACE_PREFIX = "xn--"
 _NO_ADDRESS = re.compile(r"[\s\x00-\x1f\x7f\"(),:;<>@\[\\\]]")
 
 
 def normalize_domain(domain: str) -> str:
-    """Lower case, in Unicode form, NFC. A label that is no punycode stays as it is (RFC 3492)."""
-    domain = domain.strip().lower()
-    labels = (_unicode_label(label) for label in domain.split("."))
-    return unicodedata.normalize("NFC", ".".join(labels)).lower().strip()
-
-
-def _unicode_label(label: str) -> str:
-    """What IDNA 2008 no longer allows is decoded all the same: equal names must not come to stand in two forms.
-
-    Text that punycode would never have made of a name is left alone: it would pass one domain off as another.
-    """
-    if not label.startswith(_ACE_PREFIX):
-        return label
+    """The canonical form of a domain, see `mail.domains`; empty for what is none, which no domain is equal to."""
     try:
-        encoded = label.removeprefix(_ACE_PREFIX).encode("ascii")
-        decoded = encoded.decode("punycode")
-        decoded.encode()
-    except UnicodeError:
-        return label
-    is_name = not decoded.isascii() and decoded.encode("punycode") == encoded
-    return decoded if is_name else label
+        return canonical_domain(domain)
+    except InvalidDomain:
+        return ""
 
 
-def ascii_domain(domain: str) -> str:
-    """The form of a normalized domain that DNS knows it by (RFC 3492)."""
-    return ".".join(_ascii_label(label) for label in domain.split("."))
+def normalize_host(name: str) -> str:
+    """The same of a name that a TLS server has: a domain, one with `*.` before it, or an IP address."""
+    if _is_ip(name):
+        return name.lower()
+    wildcard = "*." if name.startswith("*.") else ""
+    domain = normalize_domain(name.removeprefix(wildcard))
+    return domain and wildcard + domain
 
 
-def _ascii_label(label: str) -> str:
-    return label if label.isascii() else _ACE_PREFIX + label.encode("punycode").decode()
+def _is_ip(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False
 
 
 def normalize_address(address: str, *, without_label: bool = False, without_dots: bool = False) -> str:
-    """Local part and domain in lower case and NFC; on demand without `+label` and without dots."""
+    """Local part in lower case and NFC, on demand without `+label` and without dots; the domain in canonical form.
+
+    Nothing stands behind the `@` where there is no domain.
+    """
     if not address:
         return ""
     local, _, domain = address.rpartition("@")
@@ -70,13 +68,34 @@ def lookup_address(address: str) -> str:
 
 def username_view(username: str) -> str:
     """The form in which a user name is looked up; one that looks like an address loses its label, too."""
-    return lookup_address(username) if "@" in username else view(username)
+    if "@" not in username:
+        return view(username)
+    found = lookup_address(username)
+    # What stands behind the @ of a user name may be no domain, with a `:` or `=` in it.
+    return found if domain_of(found) or not username.isascii() else view(username)
 
 
 def is_plain(address: str) -> bool:
-    """Return whether an address is still valid after normalization, which can turn other characters into ASCII."""
+    """Whether a normalized address may be registered: its local part stands for nothing but itself."""
     local, _, domain = address.rpartition("@")
-    return bool(local and domain) and not _NO_ADDRESS.search(local + domain)
+    return bool(local and domain) and not _NO_ADDRESS.search(local + domain) and _is_own_form(local)
+
+
+def _is_own_form(local: str) -> bool:
+    """Whether a local part is no look-alike of another one: full-width letters, ligatures, what nobody sees.
+
+    What UTS 46 maps to something else, or to nothing, is refused and not mapped: look-ups do not map it either.
+    """
+    if local.isascii():
+        return True
+    hidden = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}
+    if any(unicodedata.category(char) in hidden for char in local):
+        return False
+    try:
+        mapped = idna.uts46_remap(local, std3_rules=False)
+    except idna.IDNAError:
+        return False
+    return mapped == local == unicodedata.normalize("NFKC", local)
 
 
 def is_wildcard(address: str) -> bool:
@@ -92,7 +111,14 @@ def is_wildcard(address: str) -> bool:
 def search_text(query: str) -> str:
     """Part of an address, in the form in which addresses are stored."""
     local, at, domain = query.rpartition("@")
-    return unicodedata.normalize("NFC", local).lower() + at + normalize_domain(domain)
+    return unicodedata.normalize("NFC", local).lower() + at + domain_text(domain)
+
+
+def sender_pattern(pattern: str) -> str:
+    """An address, or a part of one with a `*` at its start or end, in the form in which senders are compared."""
+    if pattern.endswith("*"):
+        return search_text(pattern[:-1]) + "*" if "@" in pattern else pattern.lower()
+    return search_text(pattern) if "@" in pattern else "*" + domain_text(pattern[1:])
 
 
 def wildcard_candidates(local: str, domain: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from security.normalize import normalize_address
+from security.normalize import domain_of, normalize_address
 
 _PASSWORD = re.compile(r"\A([A-Za-z][A-Za-z0-9+.\-]*:(?://)?[^/?#:]*):([^/?#]*)@")
 
@@ -14,7 +14,8 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052; the last 32 bits are
 
 def same_target(value: str) -> str:
     """The form in which equal targets are equal: of an address its normal form, else the text itself."""
-    return value if ":" in value else normalize_address(value)
+    normal = "" if ":" in value else normalize_address(value)
+    return normal if domain_of(normal) else value
 
 
 def without_password(value: str) -> str:

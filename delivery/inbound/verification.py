@@ -90,7 +90,8 @@ def verify(raw: bytes, peer: Peer, dns: Dns) -> Verification:
 def _author_domain(raw: bytes) -> str:
     """The domain of the one From address; with several authors DMARC says nothing (RFC 7489 §6.6.1)."""
     authors = author_addresses(parse(split(raw)[0] + b"\r\n").root["parsedHeader"])
-    return domain_of(ascii_address(authors[0])).lower() if len(authors) == 1 else ""
+    domain = domain_of(ascii_address(authors[0])).lower() if len(authors) == 1 else ""
+    return domain if domain.isascii() else ""
 
 
 def author_addresses(headers: Mapping[str, Any]) -> list[str]:

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-import idna
-
 from delivery.relay.replies import permanent, temporary
+from mail.domains import InvalidDomain, ascii_domain, canonical_domain
 from network.dns import Dns, DnsFault
 from network.ssrf_guard import addresses_of
 from security.targets import is_public
@@ -136,8 +135,8 @@ def _ascii(domain: str) -> str:
     if domain.isascii():
         return domain.lower()
     try:
-        return idna.encode(domain, uts46=True).decode()
-    except idna.IDNAError as error:
+        return ascii_domain(canonical_domain(domain))
+    except InvalidDomain as error:
         raise permanent("5.1.2", f"{domain} is no domain") from error
 
 

@@ -18,10 +18,11 @@ from delivery.relay.hosts import Host, Hosts
 from delivery.relay.message import Message, Source
 from delivery.relay.outcomes import Lease, Outcomes
 from delivery.relay.post import Poster
-from delivery.relay.replies import Failure, Reply, temporary
+from delivery.relay.replies import Failure, Reply, permanent, temporary
 from delivery.relay.routes import Post, Route, Routes
 from mail.compose import ascii_address
 from problems import summary
+from security.normalize import domain_of
 from storage.base.database import DatabaseError
 from storage.queue.claims import Entry
 from storage.store import Store
@@ -52,7 +53,14 @@ class Carrier:
         route = self.routes.of(entry)
         if isinstance(route, Post):
             return self._poster.send(route.url, entry.recipient, message)
-        return self.sessions.send(route, ascii_address(entry.recipient), message)
+        recipient = ascii_address(entry.recipient)
+        if not domain_of(
+            recipient
+        ).isascii():  # whoever takes it would read it as a domain of their own choice
+            raise permanent("5.1.2", f"{domain_of(recipient)} is no domain")
+        if not domain_of(message.sender).isascii():
+            raise permanent("5.1.8", f"{domain_of(message.sender)} is no domain")
+        return self.sessions.send(route, recipient, message)
 
 
 class Worker:

@@ -22,6 +22,7 @@ from mail.compose import (
     compose,
 )
 from mail.content import AttachmentInfo
+from mail.domains import is_domain
 from mail.encodings import decode_content
 from mail.headers import flat_addresses
 from mail.pictures import extract_data_images
@@ -200,7 +201,7 @@ def _draft(fields: Fields, sender: Mailbox, date: datetime, source: Referred | N
         raise ComposeError(
             "html", f'"html" length must be less than or equal to {_LARGEST_HTML} characters long'
         )
-    to, cc, bcc = (mailboxes_of(fields.get(name)) for name in ("to", "cc", "bcc"))
+    to, cc, bcc = (_listed(fields, name) for name in ("to", "cc", "bcc"))
     if source and not (to or cc or bcc) and "to" not in fields:
         to, cc = list(source.reference.to), list(source.reference.cc)
     own = [_attachment(given, number) for number, given in enumerate(fields.get("attachments") or ())]
@@ -217,6 +218,16 @@ def _draft(fields: Fields, sender: Mailbox, date: datetime, source: Referred | N
         attachments=[*extras.attachments, *own, *pictures],
         headers=[*(source.reference.headers if source else ()), *_headers(fields)],
     )
+
+
+def _listed(fields: Fields, name: str) -> list[Mailbox]:
+    """The people of a list. Raises ComposeError for a domain that has no canonical form."""
+    given = fields.get(name) or ()
+    for number, entry in enumerate(given):
+        if any(not is_domain(m.address.rpartition("@")[2]) for m in mailboxes_of([entry])):
+            path = f"{name},{number},address"
+            raise ComposeError(path, f'"{name}[{number}].address" must be a valid email')
+    return mailboxes_of(given)
 
 
 def _headers(fields: Fields) -> list[tuple[str, str]]:

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from mail.compose import Mailbox, mailbox_field
+from mail.domains import ascii_domain
 from mail.headers import HeaderAddress, decoded_addresses, flat_addresses
 from mail.mime_tree import header_lines, parsed_header
 from mail.rewrite import fields_of, with_field
 from problems import InvalidInput, RateLimited, TooManyItems
-from security.normalize import lookup_address, normalize_address
+from security.normalize import domain_of, lookup_address, normalize_address, normalize_domain
 from storage.accounts.documents import User
 from storage.addresses.documents import Owner
 from storage.base.counters import counter_key
@@ -35,7 +36,7 @@ def permitted_sender(store: Store, user: Owner, address: str) -> str:
         return main
     if any(_matches(entry, given) for entry in user.get("fromWhitelist") or ()):
         return given
-    found = store.addresses.resolve(given)
+    found = store.addresses.resolve(given) if domain_of(given) else None
     return given if found and found.get("user") == user["_id"] else main
 
 
@@ -50,7 +51,12 @@ def under_own_name(store: Store, user: Owner, header: bytes) -> tuple[bytes, str
     allowed = permitted_sender(store, user, str(first.get("address") or ""))
     fields = fields_of(header, "From")
     is_plain = len(fields) == 1 and len(fields[0]) < _LONGEST_FROM and 0 < len(people) <= _MOST_AUTHORS
-    if is_plain and all(_is_permitted(store, user, person["address"]) for person in people):
+    written = flat_addresses(parsed.get("from"))
+    if (
+        is_plain
+        and all(_is_permitted(store, user, person["address"]) for person in people)
+        and all(_is_canonical(person["address"]) for person in written)
+    ):
         return header, allowed
     author = Mailbox(str(first.get("name") or ""), allowed)
     return with_field(header, "From", mailbox_field(author)), allowed
@@ -58,6 +64,13 @@ def under_own_name(store: Store, user: Owner, header: bytes) -> tuple[bytes, str
 
 def _is_permitted(store: Store, user: Owner, address: str) -> bool:
     return permitted_sender(store, user, address) == normalize_address(address)
+
+
+def _is_canonical(address: str) -> bool:
+    """Return whether a domain is written as what it was checked as, so that nobody after us reads another one."""
+    domain = domain_of(address).lower()
+    canonical = normalize_domain(domain)
+    return bool(canonical) and domain in (canonical, ascii_domain(canonical))
 
 
 def _matches(entry: str, address: str) -> bool:

@@ -6,7 +6,8 @@ from bson import ObjectId
 
 from handlers.call import Answer, Body, Call
 from handlers.certs.inputs import changed_fields
-from security.normalize import normalize_domain
+from mail.domains import domain_text
+from security.normalize import normalize_host
 from storage.base.database import Session
 from storage.base.paging import Paging
 from storage.keys.documents import Certificate
@@ -16,18 +17,18 @@ def get_tls_certicates(
     call: Call, paging: Paging, query: str | None = None, alt_names: bool = False
 ) -> Answer:
     """List entries by host name."""
-    page, total = call.store.certs.page(normalize_domain(query or ""), paging, in_names=alt_names)
+    page, total = call.store.certs.page(domain_text(query or ""), paging, in_names=alt_names)
     return page.answer(map(_shown, page.rows), total=total, **({"query": query} if query else {}))
 
 
 def resolve_tls_certificate(call: Call, servername: str) -> Answer:
     """The id of the entry with this very name."""
-    return {"success": True, "id": call.store.certs.id_of(normalize_domain(servername))}
+    return {"success": True, "id": call.store.certs.id_of(normalize_host(servername))}
 
 
 def update_tls_certificate(call: Call, body: Body) -> Answer:
     """Set what is given of the entry of a host name."""
-    servername = normalize_domain(body["servername"])
+    servername = normalize_host(body["servername"])
     fields = changed_fields(call, servername, body)
 
     def steps(session: Session) -> Certificate:

@@ -9,7 +9,7 @@ from accounts.keys import key_facts
 from accounts.sign_up import SignUp, checked_names, first_address
 from handlers.call import Body, Call
 from problems import InvalidInput
-from security.normalize import normalize_address
+from security.normalize import sender_pattern
 
 _NOT_STORED = frozenset(
     {
@@ -61,4 +61,4 @@ def stored_input(body: Body) -> dict[str, Any]:
 
 def _whitelist(entries: list[str]) -> list[str]:
     """Sender patterns, normalized."""
-    return list(dict.fromkeys(normalize_address(e) if "@" in e else e.lower() for e in entries))
+    return list(dict.fromkeys(map(sender_pattern, entries)))

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from mail.domains import canonical_domain, is_domain
+
 _ATOM = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010ffff]+"
 _LABEL = r"[A-Za-z0-9\u0080-\U0010ffff](?:[A-Za-z0-9\-\u0080-\U0010ffff]{0,61}[A-Za-z0-9\u0080-\U0010ffff])?"
 _LAST_LABEL = (
@@ -44,7 +46,7 @@ def is_email_address(text: str) -> bool:
         and len(text) <= 254
         and len(local.encode()) <= 64
         and _LOCAL_PART.fullmatch(local)
-        and _DOMAIN.fullmatch(domain)
+        and _is_named(_DOMAIN, domain)
     )
 
 
@@ -59,13 +61,17 @@ def is_email_or_wildcard(text: str) -> bool:
 
 
 def is_sender_pattern(text: str) -> bool:
-    """Return whether it is an address, or a part of one with a `*` at its start or end."""
-    return "@" in text or text.startswith("*") or text.endswith("*")
+    """An address, or a part of one with a `*` at its start or its end; nothing else can match a sender."""
+    if "@" in text and not text.endswith("*"):
+        return is_domain(text.rpartition("@")[2])
+    return text.startswith("*") or text.endswith("*")
 
 
 def is_username(text: str) -> bool:
-    """Return whether it is a user name: lower-case atoms joined by single `.`, `_`, `=` or `:`, and at most one `@`."""
-    return len(text) <= 128 and bool(_USER_NAME.fullmatch(text))
+    """Lower-case atoms joined by single `.`, `_`, `=` or `:`, with at most one `@`."""
+    _, _, domain = text.partition("@")
+    names_domain = "xn--" not in domain or is_domain(domain)
+    return len(text) <= 128 and names_domain and bool(_USER_NAME.fullmatch(text))
 
 
 def is_login_name(text: str) -> bool:
@@ -108,8 +114,13 @@ def is_target(text: str) -> bool:
 
 
 def is_host_name(text: str) -> bool:
-    """Return whether it is a host name: labels joined by dots, in ASCII or not."""
-    return len(text) <= 253 and bool(_HOST_NAME.fullmatch(text))
+    """Labels joined by dots, in ASCII or not, that have a canonical form."""
+    return len(text) <= 253 and _is_named(_HOST_NAME, text)
+
+
+def _is_named(form: re.Pattern[str], domain: str) -> bool:
+    """Return whether the canonical form of a domain has a form, as it is what is stored."""
+    return is_domain(domain) and form.fullmatch(canonical_domain(domain)) is not None
 
 
 def is_host_name_or_any(text: str) -> bool:

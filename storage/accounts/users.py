@@ -9,7 +9,7 @@ from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from problems import UserExists, UserNotFound
-from security.normalize import username_view, view
+from security.normalize import username_view
 from security.secrets import KeyRing
 from storage.accounts.documents import Counter, OwnUserFields, User, UserSummary
 from storage.accounts.user_changes import UserChange
@@ -68,7 +68,7 @@ class Users:
             **stored_fields(fields),
             "_id": ObjectId(),
             "username": username,
-            "unameview": view(username),
+            "unameview": username_view(username),
         }
         if self._held.has_username(document["unameview"], session):
             raise UserExists

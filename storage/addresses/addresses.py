@@ -216,6 +216,8 @@ class Addresses:
         """
         found = lookup_address(address)
         domain = domain_of(found)
+        if not domain:
+            return None
         wanted = registrations(found, self.alias_targets([domain]).get(domain), wildcards=wildcards)
         rows = self._collection.find({"addrview": {"$in": wanted}}, max_time_ms=_READ_MS)
         taken = {row["addrview"]: row for row in rows}

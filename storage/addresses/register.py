@@ -9,7 +9,7 @@ from operator import itemgetter
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from security.normalize import normalize_address, search_text, view
+from security.normalize import domain_of, normalize_address, search_text, view
 from storage.addresses.documents import KnownAddress
 from storage.base.database import (
     Change,
@@ -40,7 +40,7 @@ class AddressRegister:
         wanted = {
             view(normalize_address(address)): (address, name)
             for address, name in names.items()
-            if address and not _is_machine(address)
+            if domain_of(normalize_address(address)) and not _is_machine(address)
         }
         known, hidden = self._known(user, list(wanted))
         updates = [

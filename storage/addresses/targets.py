@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bson import ObjectId
 
-from security.normalize import domain_of, lookup_address, normalize_address, view
+from security.normalize import domain_of, lookup_address, normalize_address, normalize_domain, view
 from storage.addresses.addresses import Addresses, registrations
 from storage.addresses.documents import Target
 
@@ -15,7 +15,14 @@ def stored_target(value: str) -> Target:
     """A forwarding target as it stands on disk."""
     scheme = value.partition(":")[0].lower() if ":" in value else ""
     kinds = {"smtp": "relay", "smtps": "relay", "http": "http", "https": "http"}
-    return {"id": ObjectId(), "type": kinds.get(scheme, "mail"), "value": value}
+    kind = kinds.get(scheme, "mail")
+    return {"id": ObjectId(), "type": kind, "value": _at_domain(value) if kind == "mail" else value}
+
+
+def _at_domain(address: str) -> str:
+    """An address with its domain in canonical form, the local part as it is given."""
+    local, _, domain = address.rpartition("@")
+    return address if domain.isascii() else f"{local}@{normalize_domain(domain)}"
 
 
 def stored_targets(addresses: Addresses, values: Sequence[str]) -> list[Target]:

@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from mail.headers import decoded_addresses, flat_addresses
-from security.normalize import normalize_address
+from security.normalize import domain_of, normalize_address
 from storage.base.database import Document
 
 _ADDRESS_FIELDS = ("from", "to", "cc", "bcc")
@@ -52,5 +52,7 @@ def _addresses(header: Mapping[str, Any]) -> Iterator[Document]:
     for kind in _ADDRESS_FIELDS:
         entries = header.get(kind)
         for entry in flat_addresses(decoded_addresses(entries if isinstance(entries, list) else ())):
-            address = normalize_address(entry["address"])
+            given = entry["address"]
+            normal = normalize_address(given)
+            address = normal if domain_of(normal) else given
             yield {"name": entry.get("name") or "", "address": address, "type": kind}

@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from problems import CertNotFound
 from security.certificates import candidates
-from security.normalize import normalize_domain
+from security.normalize import normalize_host
 from security.secrets import KeyRing
 from storage.base.database import Change, Clock, Condition, Databases, Projection, Session, holding
 from storage.base.listing import Named, literal
@@ -90,7 +90,7 @@ class Certs(Named[Certificate]):
         The entry of that very name comes first, then one that has it among its names, of these the one that lasts
         longest. One that has ended is better than none.
         """
-        name = normalize_domain(name)
+        name = normalize_host(name)
         wanted = {"$or": [{"servername": name}, {"altNames": {"$in": candidates(name)}}], **_HAS_BOTH}
         fields = {"servername": 1, "expires": 1, "v": 1}
         rows = self._collection.find(wanted, fields, limit=_MOST_MATCHES, max_time_ms=_READ_MS)

@@ -11,9 +11,10 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from mail.dkim import PrivateKey, SigningKey, parse_key
+from mail.domains import ascii_domain
 from problems import DkimNotFound
 from security.dkim_keys import KeyPair
-from security.normalize import ascii_domain, normalize_domain
+from security.normalize import normalize_domain
 from security.secrets import KeyRing
 from storage.base.database import Clock, Condition, Databases, Session, holding
 from storage.base.listing import Named, literal
