@@ -56,6 +56,7 @@ class Rules:
     totp_window: int = 6  # steps either way in which a code is right
     strict_2fa: bool = True  # an account with a second factor gets no token before it
     confirm_2fa: bool = False  # a user changes second factors only with password or code
+    free_addresses: bool = False  # users take addresses of any domain, wildcards and reserved names
     webhook_secret: str = ""  # the signatures of webhooks derive from it; empty: unsigned
     welcome_dir: str = ""  # templates of the messages in new mailboxes
 

@@ -88,6 +88,10 @@ def _run_checks(settings: Settings) -> Iterator[Result]:
     yield _files()
     yield _access(settings)
     yield _secrets(settings)
+    if settings.user_addresses == "any":
+        yield _ok(
+            "addresses", "users take addresses of any domain", "MALLARD_USER_ADDRESSES=registered ends that"
+        )
 
 
 def _own_database(settings: Settings) -> Result:

@@ -76,13 +76,13 @@ def username_view(username: str) -> str:
 
 
 def is_plain(address: str) -> bool:
-    """Whether a normalized address may be registered: its local part stands for nothing but itself."""
+    """Return whether a normalized address may be registered: its local part stands for nothing but itself."""
     local, _, domain = address.rpartition("@")
     return bool(local and domain) and not _NO_ADDRESS.search(local + domain) and _is_own_form(local)
 
 
 def _is_own_form(local: str) -> bool:
-    """Whether a local part is no look-alike of another one: full-width letters, ligatures, what nobody sees.
+    """Return whether a local part is no look-alike of another one: full-width letters, ligatures, what nobody sees.
 
     What UTS 46 maps to something else, or to nothing, is refused and not mapped: look-ups do not map it either.
     """

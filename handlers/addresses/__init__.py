@@ -8,7 +8,13 @@ from typing import Any
 from bson import ObjectId
 
 from handlers.addresses.answers import DATA, common, forwarding, listed, owned
-from handlers.addresses.inputs import changed_address, checked_targets, new_address, stored_autoreply
+from handlers.addresses.inputs import (
+    changed_address,
+    check_right,
+    checked_targets,
+    new_address,
+    stored_autoreply,
+)
 from handlers.call import Answer, Body, Call
 from mail.headers import decode_words
 from problems import (
@@ -54,6 +60,7 @@ def _wanted(*, meta_data: bool, internal_data: bool) -> list[str]:
 def create_user_address(call: Call, user: ObjectId, body: Body) -> Answer:
     """Give an account one more address."""
     address = new_address(body)
+    check_right(call, address)
     call.store.users.require(user)
     call.store.addresses.remember_domain(address)
     document = call.store.transactions.run(lambda session: _insert(call, user, address, body, session))
@@ -101,7 +108,10 @@ def update_user_address(call: Call, user: ObjectId, id: ObjectId, body: Body) ->
     call.store.users.require(user)
     if body.get("address"):
         before = call.store.addresses.of_account(user, id)["address"]
-        call.store.addresses.remember_domain(changed_address(before, body["address"]))
+        address = changed_address(before, body["address"])
+        if address != before:
+            check_right(call, address)
+            call.store.addresses.remember_domain(address)
     call.store.transactions.run(lambda session: _update(call, user, id, body, session))
     return {"success": True}
 
@@ -160,6 +170,7 @@ def _entry(row: Mapping[str, Any]) -> Answer:
 def create_forwarded_address(call: Call, body: Body) -> Answer:
     """Make an address that belongs to no account and forwards."""
     address = new_address(body)
+    check_right(call, address)
     fields = {name: body[name] for name in _OF_FORWARDED if name in body}
     fields.setdefault("forwards", 0)
     fields["targets"] = checked_targets(call, address, body.get("targets") or ())
@@ -189,6 +200,7 @@ def update_forwarded_address(call: Call, id: ObjectId, body: Body) -> Answer:
     if "targets" in body:
         fields["targets"] = checked_targets(call, address, body["targets"], id)
     if address != before["address"]:
+        check_right(call, address)
         if "targets" not in body:
             _check_move(call, before, address)
         fields["address"] = address

@@ -9,6 +9,7 @@ from bson import ObjectId
 from handlers.call import Answer, Body, Call
 from problems import ChangeNotAllowed, InvalidInput
 from security.normalize import is_plain, is_wildcard, normalize_address
+from security.reserved import is_reserved
 from storage.addresses.documents import Target
 from storage.addresses.targets import self_forwards, stored_targets
 
@@ -39,6 +40,22 @@ def changed_address(before: str, given: str | None) -> str:
     if "*" in before or "*" in given:
         raise ChangeNotAllowed
     return _plain(given)
+
+
+def check_right(call: Call, address: str) -> None:
+    """A user takes addresses of domains that an operator registered, and none that speaks for a whole domain.
+
+    An operator registers a domain with an account, an address, an alias or a DKIM key of it. Raises InvalidInput.
+    """
+    if call.caller.role != "user" or call.rules.free_addresses:
+        return
+    local, _, domain = address.rpartition("@")
+    if "*" in address:
+        raise InvalidInput({"address": "Address cannot contain *"})
+    if is_reserved(local):
+        raise InvalidInput({"address": f"The name {local} is reserved"})
+    if not call.store.addresses.known_domains([domain]) and not call.store.dkim.has_key(domain):
+        raise InvalidInput({"address": f"The domain {domain} is not one of this service"})
 
 
 def _plain(given: str) -> str:

@@ -61,14 +61,14 @@ def is_email_or_wildcard(text: str) -> bool:
 
 
 def is_sender_pattern(text: str) -> bool:
-    """An address, or a part of one with a `*` at its start or its end; nothing else can match a sender."""
+    """Return whether it is an address, or a part of one with a `*` at its start or end."""
     if "@" in text and not text.endswith("*"):
         return is_domain(text.rpartition("@")[2])
     return text.startswith("*") or text.endswith("*")
 
 
 def is_username(text: str) -> bool:
-    """Lower-case atoms joined by single `.`, `_`, `=` or `:`, with at most one `@`."""
+    """Return whether it is a user name: lower-case atoms joined by single `.`, `_`, `=` or `:`, and at most one `@`."""
     _, _, domain = text.partition("@")
     names_domain = "xn--" not in domain or is_domain(domain)
     return len(text) <= 128 and names_domain and bool(_USER_NAME.fullmatch(text))
@@ -114,7 +114,7 @@ def is_target(text: str) -> bool:
 
 
 def is_host_name(text: str) -> bool:
-    """Labels joined by dots, in ASCII or not, that have a canonical form."""
+    """Return whether it is a host name: labels joined by dots, in ASCII or not."""
     return len(text) <= 253 and _is_named(_HOST_NAME, text)
 
 

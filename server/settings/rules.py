@@ -29,6 +29,7 @@ def rules_of(settings: Settings) -> Rules:
         totp_window=settings.totp_window,
         strict_2fa=settings.strict_2fa,
         confirm_2fa=settings.confirm_2fa,
+        free_addresses=settings.user_addresses == "any",
         webhook_secret=settings.webhook_secret,
         welcome_dir=settings.welcome_dir,
     )

@@ -246,6 +246,13 @@ class Settings:
         switch,
         "`on`: a user's own token sets up or switches off a second factor only with the password or a code.",
     )
+    user_addresses: str = _setting(
+        "registered",
+        choice("registered", "any"),
+        "Which addresses a user's own token takes. `registered`: of domains that an operator has registered, with an "
+        "account, an address, an alias or a DKIM key; no wildcards, and no names such as postmaster or admin. `any`: "
+        "all, as WildDuck does, which lets users take mail of other people's domains.",
+    )
     auth_ip_failures: int = _setting(
         100,
         whole_number(0),

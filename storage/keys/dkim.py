@@ -55,6 +55,10 @@ class Dkim(Named[DkimKey]):
             return None
         return SigningKey(ascii_domain(domain), row["selector"], self._parsed(row["privateKey"]))
 
+    def has_key(self, domain: str) -> bool:
+        """Return whether a normalized domain has a key of its own."""
+        return self._collection.find_one({"domain": domain}, {"_id": 1}, max_time_ms=_READ_MS) is not None
+
     def _parse(self, stored: str) -> PrivateKey:
         return parse_key(self.keys.decrypt(stored))
 
