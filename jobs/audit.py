@@ -5,9 +5,9 @@ from __future__ import annotations
 from bson import ObjectId
 
 from jobs.progress import Progress, Stopped, TaskData
-from storage.audits.copying import PLACES, AuditImport, AuditOver, next_after
 from storage.base.database import Document
 from storage.base.tasks import LeaseLost
+from storage.messages.audit_import import PLACES, AuditOver, next_after
 from storage.store import Store
 
 
@@ -36,7 +36,7 @@ class _Work:
     def __init__(self, store: Store, audit: Document, progress: Progress) -> None:
         self._store = store
         self._audit = audit
-        self._import = AuditImport(store, audit)
+        self._import = store.audit_import(audit)
         self._progress = progress
         resume = progress.resume
         self._place, self._after = resume.get("place", 0), resume.get("after")

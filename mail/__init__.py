@@ -1,1 +1,0 @@
-"""A message as a value. Pure: no database, no network."""

@@ -49,6 +49,7 @@ from storage.mailboxes.mailboxes import Mailboxes
 from storage.mailboxes.retention import RetentionChanges
 from storage.messages.archive import Archive
 from storage.messages.attachments import Attachments
+from storage.messages.audit_import import AuditImport
 from storage.messages.changes import MessageChanges
 from storage.messages.encrypting import EncryptionAtRest
 from storage.messages.expiry import Expiry
@@ -232,6 +233,18 @@ class Store:
                 self.dkim.private_keys(),
                 self.certs.private_keys(),
             )
+        )
+
+    def audit_import(self, audit: Document) -> AuditImport:
+        """Return one audit's way through the messages that its account has."""
+        return AuditImport(
+            audit,
+            databases=self.databases,
+            transactions=self.transactions,
+            audits=self.audits,
+            audit_files=self.audit_files,
+            attachments=self.attachments,
+            messages=self.messages,
         )
 
     def remove_orphan(self, file_id: bytes) -> bool:

@@ -1,1 +1,0 @@
-"""Mail that moves in and out of an account in bulk."""

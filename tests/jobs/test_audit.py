@@ -39,10 +39,10 @@ def state(store: Store, audit: ObjectId) -> tuple[str, int, int, int]:
 
 @pytest.fixture
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from storage.audits import copying as auditimport
+    from storage.messages import audit_import
 
-    monkeypatch.setattr(auditimport, "_THREADS_AT_ONCE", 3)
-    monkeypatch.setattr(auditimport, "_MESSAGES_AT_ONCE", 2)
+    monkeypatch.setattr(audit_import, "_THREADS_AT_ONCE", 3)
+    monkeypatch.setattr(audit_import, "_MESSAGES_AT_ONCE", 2)
 
 
 @pytest.mark.usefixtures("few_at_once")

@@ -11,8 +11,8 @@ from bson import ObjectId
 
 from problems import MailboxNotFound, Problem
 from storage.audits.audits import Actor, Span
-from storage.audits.copying import PLACES, AuditImport, AuditOver
 from storage.base.database import DatabaseError, utc_now
+from storage.messages.audit_import import PLACES, AuditOver
 from storage.store import Store
 from tests.rows import Row
 from tests.storage.conftest import Account, message, together, with_attachment
@@ -44,7 +44,7 @@ def files(account: Account) -> list[Row]:
 
 def bring_in(account: Account, audit: ObjectId) -> list[ObjectId]:
     """What the job does; ids of what could not be copied."""
-    work = AuditImport(account.store, account.store.audits.get(audit))
+    work = account.store.audit_import(account.store.audits.get(audit))
     failed = []
     for place in PLACES:
         if threads := work.threads(place, None):
@@ -325,7 +325,7 @@ def test_everything_is_found_by_an_index(ada: Account, monkeypatch: pytest.Monke
     for number in range(30):
         ada.add(message(subject=str(number)))
     audit = begin(ada)
-    work = AuditImport(ada.store, ada.store.audits.get(audit))
+    work = ada.store.audit_import(ada.store.audits.get(audit))
     threads = work.threads("messages", None)
     for _ in range(30):
         Account(ada.store).add()
