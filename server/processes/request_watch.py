@@ -8,8 +8,7 @@ import structlog
 
 from server.http.request import latest_request
 from server.metrics.counters import Metrics
-from storage.base.query_shape import shape
-from storage.base.watch import Watch
+from storage.base.watch import Watch, shape
 
 log = structlog.get_logger()
 

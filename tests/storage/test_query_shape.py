@@ -10,7 +10,7 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.base.query_shape import shape
+from storage.base.watch import shape
 
 _values = st.sampled_from(["VALUE", 12345, b"VALUE", 1.5])
 _queries = st.recursive(
