@@ -64,7 +64,7 @@ def _documents(user: ObjectId, inbox: Mailbox, count: int) -> Iterator[Document]
             "modseq": uid + 1, "idate": date, "thread": thread, "meta": {"source": "API", "from": "", "time": date},
             "userDeleted": False, "copied": False, "filters": [], "magic": uid % 65536,
             **flag_fields([] if uid % _UNSEEN == 0 else ["\\Seen"]),
-            **retention_fields(inbox, date),
+            **{name: value for name, value in retention_fields(inbox, date).items() if value is not None},
             **indexed.document,
             "mallard": own_fields(indexed),
         }  # fmt: skip

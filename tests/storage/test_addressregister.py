@@ -39,12 +39,17 @@ def test_one_that_was_hidden_stays_hidden(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["foo", "@", "a@b@c", '"x y"@z.de', "é@ü.de", "a@xn--zzzzz.com", "a@[1.2.3.4]", "a@.."]
-)
-def test_odd_addresses_do_no_harm(store: Store, address: str) -> None:
+    ("address", "kept"),
+    [
+        ("foo", 1), ("@", 0), ("a@b@c", 1), ('"x y"@z.de', 1), ("é@ü.de", 1), ("a@xn--zzzzz.com", 1),
+        ("a@[1.2.3.4]", 1), ("a@..", 0),
+    ],
+)  # fmt: skip
+def test_odd_addresses_do_no_harm(store: Store, address: str, kept: int) -> None:
+    """What has no form that mail could be sent to is not offered for completion."""
     user = ObjectId()
     store.address_register.note(user, {address: "", "": "nobody"})
-    assert len(entries(store, user)) == 1
+    assert len(entries(store, user)) == kept
 
 
 def test_addresses_that_take_no_mail_are_left_out(store: Store) -> None:
