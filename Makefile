@@ -34,7 +34,7 @@ run: install     ## Serve on http://127.0.0.1:8080 with a database of its own
 test: install clients lint  ## Lint, types and all tests, against a real mongod
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(T)
 
-quick: lint      ## Lint, types and the tests that need neither database nor browser, in about a minute
+quick: lint      ## Lint, types and the tests that need neither database nor browser
 	$(BIN)/python -m pytest -n $$(nproc) --dist loadfile $(QUICK)
 
 lint: install    ## Style and strict types

@@ -168,32 +168,6 @@ class Users:
         """
         return page_of(self._summaries, condition, {**_LISTED, **dict.fromkeys(more, 1)}, paging, Order())
 
-    def update(
-        self,
-        user: ObjectId,
-        fields: Document,
-        *,
-        more: Document | None = None,
-        unset: tuple[str, ...] = (),
-        increase: Document | None = None,
-        push: Document | None = None,
-        session: Session = None,
-    ) -> None:
-        """Change an account in one step. Raises UserNotFound."""
-        change: Document = {"$set": {**stored_fields(fields), **(more or {})}}
-        if unset:
-            change["$unset"] = dict.fromkeys(unset, "")
-        if increase:
-            change["$inc"] = increase
-        if push:
-            change["$push"] = push
-        change = {operator: values for operator, values in change.items() if values}
-        if not change:
-            return self.require(user)
-        if not self._collection.update_one({"_id": user}, change, session=session).matched_count:
-            raise UserNotFound
-        return None
-
     def apply(self, user: ObjectId, change: UserChange, session: Session = None) -> None:
         """Change an account in one step. Raises UserNotFound."""
         update = change.as_update()

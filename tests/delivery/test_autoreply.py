@@ -16,7 +16,7 @@ from handlers.autoreplies import update_autoreply
 from handlers.call import Call
 from handlers.filters import create_filter
 from storage.store import Store
-from tests.rows import Row
+from tests.rows import Row, change_user
 
 MakeUser = Callable[..., ObjectId]
 SENDER = "grace@example.org"
@@ -176,7 +176,7 @@ def test_account_and_document_must_both_be_on(
     lmtp: Any, inboxes: Any, store: Store, ada: ObjectId, field: str
 ) -> None:
     if field == "users":
-        store.users.update(ada, {"autoreply": False})
+        change_user(store, ada, {"autoreply": False})
     else:
         store.databases.main["autoreplies"].update_one({"user": ada}, {"$set": {"status": False}})
     lmtp.send(message(), "ada@example.com")
@@ -236,11 +236,11 @@ def test_two_thousand_a_day(lmtp: Any, inboxes: Any, store: Store, ada: ObjectId
 def test_a_delivery_that_fails_answers_when_it_comes_again(
     lmtp: Any, inboxes: Any, store: Store, ada: ObjectId
 ) -> None:
-    store.users.update(ada, {"quota": 400})
+    change_user(store, ada, {"quota": 400})
     big = message("X-Filler: " + "x" * 300 + "\r\n")
     assert lmtp.send(big, "ada@example.com") == ["452 4.2.2 Mailbox full"]
     assert (answers(inboxes), inboxes.files()) == ([], 0)
-    store.users.update(ada, {"quota": 0})
+    change_user(store, ada, {"quota": 0})
     assert lmtp.send(big, "ada@example.com")[0].startswith("250")
     assert len(answers(inboxes)) == 1
 

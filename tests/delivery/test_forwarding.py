@@ -17,7 +17,7 @@ from handlers.filters import create_filter
 from handlers.users import update_user
 from server.settings.table import Settings
 from storage.store import Store
-from tests.rows import Row
+from tests.rows import Row, change_user
 
 MakeUser = Callable[..., ObjectId]
 RAW = b"From: Grace <grace@example.org>\r\nTo: ada@example.com\r\nSubject: Hello\r\n\r\nDear Ada\r\n"
@@ -227,7 +227,7 @@ class TestLoops:
     ) -> None:
         ada = make_user()
         targets = [{"type": "mail", "value": value} for value in (target, "x@y.example")]
-        store.users.update(ada, {}, more={"targets": targets})
+        change_user(store, ada, {}, more={"targets": targets})
         lmtp.send(RAW, "ada@example.com")
         assert [entry["recipient"] for entry in inboxes.queued()] == ["x@y.example"]
 
@@ -274,10 +274,10 @@ class TestEncryption:
     ) -> None:
         ada = make_user(targets=["x@y.example"])
         broken = {"pubKey": "no key", "encryptForwarded": True}
-        store.users.update(ada, {}, more=broken)
+        change_user(store, ada, {}, more=broken)
         assert lmtp.send(RAW, "ada@example.com")[0].startswith("250")
         assert (len(inboxes.messages(ada)), inboxes.queued()) == (1, [])
-        store.users.update(ada, {}, more={"encryptMessages": True})
+        change_user(store, ada, {}, more={"encryptMessages": True})
         second = RAW.replace(b"Hello", b"Second")
         assert lmtp.send(second, "ada@example.com")[0].startswith("451 4.7.5")
         assert (len(inboxes.messages(ada)), inboxes.files()) == (1, 0)

@@ -14,7 +14,7 @@ from handlers.call import Call
 from handlers.domain_access import create_allowed_domain, create_blocked_domain
 from handlers.filters import create_filter
 from storage.store import Store
-from tests.rows import Row
+from tests.rows import Row, change_user
 from tests.storage.conftest import with_attachment
 
 MakeUser = Callable[..., ObjectId]
@@ -198,7 +198,7 @@ def classification(message: Row) -> tuple[Any, Any]:
 def test_the_spam_level(
     ada: Ada, store: Store, level: int, more: str, place: str, classified: tuple[Any, Any]
 ) -> None:
-    store.users.update(ada.id, {"spamLevel": level})
+    change_user(store, ada.id, {"spamLevel": level})
     ada.gets(message(more))
     assert (ada.where(), classification(ada.only)) == (place, classified)
 
@@ -289,7 +289,7 @@ def test_counts_quota_and_register(ada: Ada, store: Store) -> None:
 
 
 def test_a_quota_that_fills_up_after_rcpt(ada: Ada, store: Store, inboxes: Any) -> None:
-    store.users.update(ada.id, {"quota": 1000}, more={"targets": [{"type": "mail", "value": "x@y.example"}]})
+    change_user(store, ada.id, {"quota": 1000}, more={"targets": [{"type": "mail", "value": "x@y.example"}]})
     assert ada.gets(message("X-Filler: " + "x" * 900 + "\r\n")) == "452 4.2.2 Mailbox full"
     assert (ada.messages, inboxes.queued(), inboxes.files()) == ([], [], 0)
     assert store.users.get(ada.id)["storageUsed"] == 0

@@ -17,6 +17,7 @@ from handlers.call import Call
 from handlers.domain_aliases import create_domain_alias
 from storage.store import Store
 from tests.delivery.conftest import LmtpServer, Raw
+from tests.rows import change_user
 
 MakeUser = Callable[..., ObjectId]
 RAW = b"From: Grace <grace@example.org>\r\nTo: ada@example.com\r\nSubject: Hello\r\n\r\nDear Ada\r\n"
@@ -214,19 +215,19 @@ class TestRecipients:
     def test_an_account_that_is_closed(self, lmtp: Any, store: Store, make_user: MakeUser) -> None:
         user = make_user()
         for field in ("disabled", "suspended"):
-            store.users.update(user, {field: True})
+            change_user(store, user, {field: True})
             assert self.rcpt(lmtp, "ada@example.com") == "550 5.2.1 Mailbox disabled, not accepting messages"
-            store.users.update(user, {field: False})
+            change_user(store, user, {field: False})
         assert self.rcpt(lmtp, "ada@example.com").startswith("250")
 
     def test_a_full_mailbox(self, lmtp: Any, store: Store, make_user: MakeUser) -> None:
         user = make_user(quota=1000)
         assert self.rcpt(lmtp, "ada@example.com", " SIZE=900").startswith("250")
         assert self.rcpt(lmtp, "ada@example.com", " SIZE=1001")[:9] == "552 5.2.3"
-        store.users.update(user, {}, more={"storageUsed": 500})
+        change_user(store, user, {}, more={"storageUsed": 500})
         assert self.rcpt(lmtp, "ada@example.com", " SIZE=501") == "452 4.2.2 Mailbox full"
         assert self.rcpt(lmtp, "ada@example.com").startswith("250")
-        store.users.update(user, {}, more={"storageUsed": 1000})
+        change_user(store, user, {}, more={"storageUsed": 1000})
         assert self.rcpt(lmtp, "ada@example.com") == "452 4.2.2 Mailbox full"
 
     def test_too_many_messages_in_a_minute(self, lmtp: Any, client: Any, make_user: MakeUser) -> None:
@@ -241,7 +242,7 @@ class TestRecipients:
         self, start_lmtp: Any, store: Store, make_user: MakeUser
     ) -> None:
         user = make_user(receivedMax=1, quota=10)
-        store.users.update(user, {"disabled": True}, more={"storageUsed": 10})
+        change_user(store, user, {"disabled": True}, more={"storageUsed": 10})
         server = start_lmtp(lmtp_checks=())
         assert [self.rcpt(server, "ada@example.com")[:3] for _ in range(3)] == ["250"] * 3
 

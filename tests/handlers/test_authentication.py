@@ -13,6 +13,7 @@ from handlers.authentication import authenticate
 from handlers.call import Call
 from security.passwords import hash_password, verify_password
 from storage.store import Store
+from tests.rows import change_user
 
 PASSWORD = "correct horse battery"
 
@@ -142,7 +143,7 @@ def test_a_success_clears_the_failures(client: Any, ada: str) -> None:
 
 def test_an_old_hash_is_replaced(client: Any, store: Store, ada: str) -> None:
     old = "$pbkdf2-sha256$i=100000$AAECAwQFBgcICQoLDA0ODw$trmn14eaJqetmcWSJJwUWVLKUOyf765hiEQzeYnvalM"
-    store.users.update(ObjectId(ada), {}, more={"password": old})
+    change_user(store, ObjectId(ada), {}, more={"password": old})
     assert login(client, password="pässwörd").status_code == 200
     assert store.users.get(ObjectId(ada))["password"].startswith("$argon2id$")
     assert login(client, password="pässwörd").status_code == 200
@@ -152,7 +153,7 @@ def test_a_temporary_password_never_becomes_the_password(client: Any, store: Sto
     old = "$1$saltsalt$NuzA7WTAelpl95xgBGWN60"
     now = store.clock()
     temporary = {"validAfter": now, "password": hash_password("temporary"), "created": now}
-    store.users.update(ObjectId(ada), {}, more={"password": old, "tempPassword": temporary})
+    change_user(store, ObjectId(ada), {}, more={"password": old, "tempPassword": temporary})
     answer = login(client, password="temporary")
     assert (answer.json["requirePasswordChange"], answer.json["require2fa"]) == (True, False)
     assert store.users.get(ObjectId(ada))["password"] == old
@@ -179,7 +180,7 @@ def test_when_a_temporary_password_is_good(
         "password": hash_password("t"),
         "created": created,
     }
-    store.users.update(ObjectId(ada), {}, more={"tempPassword": temporary})
+    change_user(store, ObjectId(ada), {}, more={"tempPassword": temporary})
     assert login(client, password="t").json.get("code") == code
     assert bool(store.users.get(ObjectId(ada))["tempPassword"]) is (code != "AuthFailed")
 
@@ -208,7 +209,7 @@ def test_a_first_password_may_be_a_temporary_one(client: Any, make_user: Any) ->
 
 
 def test_what_is_no_hash_matches_nothing(client: Any, store: Store, ada: str) -> None:
-    store.users.update(ObjectId(ada), {}, more={"password": "plain text"})
+    change_user(store, ObjectId(ada), {}, more={"password": "plain text"})
     answer = login(client, password="plain text")
     assert (answer.status_code, answer.json["code"]) == (403, "AuthFailed")
 
@@ -223,7 +224,7 @@ def test_new_hashes_follow_the_setting(store: Store, ada: str, scheme: str) -> N
     old = (
         "$6$saltstring$.r0X7ub5wGR2v4Xz7svCIozfnlorFh19V89t8KC9Umd81uGhFgsyTRNyzQDXDIm17fFcR9z3z7oBNdsyYBbtm/"
     )
-    store.users.update(ObjectId(ada), {}, more={"password": old})
+    change_user(store, ObjectId(ada), {}, more={"password": old})
     body = {"username": "ada", "password": "correct horse", "scope": "master", "protocol": "API"}
     authenticate(call=Call(store=store, rules=Rules(password_scheme=scheme)), body=body)
     made = store.users.get(ObjectId(ada))["password"]
@@ -234,7 +235,7 @@ def test_new_hashes_follow_the_setting(store: Store, ada: str, scheme: str) -> N
 def test_with_a_second_factor_no_token_comes_by_the_password_alone(
     client: Any, store: Store, ada: str
 ) -> None:
-    store.users.update(ObjectId(ada), {}, more={"enabled2fa": ["totp", "u2f"]})
+    change_user(store, ObjectId(ada), {}, more={"enabled2fa": ["totp", "u2f"]})
     answer = login(client, token=True).json
     assert answer["require2fa"] == ["totp", "webauthn"]
     assert "token" not in answer

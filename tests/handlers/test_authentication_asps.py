@@ -11,7 +11,7 @@ from bson import ObjectId
 from security.passwords import hash_password
 from storage.store import Store
 from tests.handlers.test_authentication_limits import add_asp
-from tests.rows import Row
+from tests.rows import Row, change_user
 
 ASP = "owmlfwonfelqvewd"
 
@@ -26,7 +26,7 @@ def last_event(store: Store) -> Row:
 
 
 def test_a_log_in(client: Any, store: Store, ada: str) -> None:
-    store.users.update(ObjectId(ada), {}, more={"enabled2fa": ["totp"]})
+    change_user(store, ObjectId(ada), {}, more={"enabled2fa": ["totp"]})
     asp = add_asp(store, ada, ASP, "imap")
     answer = login(client, ip="192.0.2.1", protocol="IMAP")
     assert answer.json == {
@@ -84,7 +84,7 @@ def test_of_two_that_are_the_same_the_one_that_opens_the_scope_counts(
 def test_the_accounts_own_password_still_works_beside_a_wrong_scope(
     client: Any, store: Store, ada: str
 ) -> None:
-    store.users.update(ObjectId(ada), {}, more={"password": hash_password(ASP)})
+    change_user(store, ObjectId(ada), {}, more={"password": hash_password(ASP)})
     add_asp(store, ada, ASP, "pop3")
     assert login(client).status_code == 200
     assert last_event(store)["source"] == "master"
@@ -113,7 +113,7 @@ def test_one_that_ended_opens_nothing_before_it_is_swept(client: Any, store: Sto
 @pytest.mark.parametrize("state", ["disabled", "suspended"])
 def test_a_shut_account_is_shut_for_them(client: Any, store: Store, ada: str, state: str) -> None:
     add_asp(store, ada, ASP)
-    store.users.update(ObjectId(ada), {state: True})
+    change_user(store, ObjectId(ada), {state: True})
     assert login(client).json["code"] == "AuthFailed"
     assert last_event(store)["result"] == state
 
@@ -121,7 +121,7 @@ def test_a_shut_account_is_shut_for_them(client: Any, store: Store, ada: str, st
 def test_with_a_second_factor_the_password_opens_the_account_alone(
     client: Any, store: Store, ada: str
 ) -> None:
-    store.users.update(ObjectId(ada), {}, more={"enabled2fa": ["custom"]})
+    change_user(store, ObjectId(ada), {}, more={"enabled2fa": ["custom"]})
     answer = login(client, "correct horse battery")
     assert (answer.status_code, answer.json["code"]) == (403, "InvalidAuthScope")
     event = last_event(store)

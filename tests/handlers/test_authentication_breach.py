@@ -14,6 +14,7 @@ from handlers.authentication import authenticate
 from handlers.call import Call
 from problems import Problem
 from storage.store import Store
+from tests.rows import change_user
 
 PASSWORD = "correct horse battery"
 Login = Callable[..., Any]
@@ -81,7 +82,7 @@ def test_it_is_asked_again_after_two_weeks(store: Store, ada: str) -> None:
     service = Service(False)
     login(store, "fail", service)
     long_ago = store.clock() - timedelta(days=14)
-    store.users.update(ObjectId(ada), {}, more={"lastPwnedCheck": long_ago})
+    change_user(store, ObjectId(ada), {}, more={"lastPwnedCheck": long_ago})
     service.answer = True
     assert login(store, "fail", service) == "AuthFailed"
     assert service.asked == 2

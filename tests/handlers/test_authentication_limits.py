@@ -20,6 +20,7 @@ from security.asps import selector
 from security.offload import Offload
 from security.passwords import hash_password, verify_password
 from storage.store import Store
+from tests.rows import change_user
 
 PASSWORD = "correct horse battery"
 WRONG = "wrong"
@@ -103,7 +104,7 @@ def test_forwarded_addresses_are_limited_too(login: Login, store: Store) -> None
 def test_what_is_shut_counts_as_no_failure(
     login: Login, store: Store, ada: str, state: dict[str, Any]
 ) -> None:
-    store.users.update(ObjectId(ada), state)
+    change_user(store, ObjectId(ada), state)
     assert {login(WRONG, scope="imap") for _ in range(13)} < {"AuthFailed", "InvalidAuthScope"}
     assert store.attempts.failures(f"auth_user:{ada}") == 0
 
@@ -184,7 +185,7 @@ def test_a_password_of_16_letters_is_not_shut_out_as_a_wrong_application_passwor
     login: Login, store: Store, ada: str
 ) -> None:
     add_asp(store, ada, "owmlfwonfelqvewd")
-    store.users.update(ObjectId(ada), {}, more={"password": hash_password("abcdefghijklmnop")})
+    change_user(store, ObjectId(ada), {}, more={"password": hash_password("abcdefghijklmnop")})
     assert [login("abcdefghijklmnop", scope="imap") for _ in range(14)] == ["in"] * 14
 
 
@@ -196,7 +197,7 @@ def test_unknown_shut_and_known_accounts_cost_the_same_hashes(
     for name in ("ada", "disabled", "suspended", "without"):
         make_user(name, **({"password": ""} if name == "without" else {}))
     for name in ("disabled", "suspended"):
-        store.users.update(store.users.id_of(name), {name: True})
+        change_user(store, store.users.id_of(name), {name: True})
     counts = {}
     for name in ("ada", "nobody", "nobody@example.com", "disabled", "suspended", "without"):
         hashed: list[str] = []

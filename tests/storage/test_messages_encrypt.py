@@ -13,7 +13,7 @@ from pymongo.errors import OperationFailure
 from problems import Problem
 from storage.messages.uid_set import UidSet
 from storage.store import Store
-from tests.rows import Row
+from tests.rows import Row, change_user
 from tests.storage.conftest import Account, message, with_attachment
 
 
@@ -74,7 +74,7 @@ def test_a_key_that_fails_refuses_the_message(store: Store) -> None:
 
 
 def test_what_moves_into_an_encrypting_mailbox(account: Account, gpg: gnupg.GPG, key: str) -> None:
-    account.store.users.update(account.id, {"pubKey": key})
+    change_user(account.store, account.id, {"pubKey": key})
     secret = account.store.mailboxes.create(account.id, "Secret", {"encryptMessages": True}, 100)
     raw = with_attachment(content=b64encode(account.id.binary * 50).decode())  # of this test alone
     first, second = account.add(raw), account.add(message("Kept"))
@@ -91,7 +91,7 @@ def test_what_moves_into_an_encrypting_mailbox(account: Account, gpg: gnupg.GPG,
 
 
 def test_a_move_that_cannot_be_encrypted_moves_nothing(account: Account) -> None:
-    account.store.users.update(account.id, {"pubKey": "no key"})
+    change_user(account.store, account.id, {"pubKey": "no key"})
     secret = account.store.mailboxes.create(account.id, "Secret", {"encryptMessages": True}, 100)
     first = account.add()
     with pytest.raises(Problem, match="EncryptionFailed"):

@@ -11,6 +11,7 @@ from bson import ObjectId
 from security.tokens import token_hash
 from storage.accounts.tokens import TokenRecord, Tokens
 from storage.store import Store
+from tests.rows import change_user
 from tests.storage.conftest import Account
 
 SECRET, LIFETIME, TTL = "a secret of ours", 1000, 500
@@ -76,13 +77,13 @@ def test_what_is_no_token(ada: Account) -> None:
 @pytest.mark.parametrize("state", ["disabled", "suspended"])
 def test_shut_accounts(ada: Account, state: str) -> None:
     text = issue(ada)
-    ada.store.users.update(ada.id, {state: True})
+    change_user(ada.store, ada.id, {state: True})
     assert find(ada.store, text) is None
 
 
 def test_a_newer_auth_version_or_a_deleted_account_ends_all_tokens(ada: Account) -> None:
     text = issue(ada)
-    ada.store.users.update(ada.id, {}, increase={"authVersion": 1})
+    change_user(ada.store, ada.id, {}, increase={"authVersion": 1})
     assert find(ada.store, text) is None
     newer = issue(ada)
     assert find(ada.store, newer)
@@ -118,7 +119,7 @@ def test_the_longest_life_counts_from_the_start(ada: Account) -> None:
 
 def test_a_refresh_carries_one_session_over(ada: Account) -> None:
     own, other = issue(ada), issue(ada)
-    ada.store.users.update(ada.id, {}, increase={"authVersion": 1})
+    change_user(ada.store, ada.id, {}, increase={"authVersion": 1})
     ada.store.tokens.refresh(token_hash(own), ada.document, secret=SECRET, ttl=TTL)
     assert find(ada.store, own)
     assert find(ada.store, other) is None
@@ -127,7 +128,7 @@ def test_a_refresh_carries_one_session_over(ada: Account) -> None:
 def test_a_refresh_carries_no_session_over_what_others_did_at_that_moment(ada: Account) -> None:
     text = issue(ada)
     for _ in ("the session's own change", "a reset by the operator"):
-        ada.store.users.update(ada.id, {}, increase={"authVersion": 1})
+        change_user(ada.store, ada.id, {}, increase={"authVersion": 1})
     ada.store.tokens.refresh(token_hash(text), ada.document, secret=SECRET, ttl=TTL)
     assert find(ada.store, text) is None
 
@@ -136,7 +137,7 @@ def test_a_refresh_gives_nobody_a_session_of_another(ada: Account, store: Store)
     text = issue(ada)
     before = row(store, text)
     other = Account(store)
-    store.users.update(other.id, {}, increase={"authVersion": 1})
+    change_user(store, other.id, {}, increase={"authVersion": 1})
     store.tokens.refresh(token_hash(text), other.document, secret=SECRET, ttl=TTL)
     assert row(store, text) == before
 

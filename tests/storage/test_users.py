@@ -12,11 +12,13 @@ from pymongo.mongo_client import MongoClient
 
 from problems import Problem
 from server.processes.mongod import Mongod
+from storage.accounts.user_changes import UserChange
 from storage.accounts.user_fields import listing_filter
 from storage.addresses.targets import stored_target
 from storage.base.database import DatabaseNames
 from storage.base.paging import Paging
 from storage.store import Store
+from tests.rows import change_user
 from tests.storage.conftest import Account, together
 
 
@@ -59,7 +61,7 @@ def test_unknown_accounts(store: Store) -> None:
             attempt(ObjectId())
     for fields in ({}, {"name": "x"}):
         with pytest.raises(Problem, match="UserNotFound"):
-            store.users.update(ObjectId(), fields)
+            store.users.apply(ObjectId(), UserChange(fields=fields))
     with pytest.raises(Problem, match="UserNotFound"):
         store.users.id_of("nobody-at-all")
     assert store.users.by_username("nobody-at-all") is None
@@ -84,8 +86,8 @@ class Commands(monitoring.CommandListener):
 def test_a_summary_is_one_query_without_secrets(ada: Account, mongod: Mongod) -> None:
     store = ada.store
     secret = {"password": "hash", "seed": "seed", "oldPasswords": [{"hash": "old"}]}
-    store.users.update(
-        ada.id, {}, more={**secret, "tempPassword": {"password": "t", "created": store.clock()}}
+    change_user(
+        store, ada.id, {}, more={**secret, "tempPassword": {"password": "t", "created": store.clock()}}
     )
     store.databases.main["filters"].insert_many([{"user": ada.id}, {"user": ada.id}, {"user": ObjectId()}])
     store.counters.add(f"wdr:{ada.id}", 3, 10)
@@ -121,7 +123,7 @@ def test_a_summary_where_accounts_have_a_database_of_their_own(mongo: MongoClien
     [("", False, False), ("h", False, True), ("", {"password": "h"}, True), (None, None, False)],
 )
 def test_either_password_counts(ada: Account, password: Any, temporary: Any, expected: bool) -> None:
-    ada.store.users.update(ada.id, {}, more={"password": password, "tempPassword": temporary})
+    change_user(ada.store, ada.id, {}, more={"password": password, "tempPassword": temporary})
     assert ada.store.users.summary(ada.id)["hasPassword"] is expected
     page, total = ada.store.users.page({"_id": ada.id}, Paging())
     assert ([row["hasPassword"] for row in page.rows], total) == ([expected], 1)
@@ -143,7 +145,7 @@ def test_a_listing_of_the_own_account_shows_no_other(ada: Account, store: Store)
 
 def test_a_listing_moves_no_data_that_is_not_asked_for(ada: Account) -> None:
     """A megabyte of it may be there in each row."""
-    ada.store.users.update(ada.id, {"metaData": {"a": 1}, "internalData": {"b": 2}, "pubKey": "key"})
+    change_user(ada.store, ada.id, {"metaData": {"a": 1}, "internalData": {"b": 2}, "pubKey": "key"})
     ada.store.addresses.create(
         ada.id, f"{name()}@example.com", {"metaData": {"a": 1}, "internalData": {"b": 2}}
     )
@@ -170,7 +172,7 @@ def test_targets(value: str, kind: str) -> None:
 
 
 def test_parallel_reservations_never_pass_the_quota(ada: Account) -> None:
-    ada.store.users.update(ada.id, {"quota": 100})
+    change_user(ada.store, ada.id, {"quota": 100})
     granted = together(50, lambda _: ada.store.users.reserve_storage(ada.id, 9, 10**9))
     assert Counter(granted) == {True: 11, False: 39}
     ada.store.users.release_storage(ada.id, 1000)
@@ -178,7 +180,7 @@ def test_parallel_reservations_never_pass_the_quota(ada: Account) -> None:
 
 
 def test_a_hash_is_replaced_unless_the_password_changed_meanwhile(ada: Account) -> None:
-    ada.store.users.update(ada.id, {}, more={"password": "newer"})
+    change_user(ada.store, ada.id, {}, more={"password": "newer"})
     ada.store.users.replace_hash(ada.id, "old", "better old")
     assert ada.document["password"] == "newer"
 

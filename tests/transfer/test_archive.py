@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.rows import change_user
 from tests.transfer.conftest import Mover, message, silent
 from transfer.archive import Archive
 from transfer.export import export
@@ -117,7 +118,7 @@ def test_a_full_account_stops_the_import_and_more_quota_lets_it_go_on(
     with pytest.raises(ImportStopped, match="quota"):
         bob.take(Archive(tmp_path / "ada.tar"))
     assert 0 < len(bob.folder("INBOX")) < 10
-    bob.store.users.update(bob.user, {"quota": 1_000_000})
+    change_user(bob.store, bob.user, {"quota": 1_000_000})
     bob.take(Archive(tmp_path / "ada.tar"))
     assert bob.folder("INBOX") == ada.folder("INBOX")
 

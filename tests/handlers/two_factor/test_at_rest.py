@@ -14,6 +14,7 @@ from storage.store import Store
 from tests.conftest import Client
 from tests.handlers.two_factor.conftest import Authenticator, Clock
 from tests.handlers.two_factor.test_totp import WRONG, check, enable, outcome, seal
+from tests.rows import change_user
 
 
 class TestOldDocuments:
@@ -22,7 +23,7 @@ class TestOldDocuments:
     def test_true_is_totp(
         self, client: Client, store: Store, ada: str, totp: Authenticator, document: Callable[[], Any]
     ) -> None:
-        store.users.update(ObjectId(ada), {}, more={"enabled2fa": True})
+        change_user(store, ObjectId(ada), {}, more={"enabled2fa": True})
         assert check(client, ada, totp.code()) is True
         assert outcome(client.post(f"/users/{ada}/2fa/totp/setup", json={}))[1] == "TotpEnabled"
         assert outcome(client.put(f"/users/{ada}/2fa/custom", json={})) is True
@@ -31,7 +32,7 @@ class TestOldDocuments:
     def test_true_is_switched_off(
         self, client: Client, store: Store, ada: str, totp: Authenticator, document: Callable[[], Any]
     ) -> None:
-        store.users.update(ObjectId(ada), {}, more={"enabled2fa": True})
+        change_user(store, ObjectId(ada), {}, more={"enabled2fa": True})
         assert outcome(client.delete(f"/users/{ada}/2fa/totp")) is True
         assert document()["enabled2fa"] == []
 
@@ -40,14 +41,14 @@ class TestOldDocuments:
         self, client: Client, store: Store, ada: str, set_up: Authenticator, value: Any,
         document: Callable[[], Any],
     ) -> None:  # fmt: skip
-        store.users.update(ObjectId(ada), {}, more={"enabled2fa": value}, unset=("authVersion",))
+        change_user(store, ObjectId(ada), {}, more={"enabled2fa": value}, unset=("authVersion",))
         assert enable(client, ada, set_up.code()) is True
         assert (document()["enabled2fa"], document()["authVersion"]) == (["totp"], 1)
 
     def test_u2f_stays(
         self, client: Client, store: Store, ada: str, set_up: Authenticator, document: Callable[[], Any]
     ) -> None:
-        store.users.update(ObjectId(ada), {}, more={"enabled2fa": ["u2f"]})
+        change_user(store, ObjectId(ada), {}, more={"enabled2fa": ["u2f"]})
         assert enable(client, ada, set_up.code()) is True
         assert client.get(f"/users/{ada}").json["enabled2fa"] == ["totp", "webauthn"]
         assert outcome(client.delete(f"/users/{ada}/2fa/totp")) is True
@@ -80,7 +81,7 @@ class TestAtRest:
             "$wd01$aes-256-gcm$ff80962f08518bd07802d60dc1b40405$101112131415161718191a1b"
             "$000102030405060708090a0b0c0d0e0f$ba668642ca7a7418715a59e667c2e0b03cd841324ddcd0963eaafd7c49e94fdb"
         )
-        store.users.update(ObjectId(ada), {}, more={"seed": sealed, "enabled2fa": ["totp"]})
+        change_user(store, ObjectId(ada), {}, more={"seed": sealed, "enabled2fa": ["totp"]})
         client = Client(make_app(encryption_secret="for other things", totp_secret="a secret cat"))
         assert check(client, ada, Authenticator("IZEFIWRTORVUS22QJ5FDCVBXMJXUCZDB", clock).code()) is True
 

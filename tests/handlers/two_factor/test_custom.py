@@ -13,6 +13,7 @@ from storage.store import Store
 from tests.conftest import PASSWORD, Client
 from tests.handlers.two_factor.conftest import Authenticator, Clock
 from tests.handlers.two_factor.test_totp import Events, outcome, together
+from tests.rows import change_user
 
 NOTHING = {
     "enabled2fa": [], "seed": "", "pendingSeed": "", "pendingSeedChanged": False, "webauthn": {"credentials": []},
@@ -75,7 +76,7 @@ def test_all_goes_off(
         "pendingSeed": "x",
         "pendingSeedChanged": store.clock(),
     }
-    store.users.update(ObjectId(ada), {}, more={"enabled2fa": ["totp", "custom", "u2f"], **more})
+    change_user(store, ObjectId(ada), {}, more={"enabled2fa": ["totp", "custom", "u2f"], **more})
     session, before = as_user(ada), document()
     assert outcome(client.delete(f"/users/{ada}/2fa")) is True
     assert document() == {**before, **NOTHING}
@@ -128,7 +129,7 @@ class TestConfirmation:
         return make_app(confirm_2fa=True)
 
     def switch(self, store: Store, user: str, on: tuple[str, ...], seed: str = "") -> None:
-        store.users.update(ObjectId(user), {}, more={"enabled2fa": list(on), "seed": seed})
+        change_user(store, ObjectId(user), {}, more={"enabled2fa": list(on), "seed": seed})
 
     @changes
     def test_a_token_alone_changes_nothing(
@@ -186,7 +187,7 @@ class TestConfirmation:
         self.switch(store, ada, ("custom",))
         user = as_user(ada)
         assert user.put("/users/me", json={"disable2fa": True}).json["code"] == "ConfirmationRequired"
-        store.users.update(ObjectId(ada), {}, more={"password": ""})
+        change_user(store, ObjectId(ada), {}, more={"password": ""})
         body = {"disable2fa": True, "existingPassword": "anything"}
         assert user.put("/users/me", json=body).json["code"] == "ConfirmationRequired"
         assert document()["enabled2fa"] == ["custom"]

@@ -16,6 +16,7 @@ from storage.store import Store
 from tests.conftest import PASSWORD, Client
 from tests.handlers.two_factor.conftest import Authenticator, Clock
 from tests.handlers.two_factor.test_totp import LIMITED, USED, WRONG, Events, check, outcome, together
+from tests.rows import change_user
 
 LOST = (403, "InvalidTotpNonce", "Invalid or expired 2FA nonce")
 
@@ -192,7 +193,7 @@ def test_an_account_that_was_shut_meanwhile(
     store: Store, site: Client, ada: str, totp: Authenticator, state: str
 ) -> None:
     nonce = log_in(site, token=True)["totpNonce"]
-    store.users.update(ObjectId(ada), {}, more={state: True})
+    change_user(store, ObjectId(ada), {}, more={state: True})
     answer = complete(site, ada, totp.code(), nonce)
     assert (answer.status_code, answer.json["code"], answer.json["id"]) == (403, "AuthFailed", ada)
 
@@ -239,7 +240,7 @@ class TestWithoutTotp:
         assert store.databases.users["pending2fa"].find_one()["methods"] == ["totp"]
 
     def test_a_security_key_from_before_is_asked_for(self, site: Client, store: Store, ada: str) -> None:
-        store.users.update(ObjectId(ada), {}, more={"enabled2fa": ["u2f"]})
+        change_user(store, ObjectId(ada), {}, more={"enabled2fa": ["u2f"]})
         answer = log_in(site, token=True)
         assert answer["require2fa"] == ["webauthn"]
         assert "twoFactorNonce" in answer
@@ -251,7 +252,7 @@ class TestWithoutTotp:
     ) -> None:
         now = store.clock()
         temporary = {"validAfter": now, "password": hash_password("temporary"), "created": now}
-        store.users.update(ObjectId(ada), {}, more={"tempPassword": temporary})
+        change_user(store, ObjectId(ada), {}, more={"tempPassword": temporary})
         answer = log_in(site, token=True, password="temporary")
         assert (answer["require2fa"], answer["requirePasswordChange"]) == (False, True)
         assert "token" in answer

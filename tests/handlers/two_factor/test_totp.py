@@ -20,6 +20,7 @@ from security.secrets import KeyRing
 from storage.store import Store
 from tests.conftest import Client
 from tests.handlers.two_factor.conftest import Authenticator, Clock
+from tests.rows import change_user
 from tests.security.test_totp import scanned
 
 Events = Callable[[], list[tuple[str, str | None, int]]]
@@ -244,7 +245,7 @@ def test_twenty_checks_of_one_code_at_once_succeed_once(
 
 
 def seal(store: Store, user: str, seed: str) -> None:
-    store.users.update(ObjectId(user), {}, more={"seed": seed})
+    change_user(store, ObjectId(user), {}, more={"seed": seed})
 
 
 @pytest.mark.parametrize("spelling", [" {}", "{} ", "{}\n", "+{}", "{}.0", "0{}", "{}abc"])
@@ -303,7 +304,7 @@ def test_a_right_code_clears_the_wrong_ones(
 def test_nothing_to_check(
     client: Client, store: Store, ada: str, totp: Authenticator, fields: dict[str, Any], events: Events
 ) -> None:
-    store.users.update(ObjectId(ada), {}, more=fields)
+    change_user(store, ObjectId(ada), {}, more=fields)
     for _ in range(8):
         answer = check(client, ada, totp.code())
         assert answer == (400, "TotpDisabled", "TOTP 2FA is not enabled for this user")
